@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// What is installed: position-independent bytes of one engine with the places that the execution
+// context fills in (it alone knows its addresses). Views only, so that it can stand in a message, in
+// an image or in a vector; validate() is the one check of all three before anything is used.
+#pragma once
+
+#include "base/error.hpp"
+#include "spec/program_info.hpp"
+
+namespace ebpf::code {
+
+// How the bytes are to be run.
+enum class EngineKind : u8 { Interpreter, Jit, Native };
+inline constexpr int kEngineCount = 3;
+
+enum class Cpu : u8 { None, X86_64, AArch64 };
+
+// What stands at a relocation's place. The numbers are part of the message format.
+enum class RelocKind : u8 {
+    Helper64 = 1,   // 8 bytes: address of the helper `index` (canonical spec::Helper, or an
+                    //          extension's or embedder's own number with kCustomHelper set)
+    Map64 = 2,      // 8 bytes: handle of map `index`
+    MapValue64 = 3, // 8 bytes: address of byte `addend` of the value of data-section map `index`
+    Function64 = 4, // 8 bytes: address of text offset `addend` (a callback)
+};
+inline constexpr u32 kCustomHelper = 0x8000'0000;
+
+// For an interpreter's code `offset` is that of the two-slot instruction or the call, and the
+// engine keeps the resolved value in its decoded form; for machine code the bytes are patched.
+struct Relocation {
+    u32 offset = 0;
+    RelocKind kind{};
+    u8 reserved[3] = {};
+    u32 index = 0;
+    u32 addend = 0;
+};
+static_assert(sizeof(Relocation) == 16);
+
+struct CodeView {
+    EngineKind engine{};
+    Cpu cpu = Cpu::None;        // None for an interpreter's
+    u32 entry = 0;              // offset of the entry in text
+    u32 stack_bytes = 0;        // native stack that an invocation needs at most
+    u32 map_count = 0;          // relocations index maps below this
+    u64 program_info_hash = 0;  // ProgramTypeInfo::hash that the proof was made against
+    Bytes text{};               // Interpreter: 8-byte slots; else machine code, read-only once placed
+    std::span<const Relocation> relocations{};
+};
+
+// Every offset inside, every kind known, no two relocations overlapping, entry inside the text.
+Status validate(const CodeView& code);
+
+}  // namespace ebpf::code

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What a program is verified and compiled against, besides itself.
+#pragma once
+
+#include "ir/program.hpp"
+
+namespace ebpf::ir {
+
+struct Privileges {
+    bool root = true;            // Linux: CAP_BPF + CAP_PERFMON; pointer comparison and leaks follow
+    bool allow_ptr_leaks = true; // Linux's CAP_PERFMON
+};
+
+struct Environment {
+    const spec::ProgramTypeInfo* type = nullptr;  // never null when analysed
+    Privileges privileges{};
+};
+
+}  // namespace ebpf::ir

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// A program as everything after the parsers sees it: decoded instructions with resolved targets, its
+// subprograms, its maps and where it came from. Plain data; no pointer into the file it came from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "isa/insn.hpp"
+#include "spec/program_info.hpp"
+
+namespace ebpf::ir {
+
+enum class Pinning : u8 { None, ByName };
+
+// A map that a program refers to. `initial` holds the bytes of a data section's single element.
+struct MapDef {
+    static constexpr i32 kNoInner = -1;
+
+    std::string name;
+    spec::MapType type{};
+    u32 key_size = 0;
+    u32 value_size = 0;
+    u32 max_entries = 0;
+    u32 flags = 0;              // BPF_F_*, Linux's bits
+    i32 inner = kNoInner;       // index of the template of an inner map in the same table
+    Pinning pinning = Pinning::None;
+    u32 key_type = 0;           // BTF type ids, 0 = unknown
+    u32 value_type = 0;
+    bool is_data_section = false;
+    bool read_only = false;     // programs may not write it (.rodata)
+    bool frozen = false;        // its content can no longer change: the verifier may rely on `initial`
+    std::vector<std::byte> initial;
+
+    // BTF of the value: offset of a bpf_spin_lock or bpf_timer in it, -1 if none.
+    i32 spin_lock_offset = -1;
+    i32 timer_offset = -1;
+};
+
+// A function of the program: [begin, end) in instruction indices. subprograms[0] is the entry.
+struct Subprogram {
+    u32 begin = 0;
+    u32 end = 0;
+    std::string name;
+    bool is_global = false;  // verified on its own by Linux; a static one in its caller's context
+    u32 btf_type = 0;        // BTF FUNC, 0 = unknown
+};
+
+struct SourceLine {
+    u32 insn = 0;            // first instruction (index) that it covers
+    u32 file = 0;            // index into Program::files
+    u32 line = 0;
+    u32 column = 0;
+    std::string text;        // the line itself, as the compiler recorded it; may be empty
+};
+
+inline constexpr u32 kNoTarget = ~0u;
+
+// Instruction indices count Insns (a two-slot instruction is one); `slot_of` gives slots back.
+struct Program {
+    std::string name;        // function name
+    std::string section;
+    std::string object;      // file or object name, for messages
+    spec::Dialect dialect{};
+    spec::ProgramType type{};
+    spec::AttachType attach{};
+    std::string license;
+
+    std::vector<isa::Insn> insns;
+    std::vector<u32> slot_of;   // insns.size() + 1 entries
+    std::vector<u32> target;    // jump, local call, or callback address: target index, else kNoTarget
+    std::vector<Subprogram> subprograms;
+    std::vector<MapDef> maps;   // WideKind::MapIndex* index this
+
+    std::vector<std::string> files;
+    std::vector<SourceLine> lines;  // sorted by insn
+
+    // The line that covers instruction `insn`, or nullptr.
+    const SourceLine* line_at(u32 insn) const;
+    // Index of the subprogram that contains `insn`.
+    u32 subprogram_at(u32 insn) const;
+};
+
+// Decodes raw slots, resolves targets and finds subprograms (entry, then local-call and callback
+// targets in address order). Errors: those of isa::decode, BadJumpTarget (outside the program, into
+// the middle of a two-slot instruction, or across a subprogram's border), BadFormat when control can
+// run off the end, TooLarge. Nothing else about the program is known: maps are the caller's.
+Result<Program> decode_program(Bytes slots);
+
+// The bytes that decode_program reads; targets are written back as displacements.
+Result<std::vector<std::byte>> encode_program(const Program& program);
+
+}  // namespace ebpf::ir
