@@ -61,7 +61,7 @@ struct Error {
     const char* what = nullptr;  // string literal: the field, table or rule; may be null
     u64 arg = 0;                 // the offending value; printed when `what` is set
 
-    friend bool operator==(const Error& a, Errc code) { return a.code == code; }
+    friend bool operator==(const Error& error, Errc expected) { return error.code == expected; }
 };
 
 template <typename T>

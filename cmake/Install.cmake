@@ -1,0 +1,1 @@
+# Install and export rules: casement:: targets for find_package(casement), casement.pc for pkg-config.

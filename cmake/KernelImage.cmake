@@ -1,0 +1,1 @@
+# The kernel subset: every [K] module linked into one Windows driver image.
