@@ -45,10 +45,11 @@ struct CodeView {
     u32 map_count = 0;          // relocations index maps below this
     u64 program_info_hash = 0;  // ProgramTypeInfo::hash that the proof was made against
     Bytes text{};               // Interpreter: 8-byte slots; else machine code, read-only once placed
-    std::span<const Relocation> relocations{};
+    std::span<const Relocation> relocations{};  // in ascending order of offset
 };
 
-// Every offset inside, every kind known, no two relocations overlapping, entry inside the text.
+// Every offset inside, every kind known, relocations in ascending order and none overlapping (so that
+// it needs no memory), entry inside the text.
 Status validate(const CodeView& code);
 
 }  // namespace ebpf::code

@@ -2,7 +2,7 @@
 //
 // A decoded instruction, and the small enums that its meaning is made of. Nothing outside isa/ sees
 // an opcode byte: decode() turns 8-byte slots into `Insn`, encode() turns them back, and everything
-// else works by Form (the operand shape, 17 of them) with AluOp, Cond, Width ... as values.
+// else works by Form (the operand shape, 18 of them) with AluOp, Cond, Width ... as values.
 //
 // Numbers and names follow RFC 9669; the rows themselves are in instructions.def.
 #pragma once
@@ -15,61 +15,71 @@ namespace ebpf::isa {
 using Reg = u8;
 inline constexpr Reg kFramePointer = 10;
 inline constexpr int kRegisterCount = 11;
-inline constexpr int kStackSize = 512;     // bytes per frame
-inline constexpr int kMaxCallDepth = 8;    // frames, the entry's included
+inline constexpr int kStackSize = 512;   // bytes per frame
+inline constexpr int kMaxCallDepth = 8;  // frames, the entry's included
 
 // The operand shape: which fields are operands, and so how to print, check, run or compile it.
 enum class Form : u8 {
-    AluReg,     // dst = dst op src            width 32 or 64
-    AluImm,     // dst = dst op imm            imm sign-extended to 64 bits
-    Neg,        // dst = -dst
-    MovSx,      // dst = sign-extended low `from` bits of src   (from: 8, 16, 32)
-    Endian,     // dst = to-little / to-big / byte-swapped low `width` bits of dst
-    Load,       // dst = *(uN *)(src + off)    zero-extended
-    LoadSx,     // dst = *(sN *)(src + off)    sign-extended to 64 bits
-    StoreReg,   // *(uN *)(dst + off) = src
-    StoreImm,   // *(uN *)(dst + off) = imm
-    Atomic,     // atomic op on *(uN *)(dst + off) with src (and r0)
-    JmpReg,     // if dst cond src goto +off   width of the comparison: 32 or 64
-    JmpImm,     // if dst cond imm goto +off
-    Ja,         // goto +imm  (16- and 32-bit forms alike; the displacement is in imm)
-    Call,       // call: see CallKind, operand in imm
-    CallReg,    // call the helper whose number is in dst
+    AluReg,    // dst = dst op src            width 32 or 64
+    AluImm,    // dst = dst op imm            imm sign-extended to 64 bits
+    Neg,       // dst = -dst
+    MovSx,     // dst = sign-extended low `from` bits of src   (from: 8, 16, 32)
+    Endian,    // dst = to-little / to-big / byte-swapped low `width` bits of dst
+    Load,      // dst = *(uN *)(src + off)    zero-extended
+    LoadSx,    // dst = *(sN *)(src + off)    sign-extended to 64 bits
+    StoreReg,  // *(uN *)(dst + off) = src
+    StoreImm,  // *(uN *)(dst + off) = imm
+    Atomic,    // atomic op on *(uN *)(dst + off) with src (and r0)
+    JmpReg,    // if dst cond src goto +off   width of the comparison: 32 or 64
+    JmpImm,    // if dst cond imm goto +off
+    Ja,       // goto +imm  (displacement in imm; width W64 = 16-bit form, W32 = gotol's 32-bit one)
+    Call,     // call: see CallKind, operand in imm
+    CallReg,  // call the helper whose number is in dst
     Exit,
-    Wide,       // dst = 64-bit immediate or a loader-resolved address: see WideKind, two slots
-    LegacyLoad, // r0 = packet bytes (ABS/IND), deprecated
+    Wide,        // dst = 64-bit immediate or a loader-resolved address: see WideKind, two slots
+    LegacyLoad,  // r0 = packet bytes (ABS/IND), deprecated
 };
 
 enum class AluOp : u8 { Add, Sub, Mul, Div, SDiv, Mod, SMod, Or, And, Xor, Lsh, Rsh, Arsh, Mov };
 enum class Cond : u8 { Eq, Ne, Gt, Ge, Lt, Le, SGt, SGe, SLt, SLe, Set };
 enum class EndianOp : u8 { ToLe, ToBe, Swap };
 enum class AtomicOp : u8 {
-    Add, Or, And, Xor,                          // memory only
-    FetchAdd, FetchOr, FetchAnd, FetchXor,      // src = old value
-    Xchg,                                       // src = old value
-    CmpXchg,                                    // r0 = old value; stores src if it equalled r0
+    Add,
+    Or,
+    And,
+    Xor,  // memory only
+    FetchAdd,
+    FetchOr,
+    FetchAnd,
+    FetchXor,  // src = old value
+    Xchg,      // src = old value
+    CmpXchg,   // r0 = old value; stores src if it equalled r0
 };
 enum class CallKind : u8 {
-    Helper,   // imm = helper number (src 0)
-    Local,    // imm = displacement in slots to the subprogram (src 1)
-    Kfunc,    // imm = BTF id of the function (src 2); `off` = index of the BTF descriptor
+    Helper,  // imm = helper number (src 0), zero-extended
+    Local,   // imm = displacement in slots to the subprogram (src 1)
+    Kfunc,   // imm = BTF id of the function (src 2); `off` = index of the BTF descriptor
 };
 // The `src` field of the two-slot instruction. After linking (ir/) maps are always *Index kinds.
 enum class WideKind : u8 {
-    Imm64,       // 0: imm = the constant
-    MapFd,       // 1: low 32 bits of imm = descriptor
-    MapFdValue,  // 2: low 32 bits = descriptor, high 32 bits = offset into the value
-    BtfId,       // 3: variable by BTF id
-    Function,    // 4: imm = displacement in slots to a subprogram (callback address)
-    MapIndex,    // 5: low 32 bits = index into the program's map table
+    Imm64,          // 0: imm = the constant
+    MapFd,          // 1: low 32 bits of imm = descriptor
+    MapFdValue,     // 2: low 32 bits = descriptor, high 32 bits = offset into the value
+    BtfId,          // 3: low 32 bits = BTF id of a variable, high 32 bits = descriptor of its BTF
+    Function,       // 4: imm = displacement in slots to a subprogram (callback address)
+    MapIndex,       // 5: low 32 bits = index into the program's map table
     MapIndexValue,  // 6: low 32 bits = index, high 32 bits = offset into the value
 };
 enum class LegacyMode : u8 { Absolute, Indirect };
 
 // Sizes in bytes, so that `width` can be used in address arithmetic.
 enum class Width : u8 { W8 = 1, W16 = 2, W32 = 4, W64 = 8 };
-constexpr int bytes(Width w) { return static_cast<int>(w); }
-constexpr int bits(Width w) { return 8 * static_cast<int>(w); }
+constexpr int bytes(Width w) {
+    return static_cast<int>(w);
+}
+constexpr int bits(Width w) {
+    return 8 * static_cast<int>(w);
+}
 
 // One instruction; POD, 16 bytes. `kind` holds the AluOp, Cond, ... of the form, `width` the
 // operation's or the memory access's width. Fields that the form does not use are zero.
