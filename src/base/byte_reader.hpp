@@ -12,7 +12,8 @@
 
 namespace ebpf {
 
-static_assert(std::endian::native == std::endian::little, "a big-endian host needs byte swaps here");
+static_assert(std::endian::native == std::endian::little,
+              "a big-endian host needs byte swaps here");
 
 // An integer of a file format at any alignment.
 template <typename T>
@@ -50,7 +51,8 @@ class ByteReader {
     template <typename T>
         requires std::is_trivially_copyable_v<T>
     Result<T> read(const char* what = nullptr) {
-        if (remaining() < sizeof(T)) return fail(Errc::Truncated, at_offset(offset_), what, sizeof(T));
+        if (remaining() < sizeof(T))
+            return fail(Errc::Truncated, at_offset(offset_), what, sizeof(T));
         T value;
         std::memcpy(&value, bytes_.data() + offset_, sizeof value);
         offset_ += sizeof value;
@@ -69,7 +71,8 @@ class ByteReader {
         for (u64 end = start; end < bytes_.size(); ++end) {
             if (bytes_[end] == std::byte{0}) {
                 offset_ = end + 1;
-                return std::string_view(reinterpret_cast<const char*>(bytes_.data()) + start, end - start);
+                return std::string_view(reinterpret_cast<const char*>(bytes_.data()) + start,
+                                        end - start);
             }
         }
         return fail(Errc::Truncated, at_offset(start), what);

@@ -43,8 +43,8 @@ class Writer {
     std::size_t used_ = 0;
 };
 
-constexpr std::string_view kPlaces[] = {
-    "", "offset", "section", "symbol", "type", "instruction", "argument", "line"};
+constexpr std::string_view kPlaces[] = {"",     "offset",      "section",  "symbol",
+                                        "type", "instruction", "argument", "line"};
 
 }  // namespace
 
@@ -52,8 +52,12 @@ std::unexpected<Error> fail(Errc code, Where where, const char* what, u64 arg) {
     return std::unexpected(Error{code, where, what, arg});
 }
 
-std::string_view message(Errc code) { return kRows[static_cast<std::size_t>(code)].text; }
-std::string_view name(Errc code) { return kRows[static_cast<std::size_t>(code)].name; }
+std::string_view message(Errc code) {
+    return kRows[static_cast<std::size_t>(code)].text;
+}
+std::string_view name(Errc code) {
+    return kRows[static_cast<std::size_t>(code)].name;
+}
 
 std::size_t render(const Error& error, std::span<char> buffer) {
     Writer out(buffer);

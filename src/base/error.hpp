@@ -8,7 +8,8 @@
 //     Result<Header> read_header(Bytes file) {
 //         ByteReader reader(file);
 //         TRY_ASSIGN(const u32 magic, reader.read<u32>());
-//         if (magic != kMagic) return fail(Errc::BadMagic, at_offset(0), "ELF identification", magic);
+//         if (magic != kMagic) return fail(Errc::BadMagic, at_offset(0), "ELF identification",
+//         magic);
 //         ...
 //
 // A bug of ours is an assertion, never an Error.
@@ -48,12 +49,24 @@ struct Where {
 constexpr Where at_offset(u64 offset, u32 section = Where::kNoSection) {
     return {Where::Kind::Offset, section, offset};
 }
-constexpr Where at_section(u32 index) { return {Where::Kind::Section, index, 0}; }
-constexpr Where at_symbol(u64 index) { return {Where::Kind::Symbol, Where::kNoSection, index}; }
-constexpr Where at_type(u64 id) { return {Where::Kind::Type, Where::kNoSection, id}; }
-constexpr Where at_insn(u64 slot) { return {Where::Kind::Instruction, Where::kNoSection, slot}; }
-constexpr Where at_argument(u64 n) { return {Where::Kind::Argument, Where::kNoSection, n}; }
-constexpr Where at_line(u64 n) { return {Where::Kind::Line, Where::kNoSection, n}; }
+constexpr Where at_section(u32 index) {
+    return {Where::Kind::Section, index, 0};
+}
+constexpr Where at_symbol(u64 index) {
+    return {Where::Kind::Symbol, Where::kNoSection, index};
+}
+constexpr Where at_type(u64 id) {
+    return {Where::Kind::Type, Where::kNoSection, id};
+}
+constexpr Where at_insn(u64 slot) {
+    return {Where::Kind::Instruction, Where::kNoSection, slot};
+}
+constexpr Where at_argument(u64 n) {
+    return {Where::Kind::Argument, Where::kNoSection, n};
+}
+constexpr Where at_line(u64 n) {
+    return {Where::Kind::Line, Where::kNoSection, n};
+}
 
 struct Error {
     Errc code = Errc::Ok;
@@ -69,16 +82,16 @@ using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
 // The only place where an error is made: a breakpoint here stops at the cause of any failure.
-[[gnu::noinline]] std::unexpected<Error> fail(Errc code, Where where = {}, const char* what = nullptr,
-                                              u64 arg = 0);
+[[gnu::noinline]] std::unexpected<Error> fail(Errc code, Where where = {},
+                                              const char* what = nullptr, u64 arg = 0);
 
 // The row's text, e.g. "no such key".
 std::string_view message(Errc code);
 // The row's name, e.g. "KeyNotFound".
 std::string_view name(Errc code);
 
-// Writes "message: what (arg) at place" into `buffer`, NUL-terminated and cut when too long; returns
-// the number of characters without the NUL.
+// Writes "message: what (arg) at place" into `buffer`, NUL-terminated and cut when too long;
+// returns the number of characters without the NUL.
 std::size_t render(const Error& error, std::span<char> buffer);
 
 }  // namespace ebpf
@@ -87,16 +100,16 @@ std::size_t render(const Error& error, std::span<char> buffer);
 #define EBPF_CONCAT(a, b) EBPF_CONCAT_(a, b)
 
 // Returns the error of `expression` from the enclosing function, if it has one.
-#define TRY(expression)                                                              \
-    do {                                                                             \
-        if (auto try_result_ = (expression); !try_result_) [[unlikely]]              \
-            return std::unexpected(try_result_.error());                             \
+#define TRY(expression)                                                 \
+    do {                                                                \
+        if (auto try_result_ = (expression); !try_result_) [[unlikely]] \
+            return std::unexpected(try_result_.error());                \
     } while (false)
 
 // Declares or assigns `target` from the value of `expression`, or returns its error.
 #define TRY_ASSIGN(target, expression) TRY_ASSIGN_(EBPF_CONCAT(try_, __LINE__), target, expression)
-#define TRY_ASSIGN_(temporary, target, expression)                                   \
-    auto temporary = (expression);                                                   \
-    if (!temporary) [[unlikely]]                                                     \
-        return std::unexpected(temporary.error());                                   \
+#define TRY_ASSIGN_(temporary, target, expression) \
+    auto temporary = (expression);                 \
+    if (!temporary) [[unlikely]]                   \
+        return std::unexpected(temporary.error()); \
     target = std::move(*temporary)
