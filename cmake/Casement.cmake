@@ -54,7 +54,9 @@ add_library(casement_kernel_rules INTERFACE)
 target_compile_options(casement_kernel_rules INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>
   $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Werror=global-constructors -Werror=exit-time-destructors>
-  $<$<AND:${casement_optimised},${casement_plain}>:-Werror=frame-larger-than=1024>)
+  $<$<AND:${casement_optimised},${casement_plain},$<CXX_COMPILER_ID:GNU>>:-Werror=frame-larger-than=1024>
+  $<$<AND:${casement_optimised},${casement_plain},$<CXX_COMPILER_ID:Clang>>:-Wframe-larger-than=1024>
+  $<$<AND:${casement_optimised},${casement_plain},$<CXX_COMPILER_ID:Clang>>:-Werror=frame-larger-than>)
 
 # casement_module(name [KERNEL] SOURCES ... [DEPS other modules or libraries ...])
 # KERNEL: a [K] folder. The kernel-subset build leaves out every module that is not one.

@@ -29,7 +29,7 @@ set(casement_flags "-isystem /usr/x86_64-w64-mingw32/include -isystem /usr/x86_6
 # The preprocessor's __MINGW32__ headers want these: no inline CRT, no SSE assumptions beyond x86-64.
 set(casement_flags "${casement_flags} -ffreestanding -fms-extensions -D__CPUID_H \
 -fasynchronous-unwind-tables -fstack-protector-strong -mno-stack-arg-probe -mno-red-zone \
--gcodeview -Wframe-larger-than=1024")
+-gcodeview -Wframe-larger-than=1024 -Werror=frame-larger-than")
 set(CMAKE_C_FLAGS_INIT "${casement_flags}")
 set(CMAKE_CXX_FLAGS_INIT "${casement_isystem} ${casement_flags} -fno-exceptions -fno-rtti \
 -fno-threadsafe-statics -Werror=global-constructors")
