@@ -18,9 +18,9 @@ struct Target {
     code::Cpu cpu = code::Cpu::X86_64;
     CallingConvention convention = CallingConvention::SystemV;
     UnwindFormat unwind = UnwindFormat::None;
-    bool bmi2 = false;           // x86-64: shlx, rorx and friends may be used
+    bool bmi2 = false;  // x86-64: shlx, rorx and friends may be used
 
-    static Target host();        // the machine and system that this is built for
+    static Target host();  // the machine and system that this is built for
 };
 
 struct Output {
@@ -36,8 +36,8 @@ struct Output {
 };
 
 // Compiles `program` (all maps as WideKind::MapIndex*, helper numbers canonical after ir::lower).
-// `facts` may be empty: then nothing is assumed. Errors name the instruction; a form that the target
-// cannot compile is Errc::Unsupported, never a wrong translation.
+// `facts` may be empty: then nothing is assumed. Errors name the instruction; a form that the
+// target cannot compile is Errc::Unsupported, never a wrong translation.
 Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target);
 
 }  // namespace ebpf::jit

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// What a code generator wants to know about a program before it emits anything, for whatever CPU:
+// which instructions are jumped to, which registers still matter after each instruction, and what
+// each function needs. Linear in the program's size.
+#pragma once
+
+#include <vector>
+
+#include "ir/facts.hpp"
+#include "ir/program.hpp"
+
+namespace ebpf::jit {
+
+// Bit r = BPF register r.
+using RegSet = u16;
+constexpr RegSet reg_set(isa::Reg r) {
+    return static_cast<RegSet>(1u << r);
+}
+inline constexpr RegSet kCallArgs = 0b11'1110;          // r1 to r5
+inline constexpr RegSet kCallClobbers = 0b11'1111;      // r0 to r5
+inline constexpr RegSet kCalleeSaved = 0b11'1100'0000;  // r6 to r9
+inline constexpr RegSet kAllRegs = 0b111'1111'1111;
+
+struct RegUse {
+    RegSet reads = 0;
+    RegSet writes = 0;
+};
+// What `insn` reads and writes; calls read r1 to r5 whatever their prototype.
+RegUse registers_of(const isa::Insn& insn);
+
+// A function of the program (ir::Subprogram), as seen from the code generator.
+struct Function {
+    RegSet written = 0;        // registers that it writes itself; a call counts for r0 only
+    bool uses_frame = false;   // names r10
+    bool calls = false;        // anything
+    bool is_callback = false;  // its address is taken
+    u32 frame_bytes = 0;       // of BPF stack, 0 unless it uses_frame; a multiple of 16
+    std::vector<u32> callees;  // functions that it calls or hands out as callbacks, may repeat
+};
+
+struct Analysis {
+    std::vector<u8> is_target;       // per instruction: a jump goes there
+    std::vector<u8> reachable;       // per instruction, as the facts say; else 1
+    std::vector<RegSet> live_after;  // per instruction
+    std::vector<Function> functions;
+    std::vector<u32> callees_first;  // every function, after all that it calls
+    RegSet written = 0;              // by any function, or by the caller of a callback
+    bool calls_helpers = false;
+};
+
+// Errors: InvalidArgument when the facts are another program's; Unsupported for a program whose
+// functions call themselves in a circle; TooLarge for more than isa::kMaxCallDepth frames, or for a
+// frame of more than isa::kStackSize bytes; BadFormat for a program that ir::decode_program would
+// not have made.
+Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts);
+
+}  // namespace ebpf::jit

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "jit/jit.hpp"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "jit/x64/compiler.hpp"
+
+namespace ebpf::jit {
+
+namespace {
+
+#if defined(__x86_64__)
+
+// CPUID leaf 7, ebx bit 8.
+bool host_has_bmi2() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 8 & 1) != 0;
+}
+
+Target host_target() {
+    // Among the systems that we know, the one with Windows' convention is the one with a 32-bit
+    // long.
+    constexpr bool kWindows = sizeof(long) == 4;
+    return {.cpu = code::Cpu::X86_64,
+            .convention = kWindows ? CallingConvention::WindowsX64 : CallingConvention::SystemV,
+            .bmi2 = host_has_bmi2()};
+}
+
+#else
+
+Target host_target() {
+    return {.cpu = code::Cpu::AArch64, .convention = CallingConvention::Aapcs64};
+}
+
+#endif
+
+}  // namespace
+
+Target Target::host() {
+    return host_target();
+}
+
+code::CodeView Output::view(u64 program_info_hash) const {
+    return {.engine = code::EngineKind::Jit,
+            .cpu = cpu,
+            .entry = entry,
+            .stack_bytes = stack_bytes,
+            .map_count = map_count,
+            .program_info_hash = program_info_hash,
+            .text = text,
+            .relocations = relocations};
+}
+
+Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target) {
+    if (target.cpu == code::Cpu::AArch64)
+        return fail(Errc::Unsupported, {}, "machine code for AArch64");
+    if (target.cpu != code::Cpu::X86_64) {
+        return fail(Errc::Unsupported, {}, "machine code for CPU", static_cast<u64>(target.cpu));
+    }
+    if (target.convention == CallingConvention::Aapcs64) {
+        return fail(Errc::InvalidArgument, {}, "AAPCS64 on x86-64");
+    }
+    if (target.unwind != UnwindFormat::None) return fail(Errc::Unsupported, {}, "unwind data");
+    TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
+    return x64::Compiler(program, facts, target, analysis).run();
+}
+
+}  // namespace ebpf::jit

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+#include "jit/x64/compiler.hpp"
+
+#include <algorithm>
+
+namespace ebpf::jit::x64 {
+
+using isa::Form;
+using isa::Insn;
+
+namespace {
+// Code for one instruction is about this long; the buffer grows when it is not.
+constexpr u32 kExpectedBytes = 6;
+constexpr isa::Reg kFirstSaved = 6;
+constexpr isa::Reg kLastSaved = 9;
+}  // namespace
+
+Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                   const Analysis& analysis)
+    : program_(program),
+      facts_(facts),
+      target_(target),
+      analysis_(analysis),
+      abi_(target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV),
+      insn_count_(static_cast<u32>(program.insns.size())),
+      function_count_(static_cast<u32>(program.subprograms.size())),
+      a_(insn_count_ + 2 * function_count_, kExpectedBytes * insn_count_),
+      frames_(function_count_) {}
+
+Result<Output> Compiler::run() {
+    for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
+    for (u32 f = 0; f < function_count_; ++f) {
+        if (analysis_.functions[f].is_callback) callback_thunk(f);
+    }
+    return finish();
+}
+
+std::unexpected<Error> Compiler::unsupported(const char* what, u64 arg) const {
+    return fail(Errc::Unsupported, at_insn(program_.slot_of[at_]), what, arg);
+}
+
+u32 Compiler::function_at(u32 insn) const {
+    const auto& all = program_.subprograms;
+    return static_cast<u32>(std::ranges::lower_bound(all, insn, {}, &ir::Subprogram::begin) -
+                            all.begin());
+}
+
+bool Compiler::live_after(Gpr r) const {
+    const auto owner = std::ranges::find(abi_.reg, r);
+    if (owner == abi_.reg.end()) return false;
+    return analysis_.live_after[at_] >> (owner - abi_.reg.begin()) & 1;
+}
+
+void Compiler::relocate(Place place, code::RelocKind kind, u32 index, u32 addend) {
+    relocations_.push_back({place, {0, kind, {}, index, addend}});
+}
+
+// The registers that `function` pushes, in that order.
+template <typename Visit>
+void Compiler::for_saved(u32 function, Visit visit) const {
+    const Function& f = analysis_.functions[function];
+    if (f.uses_frame) visit(reg(isa::kFramePointer));
+    for (isa::Reg r = kFirstSaved; r <= kLastSaved; ++r) {
+        if (f.written & reg_set(r)) visit(reg(r));
+    }
+    if (function != 0) return;
+    if (analysis_.calls_helpers) visit(kInvocation);
+    for (isa::Reg r = 0; r < kFirstSaved; ++r) {
+        if (analysis_.written & abi_.borrowed & reg_set(r)) visit(reg(r));
+    }
+}
+
+void Compiler::plan_frame(u32 function) {
+    const Function& f = analysis_.functions[function];
+    Frame& frame = frames_[function];
+    for_saved(function, [&](Gpr) { ++frame.pushes; });
+    frame.adjust = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
+    if (f.calls || frame.adjust != 0) frame.adjust += frame.native_bytes() % 16;
+}
+
+void Compiler::prologue(u32 function) {
+    const Function& f = analysis_.functions[function];
+    for_saved(function, [&](Gpr r) { a_.push(r); });
+    const Frame& frame = frames_[function];
+    if (frame.adjust != 0)
+        a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
+    if (f.uses_frame) {
+        const u32 top = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
+        a_.lea(Width::W64, reg(isa::kFramePointer), {Gpr::Rsp, static_cast<i32>(top)});
+    }
+    if (function != 0) return;
+    // Neither convention's moves overwrite an argument that is still to be moved.
+    if (analysis_.calls_helpers) a_.mov(Width::W64, kInvocation, abi_.entry_arg[2]);
+    for (isa::Reg r = 1; r <= 2; ++r) {
+        const Gpr from = abi_.entry_arg[r - 1u];
+        if (from != reg(r)) a_.mov(Width::W64, reg(r), from);
+    }
+}
+
+void Compiler::epilogue(u32 function) {
+    const Frame& frame = frames_[function];
+    if (frame.adjust != 0)
+        a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
+    Gpr saved[16];
+    u32 n = 0;
+    for_saved(function, [&](Gpr r) { saved[n++] = r; });
+    while (n > 0) a_.pop(saved[--n]);
+    a_.ret();
+}
+
+Status Compiler::compile_function(u32 function) {
+    function_ = function;
+    plan_frame(function);
+    a_.code.reserve();
+    a_.code.bind(function_label(function));
+    prologue(function);
+    const ir::Subprogram& s = program_.subprograms[function];
+    bool in_dead_code = false;
+    for (u32 at = s.begin; at < s.end;) {
+        a_.code.reserve();
+        u32 count = 1;
+        a_.code.bind(at);
+        if (analysis_.reachable[at]) {
+            in_dead_code = false;
+            TRY_ASSIGN(count, lower(at));
+            for (u32 i = 1; i < count; ++i) a_.code.bind(at + i);
+        } else if (!in_dead_code || analysis_.is_target[at]) {
+            in_dead_code = true;
+            a_.ud2();  // the proof says that nobody comes here
+        }
+        at += count;
+    }
+    return {};
+}
+
+// What a helper calls with a HelperFn's arguments: moves them to where the subprogram wants them.
+void Compiler::callback_thunk(u32 function) {
+    a_.code.reserve();
+    a_.code.bind(thunk_label(function));
+    u32 pushed = 0;
+    const auto save = [&](Gpr r) {
+        a_.push(r);
+        ++pushed;
+    };
+    if (analysis_.calls_helpers) save(kInvocation);
+    for (isa::Reg r = 0; r < kFirstSaved; ++r) {
+        if (abi_.borrowed & reg_set(r)) save(reg(r));
+    }
+    const u32 pad = (8 + 8 * pushed) % 16;
+    if (pad != 0) a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(pad));
+    const u32 below_args = pad + 8 * pushed + 8;
+    for (int i = 0; i < kHelperArgs; ++i) {
+        const bool is_invocation = i == kHelperArgs - 1;
+        if (is_invocation && !analysis_.calls_helpers) break;
+        const Gpr to = is_invocation ? kInvocation : reg(static_cast<isa::Reg>(i + 1));
+        const Gpr from = abi_.helper_arg[static_cast<u32>(i)];
+        if (from == Gpr::None) {
+            a_.load(Width::W64, to, {Gpr::Rsp, static_cast<i32>(below_args) + 8 * i});
+        } else if (from != to) {
+            a_.mov(Width::W64, to, from);
+        }
+    }
+    a_.code.jump(Cc::Call, function_label(function));
+    if (pad != 0) a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(pad));
+    for (isa::Reg r = kFirstSaved; r-- > 0;) {
+        if (abi_.borrowed & reg_set(r)) a_.pop(reg(r));
+    }
+    if (analysis_.calls_helpers) a_.pop(kInvocation);
+    a_.ret();
+}
+
+// The deepest chain of native frames, its helpers' own frames not included.
+u32 Compiler::stack_bytes() const {
+    std::vector<u32> deepest(function_count_);
+    for (const u32 f : analysis_.callees_first) {
+        for (const u32 callee : analysis_.functions[f].callees) {
+            deepest[f] = std::max(deepest[f], deepest[callee]);
+        }
+        deepest[f] += frames_[f].native_bytes();
+        // A thunk's return address and what it saves.
+        if (analysis_.functions[f].is_callback) deepest[f] += 32;
+    }
+    return deepest[0];
+}
+
+Result<Output> Compiler::finish() {
+    Output out;
+    TRY_ASSIGN(out.text, a_.code.layout());
+    out.cpu = code::Cpu::X86_64;
+    out.entry = a_.code.label_offset(function_label(0));
+    out.stack_bytes = stack_bytes();
+    out.map_count = static_cast<u32>(program_.maps.size());
+    out.relocations.reserve(relocations_.size());
+    for (const PendingRelocation& pending : relocations_) {
+        code::Relocation& r = out.relocations.emplace_back(pending.relocation);
+        r.offset = a_.code.offset(pending.place);
+        if (r.kind == code::RelocKind::Function64) {
+            r.addend = a_.code.label_offset(thunk_label(r.addend));
+        }
+    }
+    out.insn_offset.resize(insn_count_);
+    for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.code.label_offset(i);
+    return out;
+}
+
+// Sequences first: each starts with an instruction of a few kinds only.
+u32 Compiler::lower_sequence(u32 at) {
+    const Insn& insn = program_.insns[at];
+    if (insn.form != Form::AluReg && insn.form != Form::AluImm) return 0;
+    const isa::AluOp op = insn.alu();
+    if (op != isa::AluOp::Mov && op != isa::AluOp::Lsh && op != isa::AluOp::Add) return 0;
+    const Sequence s{program_, analysis_, at, program_.subprograms[function_].end};
+    if (const auto e = match_extension(s)) {
+        at_ = at + e->count - 1;
+        lower_extension(*e);
+        return e->count;
+    }
+    if (const auto r = match_rotation(s)) {
+        at_ = at + r->count - 1;
+        lower_rotation(*r);
+        return r->count;
+    }
+    if (const auto a = match_address(s)) {
+        at_ = at + a->count - 1;
+        lower_address(*a);
+        return a->count;
+    }
+    return 0;
+}
+
+Result<u32> Compiler::lower(u32 at) {
+    if (const u32 count = lower_sequence(at)) return count;
+    at_ = at;
+    const Insn& insn = program_.insns[at];
+    const u32 target = program_.target[at];
+    switch (insn.form) {
+        case Form::AluReg:
+            lower_alu_reg(insn);
+            break;
+        case Form::AluImm:
+            lower_alu_imm(insn);
+            break;
+        case Form::Neg:
+            a_.unary(op::kNeg, insn.width, reg(insn.dst));
+            break;
+        case Form::MovSx:
+            lower_movsx(insn);
+            break;
+        case Form::Endian:
+            lower_endian(insn);
+            break;
+        case Form::Load:
+        case Form::LoadSx:
+            lower_access(insn, memory(insn.src, insn.off));
+            break;
+        case Form::StoreReg:
+        case Form::StoreImm:
+            lower_access(insn, memory(insn.dst, insn.off));
+            break;
+        case Form::Atomic:
+            lower_atomic(insn);
+            break;
+        case Form::JmpReg:
+        case Form::JmpImm:
+        case Form::Ja:
+            lower_jump(insn, target);
+            break;
+        case Form::Call:
+            TRY(lower_call(insn, target));
+            break;
+        case Form::CallReg:
+            TRY(lower_call_reg(insn));
+            break;
+        case Form::Exit:
+            epilogue(function_);
+            break;
+        case Form::Wide:
+            TRY(lower_wide(insn, target));
+            break;
+        case Form::LegacyLoad:
+            return unsupported("legacy packet load");
+    }
+    return 1;
+}
+
+}  // namespace ebpf::jit::x64

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// The x86-64 code generator: one template per instruction over a fixed register map (abi.hpp), with
+// the few sequences of peephole.hpp taken together. A subprogram is an ordinary native function
+// whose arguments are already in place: it saves what it uses of r6 to r10's registers, makes a
+// frame for BPF's stack with r10 at its top, and returns.
+//
+//     entry (subprogram 0)    also saves and sets r12, and moves the native arguments into place
+//     subprograms             follow in the program's order
+//     callback thunks         one per subprogram whose address is taken: what a helper calls
+//
+// A function's frame, from high to low: return address, saved registers, BPF stack (r10 points
+// above it), outgoing stack arguments; rsp stays 16-aligned in between.
+#pragma once
+
+#include "jit/analysis.hpp"
+#include "jit/jit.hpp"
+#include "jit/peephole.hpp"
+#include "jit/x64/abi.hpp"
+
+namespace ebpf::jit::x64 {
+
+class Compiler {
+  public:
+    Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
+             const Analysis& analysis);
+    Result<Output> run();
+
+  private:
+    // compiler.cpp: functions, frames and the result.
+    struct Frame {
+        u32 pushes = 0;
+        u32 adjust = 0;  // bytes that rsp moves below the saved registers
+        u32 native_bytes() const { return 8 + 8 * pushes + adjust; }
+    };
+    void plan_frame(u32 function);
+    template <typename Visit>
+    void for_saved(u32 function, Visit visit) const;
+    Status compile_function(u32 function);
+    void prologue(u32 function);
+    void epilogue(u32 function);
+    void callback_thunk(u32 function);
+    u32 stack_bytes() const;
+    Result<Output> finish();
+
+    // One instruction, or a sequence of them; returns how many.
+    Result<u32> lower(u32 at);
+    u32 lower_sequence(u32 at);
+
+    // lower_alu.cpp
+    void lower_alu_reg(const isa::Insn& insn);
+    void lower_alu_imm(const isa::Insn& insn);
+    void lower_shift_reg(const isa::Insn& insn);
+    void lower_shift_imm(isa::AluOp op, Width w, Gpr dst, i64 count);
+    void lower_mul_imm(Width w, Gpr dst, i32 value);
+    void lower_movsx(const isa::Insn& insn);
+    void lower_endian(const isa::Insn& insn);
+    void lower_extension(const Extension& e);
+    void lower_rotation(const Rotation& r);
+
+    // lower_division.cpp
+    struct PutAside;
+    void lower_division(const isa::Insn& insn);
+    void lower_division_imm(const isa::Insn& insn);
+    void divide(const isa::Insn& insn);
+    void divide_unsigned_imm(const isa::Insn& insn, u64 divisor);
+    void divide_unsigned_imm32(const isa::Insn& insn, u32 divisor);
+    void divide_signed_imm(const isa::Insn& insn);
+    void divide_signed_imm32(const isa::Insn& insn);
+    PutAside put_aside(Gpr dst, Gpr divisor);
+    void put_back(const PutAside& aside);
+
+    // lower_memory.cpp
+    Mem memory(isa::Reg base, i32 disp) const { return {reg(base), disp}; }
+    void lower_access(const isa::Insn& insn, Mem mem);
+    void lower_address(const Address& a);
+    void lower_atomic(const isa::Insn& insn);
+    void lower_fetch_loop(const isa::Insn& insn);
+
+    // lower_control.cpp
+    void lower_jump(const isa::Insn& insn, u32 target);
+    Status lower_call(const isa::Insn& insn, u32 target);
+    Status lower_call_reg(const isa::Insn& insn);
+    void helper_call(u32 helper);
+    Status lower_wide(const isa::Insn& insn, u32 target);
+
+    Gpr reg(isa::Reg r) const { return abi_.reg[r]; }
+    // Whether the register's BPF owner is still wanted after the current instruction.
+    bool live_after(Gpr r) const;
+    std::unexpected<Error> unsupported(const char* what, u64 arg = 0) const;
+
+    void relocate(Place place, code::RelocKind kind, u32 index, u32 addend = 0);
+    u32 function_at(u32 insn) const;
+    Label function_label(u32 function) const { return insn_count_ + function; }
+    Label thunk_label(u32 function) const { return insn_count_ + function_count_ + function; }
+
+    struct PendingRelocation {
+        Place place;
+        code::Relocation relocation;  // its addend is a function's number where kind is Function64
+    };
+
+    const ir::Program& program_;
+    const ir::Facts& facts_;
+    const Target& target_;
+    const Analysis& analysis_;
+    const Abi& abi_;
+    const u32 insn_count_;
+    const u32 function_count_;
+    Assembler a_;
+    std::vector<Frame> frames_;
+    std::vector<PendingRelocation> relocations_;
+    u32 function_ = 0;  // being compiled
+    u32 at_ = 0;        // last instruction of the sequence being lowered
+};
+
+// The division's operands rax and rdx, kept in scratch registers where that is needed.
+struct Compiler::PutAside {
+    bool restore_rax = false;
+    bool restore_rdx = false;
+    Gpr dividend{};  // where dst's old value is, rax and rdx being free
+    Gpr divisor{};
+};
+
+}  // namespace ebpf::jit::x64

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// Jumps, calls and addresses that the execution context fills in.
+#include <cstddef>
+
+#include "code/engine.hpp"
+#include "jit/x64/compiler.hpp"
+
+namespace ebpf::jit::x64 {
+
+using isa::CallKind;
+using isa::Cond;
+using isa::Form;
+using isa::Insn;
+using isa::WideKind;
+
+static_assert(offsetof(code::Invocation, tail_pending) == 0);
+static_assert(offsetof(code::Invocation, run_tail) == 8);
+
+namespace {
+
+constexpr Cc condition_of(Cond cond) {
+    switch (cond) {
+        case Cond::Eq:
+            return Cc::E;
+        case Cond::Ne:
+            return Cc::NE;
+        case Cond::Gt:
+            return Cc::A;
+        case Cond::Ge:
+            return Cc::AE;
+        case Cond::Lt:
+            return Cc::B;
+        case Cond::Le:
+            return Cc::BE;
+        case Cond::SGt:
+            return Cc::G;
+        case Cond::SGe:
+            return Cc::GE;
+        case Cond::SLt:
+            return Cc::L;
+        case Cond::SLe:
+            return Cc::LE;
+        case Cond::Set:
+            return Cc::NE;
+    }
+    return Cc::Always;
+}
+
+}  // namespace
+
+void Compiler::lower_jump(const Insn& insn, u32 target) {
+    if (target == at_ + 1) return;
+    if (insn.form == Form::Ja) return a_.code.jump(Cc::Always, target);
+    const Gpr dst = reg(insn.dst);
+    const i32 value = static_cast<i32>(insn.imm);
+    const bool against_zero = value == 0 && (insn.cond() == Cond::Eq || insn.cond() == Cond::Ne);
+    if (insn.form == Form::JmpReg) {
+        if (insn.cond() == Cond::Set) {
+            a_.test(insn.width, dst, reg(insn.src));
+        } else {
+            a_.arith(Arith::Cmp, insn.width, dst, reg(insn.src));
+        }
+    } else if (insn.cond() == Cond::Set) {
+        // A mask without the sign bit selects nothing of the upper half.
+        a_.test_imm(value >= 0 ? Width::W32 : insn.width, dst, value);
+    } else if (against_zero) {
+        a_.test(insn.width, dst, dst);
+    } else {
+        a_.arith(Arith::Cmp, insn.width, dst, value);
+    }
+    a_.code.jump(condition_of(insn.cond()), target);
+}
+
+Status Compiler::lower_call(const Insn& insn, u32 target) {
+    switch (insn.call()) {
+        case CallKind::Local:
+            a_.code.jump(Cc::Call, function_label(function_at(target)));
+            return {};
+        case CallKind::Helper:
+            helper_call(static_cast<u32>(insn.imm));
+            return {};
+        case CallKind::Kfunc:
+            return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
+    }
+    return unsupported("kind of call", insn.kind);
+}
+
+// The register's value must be a constant that the same straight piece of code puts there: helpers
+// are addresses here, and there is no table of them to index.
+Status Compiler::lower_call_reg(const Insn& insn) {
+    constexpr u32 kReach = 64;  // instructions; keeps the whole linear
+    const u32 begin = program_.subprograms[function_].begin;
+    for (u32 i = at_; i > begin && at_ - i < kReach && !analysis_.is_target[i]; --i) {
+        const Insn& before = program_.insns[i - 1];
+        if ((registers_of(before).writes & reg_set(insn.dst)) == 0) continue;
+        const bool constant = (before.form == Form::AluImm && before.alu() == isa::AluOp::Mov) ||
+                              (before.form == Form::Wide && before.wide() == WideKind::Imm64);
+        if (!constant) break;
+        helper_call(static_cast<u32>(before.imm));
+        return {};
+    }
+    return unsupported("call of a helper whose number is not a constant");
+}
+
+void Compiler::helper_call(u32 helper) {
+    for (u32 i = 0; i < kHelperArgs; ++i) {
+        const bool is_invocation = i == kHelperArgs - 1;
+        const Gpr from = is_invocation ? kInvocation : reg(static_cast<isa::Reg>(i + 1));
+        const Gpr to = abi_.helper_arg[i];
+        // An argument that no instruction of the program sets is none. (r1 and r2 are set at
+        // entry.)
+        if (!is_invocation && i >= 2 &&
+            (analysis_.written & reg_set(static_cast<isa::Reg>(i + 1))) == 0) {
+            continue;
+        }
+        if (to == Gpr::None) {
+            a_.store(Width::W64, {Gpr::Rsp, static_cast<i32>(8 * i)}, from);
+        } else if (to != from) {
+            a_.mov(Width::W64, to, from);
+        }
+    }
+    relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
+    a_.call(Gpr::Rax);
+    if (helper != static_cast<u32>(spec::Helper::tail_call)) return;
+
+    // The program that was called takes this one's place; in a subprogram, whose caller goes on, it
+    // is run here.
+    a_.cmp_imm(Width::W64, {kInvocation, offsetof(code::Invocation, tail_pending)}, 0);
+    const u32 stays = a_.code.hop(Cc::E);
+    if (function_ != 0) {
+        a_.mov(Width::W64, abi_.entry_arg[0], kInvocation);
+        a_.call({kInvocation, offsetof(code::Invocation, run_tail)});
+    }
+    epilogue(function_);
+    a_.code.land(stays);
+}
+
+Status Compiler::lower_wide(const Insn& insn, u32 target) {
+    const Gpr dst = reg(insn.dst);
+    switch (insn.wide()) {
+        case WideKind::Imm64:
+            a_.mov_imm(dst, static_cast<u64>(insn.imm));
+            return {};
+        case WideKind::MapIndex:
+        case WideKind::MapIndexValue: {
+            if (insn.map_index() >= program_.maps.size()) {
+                return fail(Errc::OutOfBounds, at_insn(program_.slot_of[at_]), "map",
+                            insn.map_index());
+            }
+            const bool value = insn.wide() == WideKind::MapIndexValue;
+            relocate(a_.mov_imm64(dst, 0),
+                     value ? code::RelocKind::MapValue64 : code::RelocKind::Map64, insn.map_index(),
+                     value ? insn.map_value_offset() : 0);
+            return {};
+        }
+        case WideKind::Function:
+            relocate(a_.mov_imm64(dst, 0), code::RelocKind::Function64, 0, function_at(target));
+            return {};
+        case WideKind::MapFd:
+        case WideKind::MapFdValue:
+            return unsupported("map by descriptor", insn.map_index());
+        case WideKind::BtfId:
+            return unsupported("variable by BTF id", static_cast<u64>(insn.imm));
+    }
+    return unsupported("kind of two-slot instruction", insn.kind);
+}
+
+}  // namespace ebpf::jit::x64

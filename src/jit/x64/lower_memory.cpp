@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Loads, stores, address arithmetic and atomic operations. An atomic instruction of x86-64 is a
+// full barrier, which is what RFC 9669's are.
+#include "jit/x64/compiler.hpp"
+
+namespace ebpf::jit::x64 {
+
+using isa::AtomicOp;
+using isa::Form;
+using isa::Insn;
+
+void Compiler::lower_access(const Insn& insn, Mem mem) {
+    switch (insn.form) {
+        case Form::Load:
+            return a_.load(insn.width, reg(insn.dst), mem);
+        case Form::LoadSx:
+            return a_.load_signed(insn.width, reg(insn.dst), mem);
+        case Form::StoreReg:
+            return a_.store(insn.width, mem, reg(insn.src));
+        default:
+            return a_.store_imm(insn.width, mem, static_cast<i32>(insn.imm));
+    }
+}
+
+void Compiler::lower_address(const Address& a) {
+    Mem mem = memory(a.base, a.disp);
+    if (a.index) {
+        mem.index = reg(*a.index);
+        mem.scale_log2 = a.scale_log2;
+    }
+    if (a.access != nullptr) return lower_access(*a.access, mem);
+    const Gpr dst = reg(a.dst);
+    // An addition in place is shorter than lea.
+    if (!a.index && mem.base == dst) return a_.arith(Arith::Add, Width::W64, dst, a.disp);
+    a_.lea(Width::W64, dst, mem);
+}
+
+void Compiler::lower_atomic(const Insn& insn) {
+    const Mem mem = memory(insn.dst, insn.off);
+    const Gpr src = reg(insn.src);
+    switch (insn.atomic()) {
+        case AtomicOp::Add:
+            a_.lock();
+            return a_.arith_store(Arith::Add, insn.width, mem, src);
+        case AtomicOp::Or:
+            a_.lock();
+            return a_.arith_store(Arith::Or, insn.width, mem, src);
+        case AtomicOp::And:
+            a_.lock();
+            return a_.arith_store(Arith::And, insn.width, mem, src);
+        case AtomicOp::Xor:
+            a_.lock();
+            return a_.arith_store(Arith::Xor, insn.width, mem, src);
+        case AtomicOp::FetchAdd:
+            a_.lock();
+            return a_.xadd(insn.width, mem, src);
+        case AtomicOp::FetchOr:
+        case AtomicOp::FetchAnd:
+        case AtomicOp::FetchXor:
+            return lower_fetch_loop(insn);
+        case AtomicOp::Xchg:
+            return a_.xchg(insn.width, mem, src);
+        case AtomicOp::CmpXchg:
+            a_.lock();
+            a_.cmpxchg(insn.width, mem, src);
+            // On success the machine leaves eax, and so rax's upper half, alone.
+            if (insn.width == Width::W32) a_.mov(Width::W32, Gpr::Rax, Gpr::Rax);
+            return;
+    }
+}
+
+// The machine has no fetching or, and, xor: load, compute, compare and exchange until nobody was in
+// between. rax holds the old value meanwhile, so r0 is put aside.
+void Compiler::lower_fetch_loop(const Insn& insn) {
+    const Width w = insn.width;
+    const Gpr src = reg(insn.src);
+    const bool restore = src != Gpr::Rax && live_after(Gpr::Rax);
+    Mem mem = memory(insn.dst, insn.off);
+    if (restore || src == Gpr::Rax || mem.base == Gpr::Rax) a_.mov(Width::W64, kScratch, Gpr::Rax);
+    const Gpr operand = src == Gpr::Rax ? kScratch : src;
+    if (mem.base == Gpr::Rax) mem.base = kScratch;
+    const AtomicOp op = insn.atomic();
+    const Arith arith = op == AtomicOp::FetchOr    ? Arith::Or
+                        : op == AtomicOp::FetchAnd ? Arith::And
+                                                   : Arith::Xor;
+
+    a_.load(w, Gpr::Rax, mem);
+    const u32 again = a_.code.size();
+    a_.mov(w, kScratch2, Gpr::Rax);
+    a_.arith(arith, w, kScratch2, operand);
+    a_.lock();
+    a_.cmpxchg(w, mem, kScratch2);
+    a_.code.hop_back(Cc::NE, again);
+    if (src != Gpr::Rax) a_.mov(w, src, Gpr::Rax);
+    if (restore) a_.mov(Width::W64, Gpr::Rax, kScratch);
+}
+
+}  // namespace ebpf::jit::x64

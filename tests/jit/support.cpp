@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+#include "support.hpp"
+
+#include <Zydis/Zydis.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "isa/semantics.hpp"
+
+namespace ebpf::jit::test {
+
+namespace {
+template <typename Kind>
+constexpr u8 kind_of(Kind kind) {
+    return static_cast<u8>(kind);
+}
+}  // namespace
+
+Insn alu(AluOp op, Width w, Reg dst, Reg src) {
+    return {.form = Form::AluReg, .kind = kind_of(op), .width = w, .dst = dst, .src = src};
+}
+Insn alu_imm(AluOp op, Width w, Reg dst, i32 imm) {
+    return {.form = Form::AluImm, .kind = kind_of(op), .width = w, .dst = dst, .imm = imm};
+}
+Insn mov(Reg dst, Reg src) {
+    return alu(AluOp::Mov, Width::W64, dst, src);
+}
+Insn mov_imm(Reg dst, i32 imm) {
+    return alu_imm(AluOp::Mov, Width::W64, dst, imm);
+}
+Insn load(Width w, Reg dst, Reg base, i16 off) {
+    return {.form = Form::Load, .width = w, .dst = dst, .src = base, .off = off};
+}
+Insn load_sx(Width w, Reg dst, Reg base, i16 off) {
+    return {.form = Form::LoadSx, .width = w, .dst = dst, .src = base, .off = off};
+}
+Insn store(Width w, Reg base, i16 off, Reg src) {
+    return {.form = Form::StoreReg, .width = w, .dst = base, .src = src, .off = off};
+}
+Insn store_imm(Width w, Reg base, i16 off, i32 imm) {
+    return {.form = Form::StoreImm, .width = w, .dst = base, .off = off, .imm = imm};
+}
+Insn atomic(AtomicOp op, Width w, Reg base, i16 off, Reg src) {
+    return {
+        .form = Form::Atomic, .kind = kind_of(op), .width = w, .dst = base, .src = src, .off = off};
+}
+Insn jump(Cond cond, Width w, Reg dst, Reg src, i16 off) {
+    return {.form = Form::JmpReg,
+            .kind = kind_of(cond),
+            .width = w,
+            .dst = dst,
+            .src = src,
+            .off = off};
+}
+Insn jump_imm(Cond cond, Width w, Reg dst, i32 imm, i16 off) {
+    return {.form = Form::JmpImm,
+            .kind = kind_of(cond),
+            .width = w,
+            .dst = dst,
+            .off = off,
+            .imm = imm};
+}
+Insn ja(i32 off) {
+    return {.form = Form::Ja, .imm = off};
+}
+Insn call_helper(u32 number) {
+    return {.form = Form::Call, .kind = kind_of(isa::CallKind::Helper), .imm = number};
+}
+Insn call_local(i32 off) {
+    return {.form = Form::Call, .kind = kind_of(isa::CallKind::Local), .imm = off};
+}
+Insn wide(isa::WideKind kind, Reg dst, u64 imm) {
+    return {.form = Form::Wide, .kind = kind_of(kind), .dst = dst, .imm = static_cast<i64>(imm)};
+}
+Insn exit() {
+    return {.form = Form::Exit};
+}
+
+Insns operator+(Insns a, const Insns& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+ir::Program link(Insns insns, u32 map_count) {
+    ir::Program p;
+    p.insns = std::move(insns);
+    p.maps.resize(map_count);
+    std::map<i64, u32> index_of;
+    i64 slot = 0;
+    for (u32 i = 0; i < p.insns.size(); ++i) {
+        index_of[slot] = i;
+        p.slot_of.push_back(static_cast<u32>(slot));
+        slot += p.insns[i].slots();
+    }
+    p.slot_of.push_back(static_cast<u32>(slot));
+    std::set<u32> starts{0};
+    p.target.assign(p.insns.size(), ir::kNoTarget);
+    for (u32 i = 0; i < p.insns.size(); ++i) {
+        const Insn& insn = p.insns[i];
+        const bool local = insn.form == Form::Call && insn.call() == isa::CallKind::Local;
+        const bool function = insn.form == Form::Wide && insn.wide() == isa::WideKind::Function;
+        if (!insn.is_jump() && !local && !function) continue;
+        const i64 distance = insn.is_jump() ? insn.displacement() : insn.imm;
+        p.target[i] = index_of.at(p.slot_of[i + 1] + distance);
+        if (!insn.is_jump()) starts.insert(p.target[i]);
+    }
+    for (const u32 start : starts) {
+        if (!p.subprograms.empty()) p.subprograms.back().end = start;
+        p.subprograms.push_back({.begin = start});
+    }
+    p.subprograms.back().end = static_cast<u32>(p.insns.size());
+    return p;
+}
+
+Target system_v(bool bmi2) {
+    return {.cpu = code::Cpu::X86_64, .convention = CallingConvention::SystemV, .bmi2 = bmi2};
+}
+Target windows(bool bmi2) {
+    return {.cpu = code::Cpu::X86_64, .convention = CallingConvention::WindowsX64, .bmi2 = bmi2};
+}
+std::vector<Target> all_targets() {
+    std::vector<Target> targets{system_v(), windows()};
+    if (Target::host().bmi2) targets.insert(targets.end(), {system_v(true), windows(true)});
+    return targets;
+}
+
+Placed::Placed(const Output& output, CallingConvention convention, const Resolve& resolve)
+    : size_(output.text.size()), entry_(output.entry), convention_(convention) {
+    void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    memory_ = static_cast<std::byte*>(memory);
+    std::memcpy(memory_, output.text.data(), size_);
+    for (const code::Relocation& r : output.relocations) {
+        const u64 value = r.kind == code::RelocKind::Function64
+                              ? reinterpret_cast<u64>(memory_ + r.addend)
+                              : resolve(r);
+        std::memcpy(memory_ + r.offset, &value, sizeof value);
+    }
+    if (mprotect(memory_, size_, PROT_READ | PROT_EXEC) != 0) throw std::bad_alloc();
+}
+
+Placed::~Placed() {
+    munmap(memory_, size_);
+}
+
+u64 Placed::run(void* r1, u64 r2, code::Invocation* invocation) const {
+    using WindowsEntry = u64 (*)(void*, u64, code::Invocation*) __attribute__((ms_abi));
+    const void* entry = memory_ + entry_;
+    if (convention_ == CallingConvention::WindowsX64) {
+        return reinterpret_cast<WindowsEntry>(const_cast<void*>(entry))(r1, r2, invocation);
+    }
+    return reinterpret_cast<code::EntryFn>(const_cast<void*>(entry))(r1, r2, invocation);
+}
+
+Output compiled(const ir::Program& program, const Target& target, const ir::Facts& facts) {
+    Result<Output> output = compile(program, facts, target);
+    if (output) return std::move(*output);
+    char text[200];
+    render(output.error(), text);
+    throw std::runtime_error(text);
+}
+
+u64 run(const Insns& insns, void* r1, u64 r2, const Target& target) {
+    const Output output = compiled(link(insns), target);
+    return Placed(output, target.convention).run(r1, r2);
+}
+
+Registers evaluate(const Insns& insns, Registers r) {
+    for (const Insn& insn : insns) {
+        u64& dst = r[insn.dst];
+        switch (insn.form) {
+            case Form::AluReg:
+                dst = isa::eval_alu(insn.alu(), insn.width, dst, r[insn.src]);
+                break;
+            case Form::AluImm:
+                dst = isa::eval_alu(insn.alu(), insn.width, dst, static_cast<u64>(insn.imm));
+                break;
+            case Form::Neg:
+                dst = isa::eval_neg(insn.width, dst);
+                break;
+            case Form::MovSx:
+                dst = isa::eval_movsx(insn.width, insn.from_bits, r[insn.src]);
+                break;
+            case Form::Endian:
+                dst = isa::eval_endian(insn.endian(), insn.width, dst);
+                break;
+            case Form::Wide:
+                dst = static_cast<u64>(insn.imm);
+                break;
+            default:
+                throw std::logic_error("not straight-line arithmetic");
+        }
+    }
+    return r;
+}
+
+Insns on_registers(const Insns& insns, u16 out) {
+    constexpr Reg kPointer = 1;
+    constexpr i16 kSaved = -88;
+    Insns all{store(Width::W64, isa::kFramePointer, kSaved, kPointer)};
+    for (Reg r = 0; r < 10; ++r) {
+        if (r != kPointer) all.push_back(load(Width::W64, r, kPointer, static_cast<i16>(8 * r)));
+    }
+    all.push_back(load(Width::W64, kPointer, kPointer, 8 * kPointer));
+    all = std::move(all) + insns;
+    for (Reg r = 0; r < 10; ++r) {
+        if (out >> r & 1)
+            all.push_back(store(Width::W64, isa::kFramePointer, static_cast<i16>(-8 * (r + 1)), r));
+    }
+    all.push_back(load(Width::W64, kPointer, isa::kFramePointer, kSaved));
+    for (Reg r = 0; r < 10; ++r) {
+        if ((out >> r & 1) == 0) continue;
+        all.push_back(load(Width::W64, 0, isa::kFramePointer, static_cast<i16>(-8 * (r + 1))));
+        all.push_back(store(Width::W64, kPointer, static_cast<i16>(8 * r), 0));
+    }
+    all.push_back(mov_imm(0, 0));
+    all.push_back(exit());
+    return all;
+}
+
+std::string disassemble(const Output& output) {
+    std::string text;
+    for (std::size_t at = 0; at < output.text.size();) {
+        ZydisDisassembledInstruction insn;
+        if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at,
+                                                output.text.data() + at, output.text.size() - at,
+                                                &insn))) {
+            return text + "(undecodable)\n";
+        }
+        text += insn.text;
+        text += '\n';
+        at += insn.info.length;
+    }
+    return text;
+}
+
+}  // namespace ebpf::jit::test
