@@ -406,7 +406,7 @@ u64 twice_system_v(u64 function, u64 context, u64, u64, u64, code::Invocation* i
 }
 __attribute__((ms_abi)) u64 twice_windows(u64 function, u64 context, u64, u64, u64,
                                           code::Invocation* i) {
-    using Fn = u64 (*)(u64, u64, u64, u64, u64, code::Invocation*) __attribute__((ms_abi));
+    using Fn = __attribute__((ms_abi)) u64 (*)(u64, u64, u64, u64, u64, code::Invocation*);
     const auto f = reinterpret_cast<Fn>(function);
     return f(1, context, 3, 4, 5, i) + f(10, context, 30, 40, 50, i);
 }

@@ -149,7 +149,7 @@ Placed::~Placed() {
 }
 
 u64 Placed::run(void* r1, u64 r2, code::Invocation* invocation) const {
-    using WindowsEntry = u64 (*)(void*, u64, code::Invocation*) __attribute__((ms_abi));
+    using WindowsEntry = __attribute__((ms_abi)) u64 (*)(void*, u64, code::Invocation*);
     const void* entry = memory_ + entry_;
     if (convention_ == CallingConvention::WindowsX64) {
         return reinterpret_cast<WindowsEntry>(const_cast<void*>(entry))(r1, r2, invocation);
