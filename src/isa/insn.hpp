@@ -66,7 +66,7 @@ enum class WideKind : u8 {
     MapFd,          // 1: low 32 bits of imm = descriptor
     MapFdValue,     // 2: low 32 bits = descriptor, high 32 bits = offset into the value
     BtfId,          // 3: low 32 bits = BTF id of a variable, high 32 bits = descriptor of its BTF
-    Function,       // 4: imm = displacement in slots to a subprogram (callback address)
+    Function,       // 4: imm = displacement in slots to a subprogram, from the second slot
     MapIndex,       // 5: low 32 bits = index into the program's map table
     MapIndexValue,  // 6: low 32 bits = index, high 32 bits = offset into the value
 };
