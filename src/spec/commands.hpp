@@ -2,6 +2,8 @@
 // The commands' numbers and attribute structures, made from commands.def.
 #pragma once
 
+#include <array>
+
 #include "base/types.hpp"
 
 namespace ebpf::spec {
@@ -13,11 +15,16 @@ enum class Command : u32 {
 #include "spec/commands.def"
 };
 
-// One structure per command, e.g. MapCreateAttr; fields and layout are those of the member of Linux's
-// union bpf_attr (linux/bpf.h), pointers as u64.
+// An object's name as Linux passes it: NUL-padded, at most 15 characters.
+using ObjectName = std::array<char, 16>;
+
+// One structure per command, e.g. MapCreateAttr; fields and layout are those of the member of
+// Linux's union bpf_attr (linux/bpf.h), pointers as u64.
 #define COMMAND(id, number, name, access) struct id##Attr {
 #define FIELD(type, name, kind, ...) type name{};
-#define END_COMMAND(id) };
+#define END_COMMAND(id) \
+    }                   \
+    ;
 #include "spec/commands.def"
 
 }  // namespace ebpf::spec

@@ -6,6 +6,8 @@
 // types only through this.
 #pragma once
 
+#include <span>
+
 #include "spec/dialect.hpp"
 #include "spec/ids.hpp"
 
