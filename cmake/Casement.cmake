@@ -49,7 +49,11 @@ target_compile_options(casement_warnings INTERFACE
 # in every build, so that a violation shows on Linux at once and not only in the kernel lane. A stack
 # frame's size means something only in optimised code without instrumentation.
 set(casement_optimised "$<CONFIG:Release,RelWithDebInfo,MinSizeRel>")
-set(casement_plain "$<NOT:$<BOOL:${CASEMENT_SANITIZE}>>")
+if(CASEMENT_SANITIZE)
+  set(casement_plain 0)
+else()
+  set(casement_plain 1)
+endif()
 add_library(casement_kernel_rules INTERFACE)
 target_compile_options(casement_kernel_rules INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>

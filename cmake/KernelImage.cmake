@@ -16,6 +16,10 @@ foreach(def ${defs})
   list(APPEND import_libs ${lib})
 endforeach()
 
+# Besides the modules: the entry point, and what a driver brings instead of a run-time library.
+set(image_folder ${PROJECT_SOURCE_DIR}/src/products/kernel_subset)
+add_library(kernel_subset_image OBJECT ${image_folder}/image.cpp ${image_folder}/rt.cpp)
+
 get_property(modules GLOBAL PROPERTY CASEMENT_MODULES)
 set(whole)
 set(archives)
