@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A program as everything after the parsers sees it: decoded instructions with resolved targets, its
-// subprograms, its maps and where it came from. Plain data; no pointer into the file it came from.
+// A program as everything after the parsers sees it: decoded instructions with resolved targets,
+// its subprograms, its maps and where it came from. Plain data; no pointer into the file it came
+// from.
 #pragma once
 
 #include <string>
@@ -24,15 +25,15 @@ struct MapDef {
     u32 key_size = 0;
     u32 value_size = 0;
     u32 max_entries = 0;
-    u32 flags = 0;              // BPF_F_*, Linux's bits
-    i32 inner = kNoInner;       // index of the template of an inner map in the same table
+    u32 flags = 0;         // BPF_F_*, Linux's bits
+    i32 inner = kNoInner;  // index of the template of an inner map in the same table
     Pinning pinning = Pinning::None;
-    u32 key_type = 0;           // BTF type ids, 0 = unknown
+    u32 key_type = 0;  // BTF type ids, 0 = unknown
     u32 value_type = 0;
     bool is_data_section = false;
-    bool read_only = false;     // programs may not write it (.rodata)
-    bool frozen = false;        // its content can no longer change: the verifier may rely on `initial`
-    std::vector<std::byte> initial;
+    bool read_only = false;  // programs may not write it (.rodata)
+    bool frozen = false;     // its content can no longer change: the verifier may rely on `initial`
+    std::vector<std::byte> initial;  // empty: zeros (.bss); else value_size bytes
 
     // BTF of the value: offset of a bpf_spin_lock or bpf_timer in it, -1 if none.
     i32 spin_lock_offset = -1;
@@ -49,30 +50,31 @@ struct Subprogram {
 };
 
 struct SourceLine {
-    u32 insn = 0;            // first instruction (index) that it covers
-    u32 file = 0;            // index into Program::files
+    u32 insn = 0;  // first instruction (index) that it covers
+    u32 file = 0;  // index into Program::files
     u32 line = 0;
     u32 column = 0;
-    std::string text;        // the line itself, as the compiler recorded it; may be empty
+    std::string text;  // the line itself, as the compiler recorded it; may be empty
 };
 
 inline constexpr u32 kNoTarget = ~0u;
 
 // Instruction indices count Insns (a two-slot instruction is one); `slot_of` gives slots back.
 struct Program {
-    std::string name;        // function name
+    std::string name;  // function name
     std::string section;
-    std::string object;      // file or object name, for messages
+    std::string object;  // file or object name, for messages
     spec::Dialect dialect{};
     spec::ProgramType type{};
     spec::AttachType attach{};
     std::string license;
 
     std::vector<isa::Insn> insns;
-    std::vector<u32> slot_of;   // insns.size() + 1 entries
-    std::vector<u32> target;    // jump, local call, or callback address: target index, else kNoTarget
+    std::vector<u32> slot_of;  // insns.size() + 1 entries
+    std::vector<u32> target;  // jump, local call, or callback address: target index, else kNoTarget
     std::vector<Subprogram> subprograms;
-    std::vector<MapDef> maps;   // WideKind::MapIndex* index this
+    std::vector<MapDef> maps;         // WideKind::MapIndex* index this
+    std::vector<std::string> kfuncs;  // when not empty, imm of CallKind::Kfunc indexes it
 
     std::vector<std::string> files;
     std::vector<SourceLine> lines;  // sorted by insn
@@ -85,9 +87,17 @@ struct Program {
 
 // Decodes raw slots, resolves targets and finds subprograms (entry, then local-call and callback
 // targets in address order). Errors: those of isa::decode, BadJumpTarget (outside the program, into
-// the middle of a two-slot instruction, or across a subprogram's border), BadFormat when control can
-// run off the end, TooLarge. Nothing else about the program is known: maps are the caller's.
+// the middle of a two-slot instruction, or across a subprogram's border), BadFormat when control
+// can run off the end, TooLarge. Nothing else about the program is known: maps are the caller's.
 Result<Program> decode_program(Bytes slots);
+
+// The parts of decode_program, for a linker that puts functions from several places together.
+// decode_insns: errors of isa::decode (at slots of `slots`), Truncated, TooLarge.
+Result<std::vector<isa::Insn>> decode_insns(Bytes slots);
+// From insns alone: fills slot_of and target, cuts the code into subprograms at call and callback
+// targets and at those subprograms' begins that are there already (their names are kept; ends are
+// set). Errors: BadJumpTarget, BadFormat, TooLarge, at slots of the whole program.
+Status resolve_control_flow(Program& program);
 
 // The bytes that decode_program reads; targets are written back as displacements.
 Result<std::vector<std::byte>> encode_program(const Program& program);
