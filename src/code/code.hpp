@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // What is installed: position-independent bytes of one engine with the places that the execution
-// context fills in (it alone knows its addresses). Views only, so that it can stand in a message, in
-// an image or in a vector; validate() is the one check of all three before anything is used.
+// context fills in (it alone knows its addresses). Views only, so that it can stand in a message,
+// in an image or in a vector; validate() is the one check of all three before anything is used.
 #pragma once
 
 #include "base/error.hpp"
-#include "spec/program_info.hpp"
 
 namespace ebpf::code {
 
@@ -18,11 +17,11 @@ enum class Cpu : u8 { None, X86_64, AArch64 };
 
 // What stands at a relocation's place. The numbers are part of the message format.
 enum class RelocKind : u8 {
-    Helper64 = 1,   // 8 bytes: address of the helper `index` (canonical spec::Helper, or an
-                    //          extension's or embedder's own number with kCustomHelper set)
-    Map64 = 2,      // 8 bytes: handle of map `index`
-    MapValue64 = 3, // 8 bytes: address of byte `addend` of the value of data-section map `index`
-    Function64 = 4, // 8 bytes: address of text offset `addend` (a callback)
+    Helper64 = 1,    // 8 bytes: address of the helper `index` (canonical spec::Helper, or an
+                     //          extension's or embedder's own number with kCustomHelper set)
+    Map64 = 2,       // 8 bytes: handle of map `index`
+    MapValue64 = 3,  // 8 bytes: address of byte `addend` of the value of data-section map `index`
+    Function64 = 4,  // 8 bytes: address of text offset `addend` (a callback)
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 
@@ -44,12 +43,12 @@ struct CodeView {
     u32 stack_bytes = 0;        // native stack that an invocation needs at most
     u32 map_count = 0;          // relocations index maps below this
     u64 program_info_hash = 0;  // ProgramTypeInfo::hash that the proof was made against
-    Bytes text{};               // Interpreter: 8-byte slots; else machine code, read-only once placed
+    Bytes text{};  // Interpreter: 8-byte slots; else machine code, read-only once placed
     std::span<const Relocation> relocations{};  // in ascending order of offset
 };
 
-// Every offset inside, every kind known, relocations in ascending order and none overlapping (so that
-// it needs no memory), entry inside the text.
+// Every offset inside, every kind known, relocations in ascending order and none overlapping (so
+// that it needs no memory), entry inside the text.
 Status validate(const CodeView& code);
 
 }  // namespace ebpf::code

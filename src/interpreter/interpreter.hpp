@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The interpreter: pre-decoded, threaded, the reference that the other engines are compared with.
-// It runs verified programs without checks; `fuel` bounds the others.
+// It runs verified programs without checks; `fuel` bounds the others in time, but nothing bounds
+// what they read and write.
+//
+// What it takes: CodeView::text is slots as isa::decode reads them. Each `call` of a helper has a
+// Helper64 relocation at its offset, each two-slot instruction of kind MapIndex a Map64 and of kind
+// MapIndexValue a MapValue64. Function addresses need none. Kfunc calls, packet loads (ABS, IND),
+// descriptors and BTF ids are Errc::Unsupported: ir/ resolves them before. `callx` reaches the
+// embedder's own helpers 0 .. 255 (index kCustomHelper | number), which prepare() looks up.
 #pragma once
 
 #include "code/engine.hpp"
@@ -11,7 +18,15 @@ namespace ebpf::interpreter {
 // Why a run ended early, in Invocation::fault.
 enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper };
 
-// Registered with the runtime where a build wants an interpreter.
+// Runs the function at `function`, the value of a Function two-slot instruction, with r1..r5 of
+// `args`: how a helper calls a program's callback. Returns the callback's r0, or 0 with
+// `invocation->fault` set; the program that called the helper then stops with the same fault.
+u64 call_function(code::Invocation* invocation, u64 function, const u64 args[5]);
+
+// Registered with the runtime where a build wants an interpreter. `prepare` fails with what
+// isa::decode reports, with BadJumpTarget (a jump out of the program or into a two-slot
+// instruction), BadFormat (control can run off the end; a relocation that does not fit its
+// instruction), UnresolvedSymbol and Unsupported, each at its slot.
 extern const code::EngineOps kEngine;
 
 }  // namespace ebpf::interpreter

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "base/byte_reader.hpp"
+#include "code/engine.hpp"
+
+namespace ebpf::code {
+namespace {
+
+constexpr u32 kPointer = 8;  // bytes that a relocation fills in machine code
+constexpr u32 kSlot = 8;     // an interpreter's instruction
+
+// Bytes of text that the relocation covers.
+u32 extent(EngineKind engine, RelocKind kind) {
+    if (engine != EngineKind::Interpreter) return kPointer;
+    return kind == RelocKind::Helper64 ? kSlot : 2 * kSlot;
+}
+
+bool is_known(RelocKind kind) {
+    return kind >= RelocKind::Helper64 && kind <= RelocKind::Function64;
+}
+
+// An offset in text that can be entered or called.
+Status check_code_offset(const CodeView& code, u32 offset, Where where, const char* what) {
+    if (offset >= code.text.size()) return fail(Errc::OutOfBounds, where, what, offset);
+    if (code.engine == EngineKind::Interpreter && offset % kSlot != 0) {
+        return fail(Errc::BadFormat, where, what, offset);
+    }
+    return {};
+}
+
+Status check_relocation(const CodeView& code, const Relocation& r) {
+    const Where where = at_offset(r.offset);
+    if (!is_known(r.kind))
+        return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
+    for (const u8 byte : r.reserved) {
+        if (byte != 0) return fail(Errc::ReservedField, where, "relocation", byte);
+    }
+    if (!slice(code.text, r.offset, extent(code.engine, r.kind))) {
+        return fail(Errc::OutOfBounds, where, "relocation");
+    }
+    if (code.engine == EngineKind::Interpreter && r.offset % kSlot != 0) {
+        return fail(Errc::BadFormat, where, "relocation between instructions");
+    }
+    switch (r.kind) {
+        case RelocKind::Helper64:
+            if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
+            return {};
+        case RelocKind::Map64:
+            if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
+            [[fallthrough]];
+        case RelocKind::MapValue64:
+            if (r.index >= code.map_count)
+                return fail(Errc::OutOfBounds, where, "map index", r.index);
+            return {};
+        case RelocKind::Function64:
+            if (r.index != 0) return fail(Errc::ReservedField, where, "index", r.index);
+            return check_code_offset(code, r.addend, where, "function");
+    }
+    return {};
+}
+
+Status check_engine(const CodeView& code) {
+    switch (code.engine) {
+        case EngineKind::Interpreter:
+            if (code.cpu != Cpu::None)
+                return fail(Errc::InvalidArgument, {}, "cpu of an interpreter");
+            if (code.text.size() % kSlot != 0) return fail(Errc::Truncated, {}, "instructions");
+            return {};
+        case EngineKind::Jit:
+        case EngineKind::Native:
+            if (code.cpu != Cpu::X86_64 && code.cpu != Cpu::AArch64) {
+                return fail(Errc::InvalidArgument, {}, "cpu", static_cast<u8>(code.cpu));
+            }
+            return {};
+    }
+    return fail(Errc::InvalidArgument, {}, "engine", static_cast<u8>(code.engine));
+}
+
+}  // namespace
+
+Status validate(const CodeView& code) {
+    TRY(check_engine(code));
+    if (code.text.size() > ~u32{0}) return fail(Errc::TooLarge, {}, "text", code.text.size());
+    TRY(check_code_offset(code, code.entry, at_offset(code.entry), "entry"));
+    u64 free_from = 0;
+    for (const Relocation& r : code.relocations) {
+        TRY(check_relocation(code, r));
+        if (r.offset < free_from)
+            return fail(Errc::BadFormat, at_offset(r.offset), "overlapping relocations");
+        free_from = u64{r.offset} + extent(code.engine, r.kind);
+    }
+    return {};
+}
+
+Status relocate(MutableBytes text, std::span<const Relocation> relocations,
+                const Resolver& resolver) {
+    for (const Relocation& r : relocations) {
+        const Where where = at_offset(r.offset);
+        if (!slice(text, r.offset, kPointer)) return fail(Errc::OutOfBounds, where, "relocation");
+        u64 value = 0;
+        if (r.kind == RelocKind::Function64) {
+            if (r.addend >= text.size())
+                return fail(Errc::OutOfBounds, where, "function", r.addend);
+            value = reinterpret_cast<u64>(text.data() + r.addend);
+        } else {
+            TRY_ASSIGN(value, resolver.resolve(resolver.self, r.kind, r.index, r.addend));
+        }
+        if (value == 0) return fail(Errc::UnresolvedSymbol, where, "relocation", r.index);
+        store_le(text.data() + r.offset, value);
+    }
+    return {};
+}
+
+}  // namespace ebpf::code

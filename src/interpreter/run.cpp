@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+//
+// The loop: every handler ends with its own jump to the next one, so that the processor predicts
+// each instruction's successor apart. A frame of a program is a frame of run_frame(): registers and
+// the 512 bytes of stack live in it, a local call recurses (at most isa::kMaxCallDepth deep, so 8
+// frames of less than 1 KiB), and what the caller keeps in r6..r9 is safe because it is the
+// caller's array.
+//
+// Metered or not is a template parameter: only code that nobody verified pays for counting.
+#include <cstring>
+
+#include "interpreter/decoded.hpp"
+#include "interpreter/interpreter.hpp"
+#include "isa/semantics.hpp"
+
+namespace ebpf::interpreter {
+namespace {
+
+using code::HelperFn;
+using code::Invocation;
+
+template <typename T>
+T load(u64 address) {
+    T value;
+    std::memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
+    return value;
+}
+
+template <typename T>
+void store(u64 address, T value) {
+    std::memcpy(reinterpret_cast<void*>(address), &value, sizeof value);
+}
+
+template <AtomicOp op, typename U>
+void atomic(u64 address, u64& src, u64& r0) {
+    U* const cell = reinterpret_cast<U*>(address);
+    const U operand = static_cast<U>(src);
+    constexpr int kOrder = __ATOMIC_SEQ_CST;
+    if constexpr (op == AtomicOp::Add) __atomic_fetch_add(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::Or) __atomic_fetch_or(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::And) __atomic_fetch_and(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::Xor) __atomic_fetch_xor(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::FetchAdd) src = __atomic_fetch_add(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::FetchOr) src = __atomic_fetch_or(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::FetchAnd) src = __atomic_fetch_and(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::FetchXor) src = __atomic_fetch_xor(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::Xchg) src = __atomic_exchange_n(cell, operand, kOrder);
+    if constexpr (op == AtomicOp::CmpXchg) {
+        U expected = static_cast<U>(r0);
+        __atomic_compare_exchange_n(cell, &expected, operand, false, kOrder, kOrder);
+        r0 = expected;  // the old value, whether or not it was exchanged
+    }
+}
+
+void stop(Invocation* invocation, Fault fault) {
+    if (invocation->fault == 0) invocation->fault = static_cast<u64>(fault);
+}
+
+// The helper that `number` names in a call by register, or nullptr.
+HelperFn helper_by_number(const Op* op, u64 number) {
+    if (number >= kRegisterHelpers) return nullptr;
+    return reinterpret_cast<HelperFn>(reinterpret_cast<const u64*>(op->imm)[number]);
+}
+
+// r1..r5 at entry are args[0..4].
+template <bool kMetered>
+[[gnu::noinline]] u64 run_frame(const Op* op, const u64* args, Invocation* invocation) {
+    static const void* const kLabels[] = {
+#define HANDLER(name, form, kind, width, from, code) &&name,
+#include "interpreter/handlers.def"
+    };
+    alignas(16) std::byte stack[isa::kStackSize];
+    u64 r[isa::kRegisterCount] = {0, args[0], args[1], args[2], args[3], args[4]};
+    r[isa::kFramePointer] = reinterpret_cast<u64>(stack + sizeof stack);
+    ++invocation->frames;
+
+#define DST r[op->dst]
+#define SRC r[op->src]
+#define R0 r[0]
+#define IMM op->imm
+#define ADDRESS(reg) ((reg) + static_cast<u64>(i64{op->off}))
+#define ALU64(operation, a, b) isa::semantics::alu<Width::W64>(AluOp::operation, a, b)
+#define ALU32(operation, a, b) isa::semantics::alu<Width::W32>(AluOp::operation, a, b)
+#define COND64(operation, a, b) isa::semantics::cond<Width::W64>(Cond::operation, a, b)
+#define COND32(operation, a, b) isa::semantics::cond<Width::W32>(Cond::operation, a, b)
+#define DISPATCH()                                    \
+    do {                                              \
+        if constexpr (kMetered) {                     \
+            if (invocation->fuel-- == 0) [[unlikely]] \
+                goto no_fuel;                         \
+        }                                             \
+        goto* kLabels[static_cast<u16>(op->handler)]; \
+    } while (false)
+#define GO                 \
+    do {                   \
+        op += op->off + 1; \
+        DISPATCH();        \
+    } while (false)
+#define LEAVE(value)          \
+    do {                      \
+        --invocation->frames; \
+        return value;         \
+    } while (false)
+#define INVOKE(function)                                           \
+    do {                                                           \
+        R0 = (function)(r[1], r[2], r[3], r[4], r[5], invocation); \
+        if (invocation->tail_pending != nullptr) [[unlikely]]      \
+            goto tail_call;                                        \
+        if (invocation->fault != 0) [[unlikely]]                   \
+            LEAVE(0);                                              \
+    } while (false)
+#define CALL_HELPER INVOKE(reinterpret_cast<HelperFn>(IMM))
+#define CALL_REGISTER                                    \
+    const HelperFn function = helper_by_number(op, DST); \
+    if (function == nullptr) [[unlikely]]                \
+        goto bad_helper;                                 \
+    INVOKE(function)
+#define CALL_LOCAL                                                 \
+    if (invocation->frames >= isa::kMaxCallDepth) [[unlikely]]     \
+        goto too_deep;                                             \
+    R0 = run_frame<kMetered>(op + 1 + op->off, &r[1], invocation); \
+    if (invocation->fault != 0) [[unlikely]]                       \
+    LEAVE(0)
+
+    DISPATCH();
+
+#define HANDLER(name, form, kind, width, from, code) \
+    name: { code; }                                  \
+    ++op;                                            \
+    DISPATCH();
+#include "interpreter/handlers.def"
+
+tail_call:
+    // The entry's frame leaves at once; a subprogram's result is the next program's.
+    if (invocation->frames > 1) R0 = invocation->run_tail(invocation);
+    LEAVE(R0);
+no_fuel:
+    __attribute__((unused));
+    invocation->fuel = 0;
+    stop(invocation, Fault::OutOfFuel);
+    LEAVE(0);
+too_deep:
+    stop(invocation, Fault::CallTooDeep);
+    LEAVE(0);
+bad_helper:
+    stop(invocation, Fault::BadHelper);
+    LEAVE(0);
+}
+
+u64 run_metered_or_not(const Op* op, const u64* args, Invocation* invocation) {
+    return invocation->fuel == ~u64{0} ? run_frame<false>(op, args, invocation)
+                                       : run_frame<true>(op, args, invocation);
+}
+
+}  // namespace
+
+// A program that is entered from a subprogram's tail call counts its own frames.
+u64 run(const void* prepared, void* r1, u64 r2, Invocation* invocation) {
+    const u32 outer_frames = invocation->frames;
+    invocation->frames = 0;
+    const u64 args[5] = {reinterpret_cast<u64>(r1), r2};
+    const u64 result =
+        run_metered_or_not(static_cast<const Header*>(prepared)->entry, args, invocation);
+    invocation->frames = outer_frames;
+    return result;
+}
+
+u64 call_function(Invocation* invocation, u64 function, const u64 args[5]) {
+    if (invocation->frames >= isa::kMaxCallDepth) {
+        stop(invocation, Fault::CallTooDeep);
+        return 0;
+    }
+    return run_metered_or_not(reinterpret_cast<const Op*>(function), args, invocation);
+}
+
+}  // namespace ebpf::interpreter
