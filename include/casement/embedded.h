@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the embedded shape offers beside libbpf's API: the choice of the engine, and packets. There are no
+ * network interfaces here; an XDP program is attached to any interface number, and sees the packets that
+ * the application feeds to that number.
+ *
+ * Conventions are those of bpf/bpf.h: 0 or a negative error number, with errno set as well.
+ */
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ebpf_engine {
+    EBPF_ENGINE_DEFAULT = 0, /* machine code where this machine has a JIT, else the interpreter */
+    EBPF_ENGINE_JIT = 1,
+    EBPF_ENGINE_INTERPRETER = 2,
+};
+
+/* For the programs of `object` that are not loaded yet. -EOPNOTSUPP when there is no such engine here. */
+LIBBPF_API int ebpf_object__set_engine(struct bpf_object* object, enum ebpf_engine engine);
+
+/* --- Captures ---------------------------------------------------------------------------------- */
+
+/* A capture file (pcap or pcapng, Ethernet), held in memory. */
+struct ebpf_capture;
+
+LIBBPF_API struct ebpf_capture* ebpf_capture__open(const char* path);
+LIBBPF_API void ebpf_capture__close(struct ebpf_capture* capture);
+LIBBPF_API __u32 ebpf_capture__packets(const struct ebpf_capture* capture);
+
+struct ebpf_packet {
+    __u32 number;     /* in the capture, from 0 */
+    __u32 size;       /* bytes of `data`, as the program left it */
+    const void* data; /* valid during the call */
+    __u32 verdict;    /* Linux's number, e.g. XDP_DROP, whatever the program's dialect */
+};
+
+struct ebpf_replay_opts {
+    size_t sz;
+    __u32 repeat; /* of the whole capture; 0 means once */
+    /* Called after each packet when not NULL; a value other than 0 ends the replay and is its result. */
+    int (*on_packet)(void* ctx, const struct ebpf_packet* packet);
+    void* ctx;
+    size_t : 0;
+};
+#define ebpf_replay_opts__last_field ctx
+
+struct ebpf_replay_result {
+    __u64 packets;
+    __u64 bytes;
+    __u64 nanoseconds; /* of the whole replay, on_packet included */
+    __u64 verdicts[5]; /* XDP_ABORTED .. XDP_REDIRECT */
+};
+
+/* Feeds every packet of the capture to the program at `ifindex`; without one, every packet passes. */
+LIBBPF_API int ebpf_capture__replay(const struct ebpf_capture* capture, int ifindex,
+                                    const struct ebpf_replay_opts* opts,
+                                    struct ebpf_replay_result* result);
+
+#ifdef __cplusplus
+}
+#endif
