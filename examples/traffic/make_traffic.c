@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Writes a capture with a deterministic mix of traffic, and beside it what drop_empty_udp must do
-// with each frame. The expectation comes from how a frame was made, not from parsing it again, so it
-// can find mistakes of the program, of the engines and of the hook.
+// with each frame. The expectation comes from how a frame was made, not from parsing it again, so
+// it can find mistakes of the program, of the engines and of the hook.
 //
 //     make_traffic CAPTURE.pcap EXPECTED.csv [FRAMES]
 //
@@ -38,7 +38,9 @@ static uint8_t* grow(struct frame* f, size_t size) {
     f->size += size;
     return at;
 }
-static void put8(struct frame* f, uint8_t value) { *grow(f, 1) = value; }
+static void put8(struct frame* f, uint8_t value) {
+    *grow(f, 1) = value;
+}
 static void put16(struct frame* f, uint16_t value) {
     put8(f, value >> 8);
     put8(f, value & 0xff);
@@ -74,7 +76,8 @@ static void ethernet(struct frame* f, int vlans, uint16_t ether_type) {
 }
 
 // `options` in 4-byte words; `fragment` is the header's flags and offset field.
-static void ipv4(struct frame* f, uint8_t protocol, size_t payload, unsigned options, uint16_t fragment) {
+static void ipv4(struct frame* f, uint8_t protocol, size_t payload, unsigned options,
+                 uint16_t fragment) {
     uint8_t* header = f->bytes + f->size;
     const unsigned words = 5 + options;
     f->protocol = protocol;
@@ -86,8 +89,8 @@ static void ipv4(struct frame* f, uint8_t protocol, size_t payload, unsigned opt
     put8(f, 64);
     put8(f, protocol);
     put16(f, 0);
-    put32(f, 0xc0000200 + next_random(250));  // 192.0.2.0/24, RFC 5737
-    put32(f, 0xc6336400 + next_random(250));  // 198.51.100.0/24
+    put32(f, 0xc0000200 + next_random(250));                      // 192.0.2.0/24, RFC 5737
+    put32(f, 0xc6336400 + next_random(250));                      // 198.51.100.0/24
     for (unsigned i = 0; i < options; ++i) put32(f, 0x01010101);  // no operation
     const uint16_t sum = htons(checksum(header, 4 * words, 0));
     memcpy(header + 10, &sum, 2);
@@ -127,13 +130,48 @@ static void tcp(struct frame* f, size_t payload) {
 }
 
 // One maker per kind of frame. `n` is a payload size of at least 1.
-static void udp4_data(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, UDP, 8 + n, 0, 0); udp(f, n); }
-static void udp4_empty(struct frame* f, size_t n) { (void)n; ethernet(f, 0, 0x0800); ipv4(f, UDP, 8, 0, 0); udp(f, 0); f->drop = 1; }
-static void udp4_options_data(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, UDP, 8 + n, 1 + n % 10, 0); udp(f, n); }
-static void udp4_options_empty(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, UDP, 8, 1 + n % 10, 0); udp(f, 0); f->drop = 1; }
-static void udp4_vlan_data(struct frame* f, size_t n) { ethernet(f, 1, 0x0800); ipv4(f, UDP, 8 + n, 0, 0); udp(f, n); }
-static void udp4_vlan_empty(struct frame* f, size_t n) { (void)n; ethernet(f, 1, 0x0800); ipv4(f, UDP, 8, 0, 0); udp(f, 0); f->drop = 1; }
-static void udp4_qinq_empty(struct frame* f, size_t n) { (void)n; ethernet(f, 2, 0x0800); ipv4(f, UDP, 8, 0, 0); udp(f, 0); f->drop = 1; }
+static void udp4_data(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8 + n, 0, 0);
+    udp(f, n);
+}
+static void udp4_empty(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8, 0, 0);
+    udp(f, 0);
+    f->drop = 1;
+}
+static void udp4_options_data(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8 + n, 1 + n % 10, 0);
+    udp(f, n);
+}
+static void udp4_options_empty(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8, 1 + n % 10, 0);
+    udp(f, 0);
+    f->drop = 1;
+}
+static void udp4_vlan_data(struct frame* f, size_t n) {
+    ethernet(f, 1, 0x0800);
+    ipv4(f, UDP, 8 + n, 0, 0);
+    udp(f, n);
+}
+static void udp4_vlan_empty(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 1, 0x0800);
+    ipv4(f, UDP, 8, 0, 0);
+    udp(f, 0);
+    f->drop = 1;
+}
+static void udp4_qinq_empty(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 2, 0x0800);
+    ipv4(f, UDP, 8, 0, 0);
+    udp(f, 0);
+    f->drop = 1;
+}
 static void udp4_first_fragment(struct frame* f, size_t n) {
     ethernet(f, 0, 0x0800);
     ipv4(f, UDP, 8 + (n & ~(size_t)7), 0, 0x2000);
@@ -141,11 +179,36 @@ static void udp4_first_fragment(struct frame* f, size_t n) {
     f->bytes[14 + 20 + 4] = 0x08;  // the datagram is longer than this fragment
 }
 // Its first bytes look like the header of an empty datagram: only the offset tells.
-static void udp4_later_fragment(struct frame* f, size_t n) { (void)n; ethernet(f, 0, 0x0800); ipv4(f, UDP, 8, 0, 185); udp(f, 0); }
-static void udp4_cut_off(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, UDP, 8, 0, 0); udp(f, 0); f->size -= 1 + n % 8; }
-static void ipv4_cut_off(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, UDP, 8, 0, 0); f->size -= 1 + n % 20; f->protocol = NOT_IP + 0x0800; }
-static void udp6_data(struct frame* f, size_t n) { ethernet(f, 0, 0x86dd); ipv6(f, UDP, 8 + n); udp(f, n); }
-static void udp6_empty(struct frame* f, size_t n) { (void)n; ethernet(f, 0, 0x86dd); ipv6(f, UDP, 8); udp(f, 0); f->drop = 1; }
+static void udp4_later_fragment(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8, 0, 185);
+    udp(f, 0);
+}
+static void udp4_cut_off(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8, 0, 0);
+    udp(f, 0);
+    f->size -= 1 + n % 8;
+}
+static void ipv4_cut_off(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, UDP, 8, 0, 0);
+    f->size -= 1 + n % 20;
+    f->protocol = NOT_IP + 0x0800;
+}
+static void udp6_data(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x86dd);
+    ipv6(f, UDP, 8 + n);
+    udp(f, n);
+}
+static void udp6_empty(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 0, 0x86dd);
+    ipv6(f, UDP, 8);
+    udp(f, 0);
+    f->drop = 1;
+}
 static void udp6_extension_empty(struct frame* f, size_t n) {
     const unsigned units = n % 4;  // of 8 bytes, beyond the first
     ethernet(f, 0, 0x86dd);
@@ -169,15 +232,60 @@ static void udp6_fragment(struct frame* f, uint16_t offset) {
     udp(f, 0);
     f->protocol = UDP;
 }
-static void udp6_atomic_fragment(struct frame* f, size_t n) { (void)n; udp6_fragment(f, 0); f->drop = 1; }
-static void udp6_later_fragment(struct frame* f, size_t n) { (void)n; udp6_fragment(f, 185 << 3); }
-static void tcp4(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, TCP, 20 + n, 0, 0); tcp(f, n); }
-static void tcp4_ack(struct frame* f, size_t n) { (void)n; ethernet(f, 0, 0x0800); ipv4(f, TCP, 20, 0, 0); tcp(f, 0); }
-static void tcp6(struct frame* f, size_t n) { ethernet(f, 0, 0x86dd); ipv6(f, TCP, 20 + n); tcp(f, n); }
-static void icmp4(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); ipv4(f, ICMP, 8 + n, 0, 0); put16(f, 0x0800); put16(f, 0); put32(f, 1); put_data(f, n); }
-static void icmp6(struct frame* f, size_t n) { ethernet(f, 0, 0x86dd); ipv6(f, ICMPV6, 8 + n); put16(f, 0x8000); put16(f, 0); put32(f, 1); put_data(f, n); }
-static void arp(struct frame* f, size_t n) { (void)n; ethernet(f, 0, 0x0806); put32(f, 0x00010800); put32(f, 0x06040001); memset(grow(f, 20), 0, 20); f->protocol = NOT_IP + 0x0806; }
-static void ethernet_cut_off(struct frame* f, size_t n) { ethernet(f, 0, 0x0800); f->size -= 1 + n % 13; f->protocol = NOT_IP; }
+static void udp6_atomic_fragment(struct frame* f, size_t n) {
+    (void)n;
+    udp6_fragment(f, 0);
+    f->drop = 1;
+}
+static void udp6_later_fragment(struct frame* f, size_t n) {
+    (void)n;
+    udp6_fragment(f, 185 << 3);
+}
+static void tcp4(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, TCP, 20 + n, 0, 0);
+    tcp(f, n);
+}
+static void tcp4_ack(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 0, 0x0800);
+    ipv4(f, TCP, 20, 0, 0);
+    tcp(f, 0);
+}
+static void tcp6(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x86dd);
+    ipv6(f, TCP, 20 + n);
+    tcp(f, n);
+}
+static void icmp4(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    ipv4(f, ICMP, 8 + n, 0, 0);
+    put16(f, 0x0800);
+    put16(f, 0);
+    put32(f, 1);
+    put_data(f, n);
+}
+static void icmp6(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x86dd);
+    ipv6(f, ICMPV6, 8 + n);
+    put16(f, 0x8000);
+    put16(f, 0);
+    put32(f, 1);
+    put_data(f, n);
+}
+static void arp(struct frame* f, size_t n) {
+    (void)n;
+    ethernet(f, 0, 0x0806);
+    put32(f, 0x00010800);
+    put32(f, 0x06040001);
+    memset(grow(f, 20), 0, 20);
+    f->protocol = NOT_IP + 0x0806;
+}
+static void ethernet_cut_off(struct frame* f, size_t n) {
+    ethernet(f, 0, 0x0800);
+    f->size -= 1 + n % 13;
+    f->protocol = NOT_IP;
+}
 
 static const struct kind {
     const char* description;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands of bpf(), one function each, as libbpf 1.1 declares them: names, argument order, option
- * structures and their layout are libbpf's, so that a program compiles against either library's headers
- * and links with either library.
+ * The commands of bpf(), one function each, as libbpf 1.1 declares them: names, argument order,
+ * option structures and their layout are libbpf's, so that a program compiles against either
+ * library's headers and links with either library.
  *
- * Conventions of every function here and in libbpf.h: an int result is 0 or a descriptor on success,
- * and the negative error number on failure, with errno set as well; a pointer result is NULL on failure,
- * with errno set. Option structures begin with their size and may be NULL. Functions may be called from
- * any thread; objects of libbpf.h (bpf_object and what belongs to it) by one thread at a time.
+ * Conventions of every function here and in libbpf.h: an int result is 0 or a descriptor on
+ * success, and the negative error number on failure, with errno set as well; a pointer result is
+ * NULL on failure, with errno set. Option structures begin with their size and may be NULL.
+ * Functions may be called from any thread; objects of libbpf.h (bpf_object and what belongs to it)
+ * by one thread at a time.
  *
- * Descriptors are real ones of the process: close(2), dup(2) and poll(2) work on them, and one that was
- * closed is recognised even when its number is in use again.
+ * Descriptors are real ones of the process: close(2), dup(2) and poll(2) work on them, and one that
+ * was closed is recognised even when its number is in use again.
  */
 #pragma once
 
@@ -26,11 +27,12 @@
 extern "C" {
 #endif
 
-/* The door itself, as syscall(__NR_bpf, ...) takes it, with the system call's error convention: -1 and
- * errno. `size` is that of the part of `attr` that the caller knows. Not part of libbpf. */
+/* The door itself, as syscall(__NR_bpf, ...) takes it, with the system call's error convention: -1
+ * and errno. `size` is that of the part of `attr` that the caller knows. Not part of libbpf. */
 LIBBPF_API int ebpf_bpf(int command, union bpf_attr* attr, unsigned int size);
 
-/* --- Maps -------------------------------------------------------------------------------------- */
+/* --- Maps --------------------------------------------------------------------------------------
+ */
 
 struct bpf_map_create_opts {
     size_t sz;
@@ -54,14 +56,16 @@ LIBBPF_API int bpf_map_update_elem(int fd, const void* key, const void* value, _
 LIBBPF_API int bpf_map_lookup_elem(int fd, const void* key, void* value);
 LIBBPF_API int bpf_map_lookup_elem_flags(int fd, const void* key, void* value, __u64 flags);
 LIBBPF_API int bpf_map_lookup_and_delete_elem(int fd, const void* key, void* value);
-LIBBPF_API int bpf_map_lookup_and_delete_elem_flags(int fd, const void* key, void* value, __u64 flags);
+LIBBPF_API int bpf_map_lookup_and_delete_elem_flags(int fd, const void* key, void* value,
+                                                    __u64 flags);
 LIBBPF_API int bpf_map_delete_elem(int fd, const void* key);
 LIBBPF_API int bpf_map_delete_elem_flags(int fd, const void* key, __u64 flags);
 /* key may be NULL: the first key. -ENOENT after the last one. */
 LIBBPF_API int bpf_map_get_next_key(int fd, const void* key, void* next_key);
 LIBBPF_API int bpf_map_freeze(int fd);
 
-/* --- Programs ---------------------------------------------------------------------------------- */
+/* --- Programs ----------------------------------------------------------------------------------
+ */
 
 struct bpf_prog_load_opts {
     size_t sz;
@@ -88,8 +92,8 @@ struct bpf_prog_load_opts {
 #define bpf_prog_load_opts__last_field log_buf
 
 /* Verifies and compiles; -EACCES when the program is not proven safe, and log_buf says why. */
-LIBBPF_API int bpf_prog_load(enum bpf_prog_type prog_type, const char* prog_name, const char* license,
-                             const struct bpf_insn* insns, size_t insn_cnt,
+LIBBPF_API int bpf_prog_load(enum bpf_prog_type prog_type, const char* prog_name,
+                             const char* license, const struct bpf_insn* insns, size_t insn_cnt,
                              const struct bpf_prog_load_opts* opts);
 
 #define BPF_LOG_BUF_SIZE (UINT32_MAX >> 8)
@@ -104,7 +108,7 @@ struct bpf_test_run_opts {
     void* ctx_out;
     __u32 ctx_size_in;
     __u32 ctx_size_out;
-    __u32 retval;   /* out */
+    __u32 retval; /* out */
     int repeat;
     __u32 duration; /* out: nanoseconds, average of one run */
     __u32 flags;
@@ -115,7 +119,8 @@ struct bpf_test_run_opts {
 
 LIBBPF_API int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts* opts);
 
-/* --- Pins and ids ------------------------------------------------------------------------------ */
+/* --- Pins and ids ------------------------------------------------------------------------------
+ */
 
 struct bpf_obj_get_opts {
     size_t sz;
@@ -135,10 +140,12 @@ LIBBPF_API int bpf_prog_get_fd_by_id(__u32 id);
 LIBBPF_API int bpf_map_get_fd_by_id(__u32 id);
 LIBBPF_API int bpf_link_get_fd_by_id(__u32 id);
 
-/* Fills a struct bpf_prog_info, bpf_map_info or bpf_link_info; *info_len is the room, then the size. */
+/* Fills a struct bpf_prog_info, bpf_map_info or bpf_link_info; *info_len is the room, then the
+ * size. */
 LIBBPF_API int bpf_obj_get_info_by_fd(int bpf_fd, void* info, __u32* info_len);
 
-/* --- Links ------------------------------------------------------------------------------------- */
+/* --- Links -------------------------------------------------------------------------------------
+ */
 
 struct bpf_link_create_opts {
     size_t sz;
@@ -177,7 +184,8 @@ struct bpf_link_update_opts {
 };
 #define bpf_link_update_opts__last_field old_prog_fd
 
-LIBBPF_API int bpf_link_update(int link_fd, int new_prog_fd, const struct bpf_link_update_opts* opts);
+LIBBPF_API int bpf_link_update(int link_fd, int new_prog_fd,
+                               const struct bpf_link_update_opts* opts);
 
 #ifdef __cplusplus
 }

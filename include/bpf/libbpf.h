@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-/* --- The library ------------------------------------------------------------------------------- */
+/* --- The library -------------------------------------------------------------------------------
+ */
 
 LIBBPF_API __u32 libbpf_major_version(void);
 LIBBPF_API __u32 libbpf_minor_version(void);
@@ -49,7 +50,8 @@ LIBBPF_API int libbpf_strerror(int err, char* buf, size_t size);
 
 enum libbpf_print_level { LIBBPF_WARN, LIBBPF_INFO, LIBBPF_DEBUG };
 typedef int (*libbpf_print_fn_t)(enum libbpf_print_level level, const char*, va_list ap);
-/* Where messages go: stderr (without LIBBPF_DEBUG) at first, nowhere after NULL. Gives the last one. */
+/* Where messages go: stderr (without LIBBPF_DEBUG) at first, nowhere after NULL. Gives the last
+ * one. */
 LIBBPF_API libbpf_print_fn_t libbpf_set_print(libbpf_print_fn_t fn);
 
 LIBBPF_API int libbpf_num_possible_cpus(void);
@@ -62,7 +64,8 @@ LIBBPF_API const char* libbpf_bpf_prog_type_str(enum bpf_prog_type t);
 LIBBPF_API int libbpf_prog_type_by_name(const char* name, enum bpf_prog_type* prog_type,
                                         enum bpf_attach_type* expected_attach_type);
 
-/* --- Objects ----------------------------------------------------------------------------------- */
+/* --- Objects -----------------------------------------------------------------------------------
+ */
 
 struct bpf_object;
 struct bpf_program;
@@ -100,20 +103,24 @@ LIBBPF_API struct bpf_program* bpf_object__next_program(const struct bpf_object*
                                                         struct bpf_program* prog);
 LIBBPF_API struct bpf_program* bpf_object__prev_program(const struct bpf_object* obj,
                                                         struct bpf_program* prog);
-#define bpf_object__for_each_program(pos, obj)                                    \
-    for ((pos) = bpf_object__next_program((obj), NULL); (pos) != NULL;            \
+#define bpf_object__for_each_program(pos, obj)                         \
+    for ((pos) = bpf_object__next_program((obj), NULL); (pos) != NULL; \
          (pos) = bpf_object__next_program((obj), (pos)))
 
-LIBBPF_API struct bpf_map* bpf_object__find_map_by_name(const struct bpf_object* obj, const char* name);
+LIBBPF_API struct bpf_map* bpf_object__find_map_by_name(const struct bpf_object* obj,
+                                                        const char* name);
 LIBBPF_API int bpf_object__find_map_fd_by_name(const struct bpf_object* obj, const char* name);
-LIBBPF_API struct bpf_map* bpf_object__next_map(const struct bpf_object* obj, const struct bpf_map* map);
-LIBBPF_API struct bpf_map* bpf_object__prev_map(const struct bpf_object* obj, const struct bpf_map* map);
-#define bpf_object__for_each_map(pos, obj)                                    \
-    for ((pos) = bpf_object__next_map((obj), NULL); (pos) != NULL;            \
+LIBBPF_API struct bpf_map* bpf_object__next_map(const struct bpf_object* obj,
+                                                const struct bpf_map* map);
+LIBBPF_API struct bpf_map* bpf_object__prev_map(const struct bpf_object* obj,
+                                                const struct bpf_map* map);
+#define bpf_object__for_each_map(pos, obj)                         \
+    for ((pos) = bpf_object__next_map((obj), NULL); (pos) != NULL; \
          (pos) = bpf_object__next_map((obj), (pos)))
 #define bpf_map__for_each bpf_object__for_each_map
 
-/* --- Programs ---------------------------------------------------------------------------------- */
+/* --- Programs ----------------------------------------------------------------------------------
+ */
 
 LIBBPF_API const char* bpf_program__name(const struct bpf_program* prog);
 LIBBPF_API const char* bpf_program__section_name(const struct bpf_program* prog);
@@ -135,7 +142,8 @@ LIBBPF_API int bpf_program__set_log_level(struct bpf_program* prog, __u32 log_le
 LIBBPF_API const char* bpf_program__log_buf(const struct bpf_program* prog, size_t* log_size);
 LIBBPF_API int bpf_program__set_log_buf(struct bpf_program* prog, char* log_buf, size_t log_size);
 
-/* --- Links ------------------------------------------------------------------------------------- */
+/* --- Links -------------------------------------------------------------------------------------
+ */
 
 LIBBPF_API struct bpf_link* bpf_program__attach(const struct bpf_program* prog);
 LIBBPF_API struct bpf_link* bpf_program__attach_xdp(const struct bpf_program* prog, int ifindex);
@@ -174,7 +182,8 @@ LIBBPF_API int bpf_xdp_detach(int ifindex, __u32 flags, const struct bpf_xdp_att
 LIBBPF_API int bpf_xdp_query(int ifindex, int flags, struct bpf_xdp_query_opts* opts);
 LIBBPF_API int bpf_xdp_query_id(int ifindex, int flags, __u32* prog_id);
 
-/* --- Maps -------------------------------------------------------------------------------------- */
+/* --- Maps --------------------------------------------------------------------------------------
+ */
 
 LIBBPF_API int bpf_map__fd(const struct bpf_map* map);
 LIBBPF_API int bpf_map__reuse_fd(struct bpf_map* map, int fd);
@@ -197,19 +206,22 @@ LIBBPF_API bool bpf_map__is_pinned(const struct bpf_map* map);
 LIBBPF_API int bpf_map__pin(struct bpf_map* map, const char* path);
 LIBBPF_API int bpf_map__unpin(struct bpf_map* map, const char* path);
 
-/* Sizes must be the map's; a per-CPU value is libbpf_num_possible_cpus() values padded to 8 bytes. */
+/* Sizes must be the map's; a per-CPU value is libbpf_num_possible_cpus() values padded to 8 bytes.
+ */
 LIBBPF_API int bpf_map__lookup_elem(const struct bpf_map* map, const void* key, size_t key_sz,
                                     void* value, size_t value_sz, __u64 flags);
 LIBBPF_API int bpf_map__update_elem(const struct bpf_map* map, const void* key, size_t key_sz,
                                     const void* value, size_t value_sz, __u64 flags);
 LIBBPF_API int bpf_map__delete_elem(const struct bpf_map* map, const void* key, size_t key_sz,
                                     __u64 flags);
-LIBBPF_API int bpf_map__lookup_and_delete_elem(const struct bpf_map* map, const void* key, size_t key_sz,
-                                               void* value, size_t value_sz, __u64 flags);
+LIBBPF_API int bpf_map__lookup_and_delete_elem(const struct bpf_map* map, const void* key,
+                                               size_t key_sz, void* value, size_t value_sz,
+                                               __u64 flags);
 LIBBPF_API int bpf_map__get_next_key(const struct bpf_map* map, const void* cur_key, void* next_key,
                                      size_t key_sz);
 
-/* --- Ring buffers ------------------------------------------------------------------------------ */
+/* --- Ring buffers ------------------------------------------------------------------------------
+ */
 
 struct ring_buffer;
 typedef int (*ring_buffer_sample_fn)(void* ctx, void* data, size_t size);
@@ -218,8 +230,8 @@ struct ring_buffer_opts {
 };
 #define ring_buffer_opts__last_field sz
 
-LIBBPF_API struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void* ctx,
-                                                const struct ring_buffer_opts* opts);
+LIBBPF_API struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb,
+                                                void* ctx, const struct ring_buffer_opts* opts);
 LIBBPF_API void ring_buffer__free(struct ring_buffer* rb);
 LIBBPF_API int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn sample_cb,
                                 void* ctx);

@@ -11,16 +11,16 @@
 #endif
 
 /*
- * Declares an options structure with its size set and everything else zero, padding included, and then
- * the given fields assigned, e.g.
+ * Declares an options structure with its size set and everything else zero, padding included, and
+ * then the given fields assigned, e.g.
  *
  *     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = size);
  *
- * Padding matters: a library that knows a larger structure takes what lies behind the caller's as zero,
- * and refuses a larger structure of the caller whose unknown part is not zero.
+ * Padding matters: a library that knows a larger structure takes what lies behind the caller's as
+ * zero, and refuses a larger structure of the caller whose unknown part is not zero.
  */
-#define LIBBPF_OPTS(TYPE, NAME, ...)                                      \
-    struct TYPE NAME = ({                                                 \
-        memset(&NAME, 0, sizeof(NAME));                                   \
-        (struct TYPE){.sz = sizeof(struct TYPE), __VA_ARGS__};            \
+#define LIBBPF_OPTS(TYPE, NAME, ...)                           \
+    struct TYPE NAME = ({                                      \
+        memset(&NAME, 0, sizeof(NAME));                        \
+        (struct TYPE){.sz = sizeof(struct TYPE), __VA_ARGS__}; \
     })

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What remains of libbpf's API before 1.0. Functions that return a pointer return NULL and set errno;
- * libbpf_get_error() turns that into the negative number, for code written for both.
+ * What remains of libbpf's API before 1.0. Functions that return a pointer return NULL and set
+ * errno; libbpf_get_error() turns that into the negative number, for code written for both.
  */
 #pragma once
 

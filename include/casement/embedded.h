@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the embedded shape offers beside libbpf's API: the choice of the engine, and packets. There are no
- * network interfaces here; an XDP program is attached to any interface number, and sees the packets that
- * the application feeds to that number.
+ * What the embedded shape offers beside libbpf's API: the choice of the engine, and packets. There
+ * are no network interfaces here; an XDP program is attached to any interface number, and sees the
+ * packets that the application feeds to that number.
  *
  * Conventions are those of bpf/bpf.h: 0 or a negative error number, with errno set as well.
  */
@@ -20,10 +20,12 @@ enum ebpf_engine {
     EBPF_ENGINE_INTERPRETER = 2,
 };
 
-/* For the programs of `object` that are not loaded yet. -EOPNOTSUPP when there is no such engine here. */
+/* For the programs of `object` that are not loaded yet. -EOPNOTSUPP when there is no such engine
+ * here. */
 LIBBPF_API int ebpf_object__set_engine(struct bpf_object* object, enum ebpf_engine engine);
 
-/* --- Captures ---------------------------------------------------------------------------------- */
+/* --- Captures ----------------------------------------------------------------------------------
+ */
 
 /* A capture file (pcap or pcapng, Ethernet), held in memory. */
 struct ebpf_capture;
@@ -42,7 +44,8 @@ struct ebpf_packet {
 struct ebpf_replay_opts {
     size_t sz;
     __u32 repeat; /* of the whole capture; 0 means once */
-    /* Called after each packet when not NULL; a value other than 0 ends the replay and is its result. */
+    /* Called after each packet when not NULL; a value other than 0 ends the replay and is its
+     * result. */
     int (*on_packet)(void* ctx, const struct ebpf_packet* packet);
     void* ctx;
     size_t : 0;
@@ -56,7 +59,8 @@ struct ebpf_replay_result {
     __u64 verdicts[5]; /* XDP_ABORTED .. XDP_REDIRECT */
 };
 
-/* Feeds every packet of the capture to the program at `ifindex`; without one, every packet passes. */
+/* Feeds every packet of the capture to the program at `ifindex`; without one, every packet passes.
+ */
 LIBBPF_API int ebpf_capture__replay(const struct ebpf_capture* capture, int ifindex,
                                     const struct ebpf_replay_opts* opts,
                                     struct ebpf_replay_result* result);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine for embedders: one program at a time, over memory that the application hands in, with
- * helper functions that the application provides. It verifies the program (or is told to trust it),
- * compiles it, and runs it; no maps, hooks or descriptors are involved (libbpf.h has those).
+ * A virtual machine for embedders: one program at a time, over memory that the application hands
+ * in, with helper functions that the application provides. It verifies the program (or is told to
+ * trust it), compiles it, and runs it; no maps, hooks or descriptors are involved (libbpf.h has
+ * those).
  *
  *     casement_vm* vm = casement_vm_create();
  *     casement_vm_add_helper(vm, &(struct casement_helper){
@@ -14,16 +15,16 @@
  *         fprintf(stderr, "%s\n", casement_vm_error(vm));
  *     casement_vm_destroy(vm);
  *
- * What a program may do. It is entered with r1 = the memory's address and r2 = its size in bytes. The
- * verifier lets it touch the memory within [r1, r1 + size) only, and its own stack: it has to compare
- * with r2 (or rely on casement_vm_set_memory_size(), which promises a smallest size).
+ * What a program may do. It is entered with r1 = the memory's address and r2 = its size in bytes.
+ * The verifier lets it touch the memory within [r1, r1 + size) only, and its own stack: it has to
+ * compare with r2 (or rely on casement_vm_set_memory_size(), which promises a smallest size).
  *
- * Results. Functions return 0 or a negative error number (Linux's), and then casement_vm_error() is a
- * sentence that says what was wrong, and where. Nothing is printed.
+ * Results. Functions return 0 or a negative error number (Linux's), and then casement_vm_error() is
+ * a sentence that says what was wrong, and where. Nothing is printed.
  *
- * Threads. A VM belongs to one thread at a time until casement_vm_compile() succeeded; from then until
- * the next load or destroy, casement_vm_run() and the entry point may be called by any number of threads
- * at once. Different VMs share nothing.
+ * Threads. A VM belongs to one thread at a time until casement_vm_compile() succeeded; from then
+ * until the next load or destroy, casement_vm_run() and the entry point may be called by any number
+ * of threads at once. Different VMs share nothing.
  */
 #pragma once
 
@@ -47,13 +48,13 @@ enum casement_engine {
 
 /* What an argument of a helper must be; the verifier checks every call against it. */
 enum casement_arg {
-    CASEMENT_ARG_NONE = 0,        /* not an argument */
-    CASEMENT_ARG_ANYTHING,        /* any initialised value, pointers too */
-    CASEMENT_ARG_SCALAR,          /* a number */
-    CASEMENT_ARG_CONTEXT,         /* the memory that the program was entered with, as it got it in r1 */
-    CASEMENT_ARG_READABLE,        /* initialised memory; the next argument is its size */
-    CASEMENT_ARG_WRITABLE,        /* memory that the helper fills; the next argument is its size */
-    CASEMENT_ARG_SIZE,            /* size of the memory before it, greater than 0 */
+    CASEMENT_ARG_NONE = 0, /* not an argument */
+    CASEMENT_ARG_ANYTHING, /* any initialised value, pointers too */
+    CASEMENT_ARG_SCALAR,   /* a number */
+    CASEMENT_ARG_CONTEXT,  /* the memory that the program was entered with, as it got it in r1 */
+    CASEMENT_ARG_READABLE, /* initialised memory; the next argument is its size */
+    CASEMENT_ARG_WRITABLE, /* memory that the helper fills; the next argument is its size */
+    CASEMENT_ARG_SIZE,     /* size of the memory before it, greater than 0 */
     CASEMENT_ARG_SIZE_OR_ZERO,
 };
 
@@ -62,21 +63,22 @@ enum casement_ret {
     CASEMENT_RET_SCALAR,
 };
 
-/* A helper as compiled code calls it; `call` belongs to the running call, see casement_call_data(). */
+/* A helper as compiled code calls it; `call` belongs to the running call, see casement_call_data().
+ */
 struct casement_call;
-typedef uint64_t (*casement_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
-                                       struct casement_call* call);
+typedef uint64_t (*casement_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+                                       uint64_t r5, struct casement_call* call);
 
 struct casement_helper {
-    uint32_t number;   /* as in the call instruction; below 2^31 */
-    const char* name;  /* for messages; copied */
+    uint32_t number;  /* as in the call instruction; below 2^31 */
+    const char* name; /* for messages; copied */
     casement_helper_fn function;
     enum casement_ret ret;
     enum casement_arg args[5];
 };
 
-/* A new VM without a program, with the JIT where this machine has one and verification on. NULL when
- * memory is short. */
+/* A new VM without a program, with the JIT where this machine has one and verification on. NULL
+ * when memory is short. */
 CASEMENT_API casement_vm* casement_vm_create(void);
 CASEMENT_API void casement_vm_destroy(casement_vm* vm);
 
@@ -88,8 +90,8 @@ CASEMENT_API void* casement_call_data(const struct casement_call* call);
 
 /* Before compile: -EOPNOTSUPP when this machine has no JIT. */
 CASEMENT_API int casement_vm_set_engine(casement_vm* vm, enum casement_engine engine);
-/* Every run will have at least `size` bytes of memory: the program need not check for them. A run with
- * less is refused. At most 65535. */
+/* Every run will have at least `size` bytes of memory: the program need not check for them. A run
+ * with less is refused. At most 65535. */
 CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);
 /* Skip verification. The program can then read and write anything in the process and need not end:
  * for programs from where the application's own code comes from. */
@@ -103,23 +105,27 @@ CASEMENT_API int casement_vm_load(casement_vm* vm, const void* code, size_t size
 CASEMENT_API int casement_vm_load_elf(casement_vm* vm, const void* object, size_t size,
                                       const char* program);
 
-/* 0 when the verifier accepts the program; -EACCES and a report in casement_vm_error() otherwise. */
+/* 0 when the verifier accepts the program; -EACCES and a report in casement_vm_error() otherwise.
+ */
 CASEMENT_API int casement_vm_verify(casement_vm* vm);
 /* Verifies unless trusted or done already, then makes the program ready to run. */
 CASEMENT_API int casement_vm_compile(casement_vm* vm);
 
 /* Runs it; *result is r0. `memory` may be NULL with size 0. */
-CASEMENT_API int casement_vm_run(const casement_vm* vm, void* memory, size_t size, uint64_t* result);
+CASEMENT_API int casement_vm_run(const casement_vm* vm, void* memory, size_t size,
+                                 uint64_t* result);
 
-/* The compiled program as a plain function; valid until the next load or destroy. NULL when the engine
- * is the interpreter or nothing is compiled. The caller keeps the promise of set_memory_size itself. */
+/* The compiled program as a plain function; valid until the next load or destroy. NULL when the
+ * engine is the interpreter or nothing is compiled. The caller keeps the promise of set_memory_size
+ * itself. */
 typedef uint64_t (*casement_entry_fn)(void* memory, size_t size);
 CASEMENT_API casement_entry_fn casement_vm_entry(const casement_vm* vm);
 
 /* Bytes of machine code; 0 for the interpreter. */
 CASEMENT_API size_t casement_vm_code_size(const casement_vm* vm);
 
-/* What went wrong last, as text that is valid until the next call on this VM; "" when nothing did. */
+/* What went wrong last, as text that is valid until the next call on this VM; "" when nothing did.
+ */
 CASEMENT_API const char* casement_vm_error(const casement_vm* vm);
 
 #ifdef __cplusplus

@@ -31,7 +31,8 @@ Status check_readable(const char* path) {
 Result<Capture> Capture::read(const char* path, const CaptureLimits& limits) {
     TRY(check_readable(path));
     char text[PCAP_ERRBUF_SIZE];
-    const Handle handle(pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, text));
+    const Handle handle(
+        pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, text));
     if (!handle) return fail(Errc::BadFormat, at_offset(0), "capture file");
     if (pcap_datalink(handle.get()) != DLT_EN10MB) {
         return fail(Errc::Unsupported, {}, "link type of the capture",
@@ -44,7 +45,8 @@ Result<Capture> Capture::read(const char* path, const CaptureLimits& limits) {
     int status = 0;
     while ((status = pcap_next_ex(handle.get(), &header, &bytes)) == 1) {
         const u64 number = capture.frames_.size();
-        if (number >= limits.max_packets) return fail(Errc::TooLarge, at_line(number), "packets", number);
+        if (number >= limits.max_packets)
+            return fail(Errc::TooLarge, at_line(number), "packets", number);
         if (header->caplen > limits.max_packet) {
             return fail(Errc::TooLarge, at_line(number), "bytes of a packet", header->caplen);
         }
@@ -52,11 +54,12 @@ Result<Capture> Capture::read(const char* path, const CaptureLimits& limits) {
             return fail(Errc::TooLarge, at_line(number), "bytes of the capture", limits.max_bytes);
         }
         // With nanosecond precision, tv_usec holds nanoseconds.
-        capture.frames_.push_back({.offset = capture.data_.size(),
-                                   .timestamp_ns = static_cast<u64>(header->ts.tv_sec) * 1'000'000'000 +
-                                                   static_cast<u64>(header->ts.tv_usec),
-                                   .size = header->caplen,
-                                   .wire_size = header->len});
+        capture.frames_.push_back(
+            {.offset = capture.data_.size(),
+             .timestamp_ns = static_cast<u64>(header->ts.tv_sec) * 1'000'000'000 +
+                             static_cast<u64>(header->ts.tv_usec),
+             .size = header->caplen,
+             .wire_size = header->len});
         const auto* first = reinterpret_cast<const std::byte*>(bytes);
         capture.data_.insert(capture.data_.end(), first, first + header->caplen);
     }

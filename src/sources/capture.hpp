@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The recorded source's input: a capture file (pcap or pcapng, as libpcap reads them) held in memory,
-// so that feeding a hook measures the hook and not a file system.
+// The recorded source's input: a capture file (pcap or pcapng, as libpcap reads them) held in
+// memory, so that feeding a hook measures the hook and not a file system.
 #pragma once
 
 #include <vector>
@@ -11,9 +11,9 @@
 namespace ebpf::sources {
 
 struct CaptureLimits {
-    u64 max_bytes = u64{1} << 30;   // of packet data kept
+    u64 max_bytes = u64{1} << 30;  // of packet data kept
     u32 max_packets = 16'000'000;
-    u32 max_packet = 65535;         // bytes of one packet
+    u32 max_packet = 65535;  // bytes of one packet
 };
 
 // A frame as it was recorded. `bytes` belongs to the Capture.
@@ -25,8 +25,9 @@ struct Frame {
 
 class Capture {
   public:
-    // Reads the whole file. Errors: FileNotFound, AccessDenied, BadFormat (not a capture, or damaged;
-    // Where is the packet's number), Unsupported (not Ethernet), TooLarge (beyond a limit).
+    // Reads the whole file. Errors: FileNotFound, AccessDenied, BadFormat (not a capture, or
+    // damaged; Where is the packet's number), Unsupported (not Ethernet), TooLarge (beyond a
+    // limit).
     static Result<Capture> read(const char* path, const CaptureLimits& limits = {});
 
     u32 size() const { return static_cast<u32>(frames_.size()); }

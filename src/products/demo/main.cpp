@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The demo: what an application does with this library, from C source to enforced packets, as a page
-// that says what happened. It uses the public API only. Everything on the page is checked against how
-// the traffic was made; a wrong count or verdict ends it with status 1.
+// The demo: what an application does with this library, from C source to enforced packets, as a
+// page that says what happened. It uses the public API only. Everything on the page is checked
+// against how the traffic was made; a wrong count or verdict ends it with status 1.
 #include <bpf/libbpf.h>
 #include <casement/embedded.h>
 #include <fmt/format.h>
@@ -40,7 +40,8 @@ using CaptureFile = std::unique_ptr<ebpf_capture, Close>;
 }
 
 double now() {
-    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch())
+    return std::chrono::duration<double, std::nano>(
+               std::chrono::steady_clock::now().time_since_epoch())
         .count();
 }
 
@@ -83,7 +84,8 @@ double statistic(const Loaded& loaded, const char* name) {
     return at ? std::strtod(at + std::strlen(name), nullptr) : 0;
 }
 
-// --- Feeding ---------------------------------------------------------------------------------------
+// --- Feeding
+// ---------------------------------------------------------------------------------------
 
 int keep_verdict(void* ctx, const ebpf_packet* packet) {
     static_cast<std::vector<unsigned>*>(ctx)->push_back(packet->verdict);
@@ -96,21 +98,25 @@ std::vector<unsigned> verdicts_of(const ebpf_capture* capture) {
     options.on_packet = keep_verdict;
     options.ctx = &verdicts;
     ebpf_replay_result result{};
-    if (ebpf_capture__replay(capture, kInterface, &options, &result)) give_up("feeding the capture");
+    if (ebpf_capture__replay(capture, kInterface, &options, &result))
+        give_up("feeding the capture");
     return verdicts;
 }
 
-// Nanoseconds per packet: the best of several rounds, each over the capture as often as fills 60 ms.
+// Nanoseconds per packet: the best of several rounds, each over the capture as often as fills 60
+// ms.
 double time_per_packet(const ebpf_capture* capture) {
     double best = 1e18;
     LIBBPF_OPTS(ebpf_replay_opts, options);
     options.repeat = 1;
     for (int round = 0; round < 7; ++round) {
         ebpf_replay_result result{};
-        if (ebpf_capture__replay(capture, kInterface, &options, &result)) give_up("feeding the capture");
+        if (ebpf_capture__replay(capture, kInterface, &options, &result))
+            give_up("feeding the capture");
         const double total = static_cast<double>(result.nanoseconds);
         if (round == 0) {
-            options.repeat = static_cast<__u32>(std::clamp(60e6 / std::max(total, 1.0), 1.0, 10000.0));
+            options.repeat =
+                static_cast<__u32>(std::clamp(60e6 / std::max(total, 1.0), 1.0, 10000.0));
         }
         best = std::min(best, total / static_cast<double>(result.packets));
     }
@@ -119,14 +125,22 @@ double time_per_packet(const ebpf_capture* capture) {
 
 std::string protocol_name(unsigned protocol) {
     switch (protocol) {
-        case 1: return "ICMP";
-        case 6: return "TCP";
-        case 17: return "UDP";
-        case 58: return "ICMPv6";
-        case 0x10000: return "Ethernet, cut off";
-        case 0x10800: return "IPv4, cut off";
-        case 0x10806: return "ARP";
-        default: return fmt::format("protocol {:#x}", protocol);
+        case 1:
+            return "ICMP";
+        case 6:
+            return "TCP";
+        case 17:
+            return "UDP";
+        case 58:
+            return "ICMPv6";
+        case 0x10000:
+            return "Ethernet, cut off";
+        case 0x10800:
+            return "IPv4, cut off";
+        case 0x10806:
+            return "ARP";
+        default:
+            return fmt::format("protocol {:#x}", protocol);
     }
 }
 
@@ -145,14 +159,16 @@ std::map<unsigned, counters> read_counters(bpf_object* object) {
     __u32 key = 0, *previous = nullptr;
     while (bpf_map__get_next_key(map, previous, &key, sizeof key) == 0) {
         counters value{};
-        if (bpf_map__lookup_elem(map, &key, sizeof key, &value, sizeof value, 0)) give_up("map counts");
+        if (bpf_map__lookup_elem(map, &key, sizeof key, &value, sizeof value, 0))
+            give_up("map counts");
         found[key] = value;
         previous = &key;
     }
     return found;
 }
 
-// --- The page --------------------------------------------------------------------------------------
+// --- The page
+// --------------------------------------------------------------------------------------
 
 bool show_counters(const Page& page, const std::map<unsigned, counters>& found,
                    const std::map<unsigned, counters>& expected) {
@@ -202,30 +218,39 @@ Attached attach(const fs::path& object, ebpf_engine engine) {
 bool show_enforcement(const Page& page, const Workshop& workshop, const fs::path& object,
                       double compile_ns, const Traffic& traffic, const ebpf_capture* capture) {
     page.section("drop_empty_udp: from C to enforced packets");
-    page.step("compile", fmt::format("drop_empty_udp.bpf.c with {} {}", workshop.clang,
-                                     workshop.clang_version), duration(compile_ns));
+    page.step(
+        "compile",
+        fmt::format("drop_empty_udp.bpf.c with {} {}", workshop.clang, workshop.clang_version),
+        duration(compile_ns));
     double start = now();
     Attached jit = attach(object, EBPF_ENGINE_JIT);
     const double all_ns = now() - start;
     const Loaded& loaded = jit.loaded;
-    page.step("open", fmt::format("program {} in section {}", bpf_program__name(loaded.program),
-                                  bpf_program__section_name(loaded.program)), duration(loaded.open_ns));
-    page.step("verify", fmt::format("accepted: {} instructions, {} analysed",
-                                    bpf_program__insn_cnt(loaded.program),
-                                    static_cast<unsigned>(statistic(loaded, "processed "))),
-              duration(1e3 * statistic(loaded, "verification time ")));
-    page.step("translate", fmt::format("{} bytes of machine code",
-                                       grouped(static_cast<unsigned>(statistic(loaded, "code size ")))),
+    page.step("open",
+              fmt::format("program {} in section {}", bpf_program__name(loaded.program),
+                          bpf_program__section_name(loaded.program)),
+              duration(loaded.open_ns));
+    page.step(
+        "verify",
+        fmt::format("accepted: {} instructions, {} analysed", bpf_program__insn_cnt(loaded.program),
+                    static_cast<unsigned>(statistic(loaded, "processed "))),
+        duration(1e3 * statistic(loaded, "verification time ")));
+    page.step("translate",
+              fmt::format("{} bytes of machine code",
+                          grouped(static_cast<unsigned>(statistic(loaded, "code size ")))),
               duration(1e3 * statistic(loaded, "compilation time ")));
     page.step("attach", fmt::format("to the XDP hook of interface {}", kInterface),
               duration(std::max(0.0, all_ns - loaded.open_ns - loaded.load_ns)));
 
     start = now();
     const std::vector<unsigned> verdicts = verdicts_of(capture);
-    page.step("feed", fmt::format("{} frames of {}", grouped(verdicts.size()),
-                                  traffic.capture.filename().string()), duration(now() - start));
+    page.step("feed",
+              fmt::format("{} frames of {}", grouped(verdicts.size()),
+                          traffic.capture.filename().string()),
+              duration(now() - start));
     page.line("");
-    const bool counted = show_counters(page, read_counters(loaded.object.get()), expected_counters(traffic));
+    const bool counted =
+        show_counters(page, read_counters(loaded.object.get()), expected_counters(traffic));
     const bool judged = verdicts_right(verdicts, traffic);
     page.line("");
     page.line(fmt::format("every frame's verdict: {}",
@@ -247,25 +272,29 @@ bool show_speed(const Page& page, const fs::path& object, const ebpf_capture* ca
     }
     ns[0] = std::max(ns[0], 0.01), ns[1] = std::max(ns[1], 0.01);
     page.table({{"", "interpreter", "JIT", "ratio"},
-                {"time per packet", duration(ns[0]), duration(ns[1]), fmt::format("{:.1f}x", ns[0] / ns[1])},
+                {"time per packet", duration(ns[0]), duration(ns[1]),
+                 fmt::format("{:.1f}x", ns[0] / ns[1])},
                 {"packets per second", grouped(static_cast<unsigned long long>(1e9 / ns[0])),
                  grouped(static_cast<unsigned long long>(1e9 / ns[1])), ""}});
     const bool same = verdicts[0] == verdicts[1] && verdicts_right(verdicts[0], traffic);
     page.line("");
-    page.line(fmt::format("time per packet includes the hook and the map update; verdicts of both: {}",
-                          same ? page.styled(Style::Good, "equal") : page.styled(Style::Bad, "DIFFERENT")));
+    page.line(fmt::format(
+        "time per packet includes the hook and the map update; verdicts of both: {}",
+        same ? page.styled(Style::Good, "equal") : page.styled(Style::Bad, "DIFFERENT")));
     return same;
 }
 
 bool show_rejection(const Page& page, const Workshop& workshop) {
     page.section("drop_empty_udp_unsafe: the same without its bounds check");
     double compile_ns = 0;
-    const fs::path object = workshop.compile("drop_empty_udp/drop_empty_udp_unsafe.bpf.c", compile_ns);
+    const fs::path object =
+        workshop.compile("drop_empty_udp/drop_empty_udp_unsafe.bpf.c", compile_ns);
     const Loaded loaded = load(object, EBPF_ENGINE_DEFAULT);
     const bool rejected = loaded.status == -EACCES;
     page.step("compile", "drop_empty_udp_unsafe.bpf.c", duration(compile_ns));
-    page.step("verify", rejected ? page.styled(Style::Good, "rejected, as it must be")
-                                 : page.styled(Style::Bad, fmt::format("NOT rejected: {}", loaded.status)),
+    page.step("verify",
+              rejected ? page.styled(Style::Good, "rejected, as it must be")
+                       : page.styled(Style::Bad, fmt::format("NOT rejected: {}", loaded.status)),
               "");
     page.line("");
     page.block(loaded.log.data());
@@ -286,8 +315,9 @@ int run(const char* argv0, bool coloured) {
     bool right = show_enforcement(page, workshop, object, compile_ns, traffic, capture.get());
     right &= show_speed(page, object, capture.get(), traffic);
     right &= show_rejection(page, workshop);
-    fmt::print("\n{}\n", right ? page.styled(Style::Good, "All as expected.")
-                               : page.styled(Style::Bad, "Something is not as expected: see above."));
+    fmt::print("\n{}\n", right
+                             ? page.styled(Style::Good, "All as expected.")
+                             : page.styled(Style::Bad, "Something is not as expected: see above."));
     return right ? 0 : 1;
 }
 

@@ -10,12 +10,18 @@ namespace {
 
 const char* escape(Style style) {
     switch (style) {
-        case Style::Plain: return "";
-        case Style::Title: return "\x1b[1m";
-        case Style::Good: return "\x1b[32m";
-        case Style::Bad: return "\x1b[1;31m";
-        case Style::Faint: return "\x1b[2m";
-        case Style::Accent: return "\x1b[36m";
+        case Style::Plain:
+            return "";
+        case Style::Title:
+            return "\x1b[1m";
+        case Style::Good:
+            return "\x1b[32m";
+        case Style::Bad:
+            return "\x1b[1;31m";
+        case Style::Faint:
+            return "\x1b[2m";
+        case Style::Accent:
+            return "\x1b[36m";
     }
     return "";
 }
@@ -48,7 +54,9 @@ void Page::step(std::string_view what, std::string_view detail, std::string_view
                time.empty() ? "" : padding(12, time) + styled(Style::Faint, time));
 }
 
-void Page::line(std::string_view text) const { fmt::print("  {}\n", text); }
+void Page::line(std::string_view text) const {
+    fmt::print("  {}\n", text);
+}
 
 void Page::block(std::string_view text) const {
     while (!text.empty()) {
@@ -72,7 +80,8 @@ void Page::table(const std::vector<std::vector<std::string>>& rows) const {
             if (row[i] == "yes") style = Style::Good;
             if (row[i] == "NO") style = Style::Bad;
             const std::string cell = styled(style, row[i]);
-            text += i == 0 ? cell + padding(width[0], row[0]) : "   " + padding(width[i], row[i]) + cell;
+            text += i == 0 ? cell + padding(width[0], row[0])
+                           : "   " + padding(width[i], row[i]) + cell;
         }
         fmt::print("{}\n", text);
     }

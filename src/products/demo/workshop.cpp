@@ -25,7 +25,8 @@ std::string run(const std::string& command, bool& ok) {
     if (!pipe) throw std::runtime_error("cannot start: " + command);
     std::string output;
     std::array<char, 4096> part;
-    while (const size_t n = std::fread(part.data(), 1, part.size(), pipe)) output.append(part.data(), n);
+    while (const size_t n = std::fread(part.data(), 1, part.size(), pipe))
+        output.append(part.data(), n);
     ok = pclose(pipe) == 0;
     return output;
 }
@@ -82,7 +83,8 @@ fs::path Workshop::compile(const std::string& source_name, double& nanoseconds) 
     bool ok = false;
     const auto start = std::chrono::steady_clock::now();
     const std::string messages = run(command, ok);
-    nanoseconds = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    nanoseconds =
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
     if (!ok) throw std::runtime_error(command + "\n" + messages);
     return object;
 }

@@ -8,8 +8,8 @@
 
 extern "C" {
 
-// The stack cookie of -fstack-protector-strong. The loader replaces the value at every start because
-// the load configuration below points to it.
+// The stack cookie of -fstack-protector-strong. The loader replaces the value at every start
+// because the load configuration below points to it.
 extern std::uint64_t __stack_chk_guard;
 
 // IMAGE_LOAD_CONFIG_DIRECTORY64 up to the fields that a driver fills ("PE format", Microsoft); the
@@ -27,6 +27,8 @@ const LoadConfig _load_config_used = {sizeof(LoadConfig), {}, &__stack_chk_guard
 
 // STATUS_NOT_SUPPORTED
 std::int32_t DriverEntry(void* driver_object, void* registry_path);
-std::int32_t DriverEntry(void*, void*) { return static_cast<std::int32_t>(0xC00000BBu); }
+std::int32_t DriverEntry(void*, void*) {
+    return static_cast<std::int32_t>(0xC00000BBu);
+}
 
 }  // extern "C"

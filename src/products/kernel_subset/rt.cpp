@@ -6,14 +6,16 @@
 
 extern "C" {
 
-[[noreturn]] void KeBugCheckEx(std::uint32_t code, std::uint64_t a, std::uint64_t b, std::uint64_t c,
-                               std::uint64_t d);
+[[noreturn]] void KeBugCheckEx(std::uint32_t code, std::uint64_t a, std::uint64_t b,
+                               std::uint64_t c, std::uint64_t d);
 
 // Replaced by the loader at each start (image.cpp's load configuration); this value is the one that
 // Windows looks for to know that nobody has replaced it yet.
 std::uint64_t __stack_chk_guard = 0x00002B992DDFA232;
 
 // DRIVER_OVERRAN_STACK_BUFFER
-[[noreturn]] void __stack_chk_fail() { KeBugCheckEx(0xF7, 0, __stack_chk_guard, 0, 0); }
+[[noreturn]] void __stack_chk_fail() {
+    KeBugCheckEx(0xF7, 0, __stack_chk_guard, 0, 0);
+}
 
 }  // extern "C"

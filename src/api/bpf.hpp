@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// bpf() itself: an application's attribute to the door and back. Everything about a command's
+// fields comes from spec/commands.def; the only command with a body of its own is PROG_LOAD, which
+// goes to the compiling service.
+#pragma once
+
+#include <bpf/bpf.h>
+
+#include "api/session.hpp"
+
+namespace ebpf::api {
+
+// Carries out a command for the application: `attr` is read and written as Linux's system call does
+// it, `size` is the part of it that the caller knows. The value is 0 or a new descriptor. Errors:
+// TooLarge when a field beyond the known attribute is not zero, InvalidArgument for an unknown
+// command or a field that must be zero, InvalidPointer, InvalidFd, and those of the command.
+Result<int> bpf(Session& session, u32 command, void* attr, u32 size);
+
+// The same for the library's own calls: the whole structure of one command.
+template <typename Attr>
+Result<int> bpf(spec::Command command, Attr& attr) {
+    Session* const here = session();
+    if (!here) return fail(Errc::NoMemory, {}, "execution context");
+    return bpf(*here, static_cast<u32>(command), &attr, sizeof attr);
+}
+
+inline u64 address(const void* pointer) {
+    return reinterpret_cast<u64>(pointer);
+}
+
+}  // namespace ebpf::api
