@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         isa::Slot again[2] = {};
         if (!isa::encode(*insn, again)) std::abort();
         const u32 count = insn->slots();
-        if (std::memcmp(again, slots.data() + pc * sizeof(isa::Slot), count * sizeof(isa::Slot)) != 0)
+        if (std::memcmp(again, slots.data() + pc * sizeof(isa::Slot), count * sizeof(isa::Slot)) !=
+            0)
             std::abort();
         pc += count;
     }
