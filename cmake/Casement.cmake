@@ -105,15 +105,16 @@ function(casement_test name)
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
-# casement_fuzz(name SOURCES ... [DEPS ...]): one fuzz target, a file with LLVMFuzzerTestOneInput. In
-# the fuzz build it is a libFuzzer program; in every build a test that replays the kept corpus
-# fuzz/corpus/NAME.
+# casement_fuzz(name CORPUS folder SOURCES ... [DEPS ...]): one fuzz target, a file with
+# LLVMFuzzerTestOneInput. In the fuzz build it is a libFuzzer program; in every other build a test that
+# replays the kept inputs in fuzz/corpus/FOLDER.
 function(casement_fuzz name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  set(corpus ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
+  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS" ${ARGN})
+  set(corpus ${PROJECT_SOURCE_DIR}/fuzz/corpus/${ARG_CORPUS})
   if(CASEMENT_FUZZ)
     add_executable(fuzz_${name} ${ARG_SOURCES})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    file(WRITE ${PROJECT_BINARY_DIR}/bin/fuzz_${name}.corpus ${ARG_CORPUS}\n)  # for ./dev fuzz
   elseif(BUILD_TESTING)
     add_executable(fuzz_${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/fuzz/replay_main.cpp)
     add_test(NAME fuzz.${name} COMMAND fuzz_${name} ${corpus})

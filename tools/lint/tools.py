@@ -12,10 +12,11 @@ from project import Finding
 
 
 def run_all(commands, root):
-    """Runs (name, command) pairs on all CPUs; yields (name, status, output)."""
+    """Runs (name, command[, input]) tuples on all CPUs; yields (name, status, output)."""
     def one(item):
-        name, command = item
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        name, command, *text = item
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False,
+                              input=text[0] if text else None)
         return name, done.returncode, done.stdout + done.stderr
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(one, commands)
@@ -49,9 +50,10 @@ def public_headers(project, options):
     jobs = []
     for name in project.files:
         if name.startswith("include/") and name.endswith(".h"):
-            common = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Iinclude"]
-            jobs.append((name, ["gcc", "-std=c11", "-pedantic", "-x", "c", *common, name]))
-            jobs.append((name, ["g++", "-std=c++17", "-x", "c++", *common, name]))
+            common = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Iinclude", "-x"]
+            user = f'#include "{name.removeprefix("include/")}"\nextern int user;\n'
+            jobs.append((name, ["gcc", "-std=c11", "-pedantic", *common, "c", "-"], user))
+            jobs.append((name, ["g++", "-std=c++17", *common, "c++", "-"], user))
     for name, status, output in run_all(jobs, project.root):
         if status:
             yield Finding(name, 1, f"does not compile alone: {output.strip().splitlines()[0]}")
