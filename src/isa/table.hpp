@@ -383,6 +383,23 @@ constexpr const Encoding* find_encoding(const Insn& insn) {
     return nullptr;
 }
 
+// The conformance group of RFC 9669 section 2.4, e.g. "divmul32".
+constexpr std::string_view group(const Encoding& e) {
+    switch (e.family) {
+        case Family::Base:
+            return e.base64 ? "base64" : "base32";
+        case Family::DivMul:
+            return e.base64 ? "divmul64" : "divmul32";
+        case Family::Atomic:
+            return e.base64 ? "atomic64" : "atomic32";
+        case Family::CallX:
+            return "callx";
+        case Family::Packet:
+            return "packet";
+    }
+    return {};
+}
+
 // --- What must hold of the table, checked where it is made --------------------------------------
 
 consteval bool no_two_rows_overlap() {

@@ -41,7 +41,7 @@ struct Number {
 class Matcher {
   public:
     Matcher(std::string_view line, const Encoding& encoding, Dialect dialect)
-        : rest_(line), encoding_(encoding), llvm_(dialect == Dialect::Llvm) {
+        : rest_(line), llvm_(dialect == Dialect::Llvm) {
         insn_.form = encoding.form;
         insn_.kind = encoding.kind;
         insn_.width = encoding.width;
@@ -105,6 +105,8 @@ class Matcher {
                 return immediate32();
             case 'l':
                 return immediate64();
+            case 'k':
+                return kind();
             case 'n':
                 return unsigned32();
             case 'o':
@@ -189,6 +191,11 @@ class Matcher {
         return true;
     }
 
+    bool kind() {
+        const auto n = number();
+        return n && !n->negative && n->magnitude == insn_.kind;
+    }
+
     // A signed number after an address; nothing stands for zero.
     std::optional<i64> signed_tail(int bits) {
         skip_blanks();
@@ -245,7 +252,6 @@ class Matcher {
     }
 
     std::string_view rest_;
-    const Encoding& encoding_;
     bool llvm_;
     bool seen_dst_ = false;
     bool seen_src_ = false;

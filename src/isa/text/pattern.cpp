@@ -50,8 +50,7 @@ std::string llvm_call(CallKind kind) {
 
 std::string llvm_wide(WideKind kind) {
     if (kind == WideKind::Imm64) return "{D} = {l} ll";
-    return "ld_pseudo {D}, 0x" + number(static_cast<int>(kind)) +
-           (kind == WideKind::Function ? ", {g}" : ", {l}");
+    return std::string("ld_pseudo {D}, {k}") + (kind == WideKind::Function ? ", {g}" : ", {l}");
 }
 
 std::string llvm(const Encoding& e) {

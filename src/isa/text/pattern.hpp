@@ -9,6 +9,7 @@
 //   {e} {E}   dst, src printed after the width; either name is read
 //   {i}       32-bit immediate; -2^31 .. 2^32-1 are read
 //   {l}       64-bit immediate
+//   {k}       the number of the kind, as it stands in `src`
 //   {n}       unsigned 32-bit number
 //   {o}       memory offset with its sign: ` + 0x4` (LLVM), `+4`; may be left out when read
 //   {p}       the same for an immediate; printed only when it is not zero

@@ -53,6 +53,8 @@ class Printer {
             case 'l':
             case 'g':
                 return wide_value();
+            case 'k':
+                return value(insn_.kind);
             case 'n':
                 return value(static_cast<u64>(insn_.imm));
             case 'o':
