@@ -169,11 +169,11 @@ TEST_P(Arithmetic, ImmediateForms) {
                             -0x7FFF'FFFE,
                             1 << 30,
                             1'000'000'007};
-    for (int i = 0; i < 40; ++i) values.push_back(static_cast<i32>(random()) >> (random() % 31));
+    for (int i = 0; i < 20; ++i) values.push_back(static_cast<i32>(random()) >> (random() % 31));
     for (const AluOp op : kAluOps) {
         for (const Width w : {Width::W32, Width::W64}) {
             for (const i32 value : values) {
-                for (const Reg dst : {Reg{0}, Reg{1}, Reg{3}, Reg{4}, Reg{5}, Reg{7}, Reg{2}}) {
+                for (const Reg dst : {Reg{0}, Reg{2}, Reg{3}, Reg{7}}) {
                     check_all_and_alone({alu_imm(op, w, dst, value)},
                                         inputs_for(random, dst, dst, 20), GetParam());
                     if (HasFatalFailure()) return;
@@ -186,7 +186,7 @@ TEST_P(Arithmetic, ImmediateForms) {
 // Quotients change at multiples of the divisor, which is where a wrong multiplier shows.
 TEST_P(Arithmetic, DivisionByConstantsAroundMultiples) {
     std::mt19937_64 random(3);
-    for (int i = 0; i < 1500; ++i) {
+    for (int i = 0; i < 500; ++i) {
         i32 divisor = static_cast<i32>(random()) >> (random() % 31);
         if (divisor == 0) divisor = 3;
         std::vector<Registers> inputs;
@@ -298,7 +298,7 @@ Insns sequence_like(std::mt19937_64& random) {
 
 TEST_P(Arithmetic, SequencesThatAreTakenTogether) {
     std::mt19937_64 random(5);
-    for (int i = 0; i < 4000; ++i) {
+    for (int i = 0; i < 1500; ++i) {
         Insns insns = sequence_like(random);
         while (random() % 3 == 0) insns = std::move(insns) + sequence_like(random);
         std::vector<Registers> inputs;

@@ -74,13 +74,13 @@ TEST_P(Control, EntryArguments) {
     EXPECT_EQ(run({mov(0, 2), exit()}, nullptr, 0xFEDC'BA98'7654'3210), 0xFEDC'BA98'7654'3210u);
 }
 
-// `filler` one-byte-apart sizes around where a jump's two-byte form ends, forwards and backwards.
+// Code of every size around where a jump's two-byte form ends, forwards and backwards.
 TEST_P(Control, ShortAndLongJumps) {
     for (int filler = 0; filler < 140; ++filler) {
-        // mov r3, r3 is nothing in 64 bits, two bytes in 32: sizes step by 2, the add's by 3 or 4.
+        // A 32-bit mov takes two bytes, one of r7 three.
         for (const int odd : {0, 1}) {
             Insns pad;
-            if (odd) pad.push_back(alu_imm(AluOp::Add, Width::W64, 0, 0));
+            if (odd) pad.push_back(alu(AluOp::Mov, Width::W32, 7, 7));
             for (int i = 0; i < filler; ++i) pad.push_back(alu(AluOp::Mov, Width::W32, 3, 3));
             const i16 n = static_cast<i16>(pad.size());
             const Insns forwards = Insns{mov_imm(0, 1), jump_imm(Cond::Eq, Width::W64, 2, 7, n)} +
@@ -316,6 +316,7 @@ TEST_P(Control, HelperArgumentsAndAlignment) {
                 for (u64 i = 0; i < 5; ++i)
                     EXPECT_EQ(seen.args[i], 0x1111'1111'1111'1111 * (i + 1));
                 EXPECT_EQ(seen.invocation, &invocation);
+                EXPECT_EQ(seen.misalignment, 0u);
             }
         }
     }
@@ -411,6 +412,14 @@ __attribute__((ms_abi)) u64 twice_windows(u64 function, u64 context, u64, u64, u
     return f(1, context, 3, 4, 5, i) + f(10, context, 30, 40, 50, i);
 }
 
+// How far the caller's rsp was from where it should have been.
+u64 misalignment_system_v(u64, u64, u64, u64, u64, code::Invocation*) {
+    return reinterpret_cast<u64>(__builtin_frame_address(0)) % 16;
+}
+__attribute__((ms_abi)) u64 misalignment_windows(u64, u64, u64, u64, u64, code::Invocation*) {
+    return reinterpret_cast<u64>(__builtin_frame_address(0)) % 16;
+}
+
 TEST_P(Control, Callbacks) {
     const Insns insns{
         mov_imm(6, 7), store_imm(Width::W64, 10, -8, 100), wide(WideKind::Function, 1, 7),
@@ -418,13 +427,18 @@ TEST_P(Control, Callbacks) {
         // r0 + r6 + the cell
         load(Width::W64, 1, 10, -8), alu(AluOp::Add, Width::W64, 0, 1),
         alu(AluOp::Add, Width::W64, 0, 6), exit(),
-        // the callback: the cell grows by r1, r6 is overwritten, returns r3 + r4 + r5
+        // the callback: the cell grows by r1, r6 and r7 are overwritten, returns r3 + r4 + r5
         load(Width::W64, 6, 2, 0), alu(AluOp::Add, Width::W64, 6, 1), store(Width::W64, 2, 0, 6),
-        mov(0, 3), alu(AluOp::Add, Width::W64, 0, 4), alu(AluOp::Add, Width::W64, 0, 5), exit()};
+        mov(7, 3), alu(AluOp::Add, Width::W64, 7, 4), alu(AluOp::Add, Width::W64, 7, 5),
+        call_helper(2), alu(AluOp::Add, Width::W64, 0, 7), exit()};
     const Output output = compiled(link(insns), GetParam());
-    const Placed code(output, GetParam().convention, [this](const code::Relocation&) {
-        return on_windows() ? reinterpret_cast<u64>(twice_windows)
-                            : reinterpret_cast<u64>(twice_system_v);
+    const Placed code(output, GetParam().convention, [this](const code::Relocation& r) {
+        if (r.index == 1) {
+            return on_windows() ? reinterpret_cast<u64>(twice_windows)
+                                : reinterpret_cast<u64>(twice_system_v);
+        }
+        return on_windows() ? reinterpret_cast<u64>(misalignment_windows)
+                            : reinterpret_cast<u64>(misalignment_system_v);
     });
     code::Invocation invocation;
     EXPECT_EQ(code.run(nullptr, 0, &invocation), 12 + 120 + 111 + 7u);

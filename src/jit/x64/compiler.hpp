@@ -67,7 +67,7 @@ class Compiler {
     void divide_unsigned_imm32(const isa::Insn& insn, u32 divisor);
     void divide_signed_imm(const isa::Insn& insn);
     void divide_signed_imm32(const isa::Insn& insn);
-    PutAside put_aside(Gpr dst, Gpr divisor);
+    PutAside put_aside(Gpr dst, Gpr divisor, bool keep_dividend);
     void put_back(const PutAside& aside);
 
     // lower_memory.cpp
@@ -117,7 +117,7 @@ class Compiler {
 struct Compiler::PutAside {
     bool restore_rax = false;
     bool restore_rdx = false;
-    Gpr dividend{};  // where dst's old value is, rax and rdx being free
+    Gpr dividend{};  // where dst's old value is, if it was to be kept
     Gpr divisor{};
 };
 

@@ -25,15 +25,16 @@ constexpr bool is_signed(AluOp op) {
 
 }  // namespace
 
-// Frees rax and rdx. `divisor` may be None.
-Compiler::PutAside Compiler::put_aside(Gpr dst, Gpr divisor) {
+// Frees rax and rdx. `divisor` may be None; the dividend is kept beyond the first use on demand.
+Compiler::PutAside Compiler::put_aside(Gpr dst, Gpr divisor, bool keep_dividend) {
     PutAside aside;
+    const Gpr kept = keep_dividend ? dst : Gpr::None;
     aside.restore_rax = dst != Gpr::Rax && live_after(Gpr::Rax);
     aside.restore_rdx = dst != Gpr::Rdx && live_after(Gpr::Rdx);
-    if (aside.restore_rax || dst == Gpr::Rax || divisor == Gpr::Rax) {
+    if (aside.restore_rax || kept == Gpr::Rax || divisor == Gpr::Rax) {
         a_.mov(Width::W64, kScratch, Gpr::Rax);
     }
-    if (aside.restore_rdx || dst == Gpr::Rdx || divisor == Gpr::Rdx) {
+    if (aside.restore_rdx || kept == Gpr::Rdx || divisor == Gpr::Rdx) {
         a_.mov(Width::W64, kScratch2, Gpr::Rdx);
     }
     const auto now = [](Gpr r) { return r == Gpr::Rax ? kScratch : r == Gpr::Rdx ? kScratch2 : r; };
@@ -87,7 +88,7 @@ void Compiler::lower_division(const Insn& insn) {
 // The machine's own division, for divisors that it takes.
 void Compiler::divide(const Insn& insn) {
     const Gpr dst = reg(insn.dst);
-    const PutAside aside = put_aside(dst, reg(insn.src));
+    const PutAside aside = put_aside(dst, reg(insn.src), false);
     if (dst != Gpr::Rax) a_.mov(insn.width, Gpr::Rax, dst);
     if (is_signed(insn.alu())) {
         a_.sign_extend_rax(insn.width);
@@ -131,7 +132,7 @@ void Compiler::lower_division_imm(const Insn& insn) {
 void Compiler::divide_unsigned_imm(const Insn& insn, u64 divisor) {
     const Gpr dst = reg(insn.dst);
     const UnsignedMagic magic = unsigned_magic(divisor, 64);
-    const PutAside aside = put_aside(dst, Gpr::None);
+    const PutAside aside = put_aside(dst, Gpr::None, true);
     a_.mov_imm(Gpr::Rax, magic.multiplier);
     a_.unary(op::kMul, Width::W64, aside.dividend);
     Gpr quotient = Gpr::Rdx;
@@ -177,7 +178,7 @@ void Compiler::divide_signed_imm(const Insn& insn) {
     const Gpr dst = reg(insn.dst);
     const i32 value = static_cast<i32>(insn.imm);
     const SignedMagic magic = signed_magic(static_cast<u64>(std::abs(i64{value})), 64);
-    const PutAside aside = put_aside(dst, Gpr::None);
+    const PutAside aside = put_aside(dst, Gpr::None, true);
     // The multiplier is at least 2^63, so as a signed factor it is 2^64 too small.
     a_.mov_imm(Gpr::Rax, magic.multiplier);
     a_.unary(op::kImulWide, Width::W64, aside.dividend);
