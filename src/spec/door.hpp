@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The one door: every operation on maps, programs, links and pins is a command with Linux's number
-// and attribute layout (commands.def), whoever asks. In the embedded shape the door is this function
-// call; across a process wire/ carries the same structures and answers with the same errors.
+// and attribute layout (commands.def), whoever asks. In the embedded shape the door is this
+// function call; across a process wire/ carries the same structures and answers with the same
+// errors.
 #pragma once
 
 #include "base/error.hpp"

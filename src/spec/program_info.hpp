@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What a program type is, as data: its context, its helpers, its rules. Built-in types are constants
-// made from program_types.def and helpers.def; an extension hands over the same structures at run
-// time; offline tools read them from a file. The verifier, the lowering and the runtime know program
-// types only through this.
+// What a program type is, as data: its context, its helpers, its rules. Built-in types are
+// constants made from program_types.def and helpers.def; an extension hands over the same
+// structures at run time; offline tools read them from a file. The verifier, the lowering and the
+// runtime know program types only through this.
 #pragma once
 
 #include <span>
@@ -15,24 +15,24 @@ namespace ebpf::spec {
 
 // What an argument of a helper must be. A size argument bounds the memory argument before it.
 enum class ArgKind : u8 {
-    None,             // not an argument
-    Anything,         // any initialised value, pointers too where the caller may leak them
-    Scalar,           // a number
-    Context,          // the program's context
+    None,      // not an argument
+    Anything,  // any initialised value, pointers too where the caller may leak them
+    Scalar,    // a number
+    Context,   // the program's context
     ContextOrNull,
-    Map,              // a map of a type that the row allows
-    MapOfPrograms,    // a prog array
-    MapKey,           // readable memory of the map's key size
-    MapValue,         // readable memory of the map's value size
-    UninitMapValue,   // writable memory of the map's value size, initialised by the call
-    ReadableMem,      // initialised memory; the next argument is its size
+    Map,             // a map of a type that the row allows
+    MapOfPrograms,   // a prog array
+    MapKey,          // readable memory of the map's key size
+    MapValue,        // readable memory of the map's value size
+    UninitMapValue,  // writable memory of the map's value size, initialised by the call
+    ReadableMem,     // initialised memory; the next argument is its size
     ReadableMemOrNull,
-    WritableMem,      // memory that the call fills completely; need not be initialised
+    WritableMem,  // memory that the call fills completely; need not be initialised
     WritableMemOrNull,
-    ConstSize,        // size > 0 of the preceding memory argument, bounded at verification
+    ConstSize,  // size > 0 of the preceding memory argument, bounded at verification
     ConstSizeOrZero,
-    ConstAllocSize,   // a constant size of memory to be allocated (ringbuf_reserve)
-    AllocMem,         // memory from a helper that allocates (ringbuf_submit, _discard); releases it
+    ConstAllocSize,  // a constant size of memory to be allocated (ringbuf_reserve)
+    AllocMem,        // memory from a helper that allocates (ringbuf_submit, _discard); releases it
     StackOrNull,
     Callback,         // address of a subprogram
     CallbackContext,  // stack pointer or null handed to the callback
@@ -41,20 +41,25 @@ enum class ArgKind : u8 {
     KptrField,
     DynptrUninit,
     Dynptr,
-    ConstString,      // pointer to a NUL-terminated string in frozen read-only data
-    PtrToLong,        // writable 8 bytes on the stack
-    PtrToInt,         // writable 4 bytes
+    ConstString,  // pointer to a NUL-terminated string in frozen read-only data
+    PtrToLong,    // writable 8 bytes on the stack
+    PtrToInt,     // writable 4 bytes
     SocketCommon,
     Socket,
     BtfId,
     PercpuBtfId,
+    ReadWriteMem,    // initialised memory that the call reads and writes; the next argument is its
+                     // size
+    PartialMem,      // writable memory of which the call writes an unknown part: need not be
+                     // initialised, what was not stays so, what was known no longer is
+    MapValueOrNull,  // readable memory of the map's value size, or null
     Unsupported,
 };
 
 enum class RetKind : u8 {
     Void,
-    Scalar,             // any number
-    Errno,              // 0 or a negative error
+    Scalar,  // any number
+    Errno,   // 0 or a negative error
     MapValueOrNull,
     NoReturnIfSuccess,  // tail call
     AllocMemOrNull,     // size from the ConstAllocSize argument; a reference that must be released
@@ -73,14 +78,14 @@ enum class RetKind : u8 {
 inline constexpr int kMaxHelperArgs = 5;
 
 struct HelperFlags {
-    bool changes_packet : 1 = false;     // packet pointers are invalid after it
+    bool changes_packet : 1 = false;  // packet pointers are invalid after it
     bool may_sleep : 1 = false;
     bool gpl_only : 1 = false;
-    bool acquires : 1 = false;           // returns a reference
-    bool releases : 1 = false;           // ends the reference in its first argument
-    bool privileged : 1 = false;         // Linux: CAP_PERFMON or CAP_SYS_ADMIN
-    bool implemented : 1 = false;        // the runtime has it today
-    bool implicit_context : 1 = false;   // eBPF for Windows: context passed as hidden argument
+    bool acquires : 1 = false;          // returns a reference
+    bool releases : 1 = false;          // ends the reference in its first argument
+    bool privileged : 1 = false;        // Linux: CAP_PERFMON or CAP_SYS_ADMIN
+    bool implemented : 1 = false;       // the runtime has it today
+    bool implicit_context : 1 = false;  // eBPF for Windows: context passed as hidden argument
 };
 
 // Prototype of one helper.
@@ -90,8 +95,9 @@ struct HelperProto {
     RetKind ret = RetKind::Unsupported;
     ArgKind args[kMaxHelperArgs] = {};
     HelperFlags flags{};
-    u32 map_types = 0;         // bit per canonical MapType below 32... see map_allowed()
-    u32 map_types_high = 0;
+    u32 map_types = 0;       // what a Map argument may be: bit per canonical MapType below 32,
+    u32 map_types_high = 0;  // and from 32 on
+    i32 number = -1;         // in the dialect of the ProgramTypeInfo that holds it
 
     constexpr bool allows(MapType type) const {
         const u32 bit = static_cast<u32>(type);
@@ -115,9 +121,9 @@ enum class FieldKind : u8 {
 // A field of the context as programs of one dialect see it.
 struct ContextField {
     const char* name;
-    u16 offset;          // in the dialect's layout
-    u16 size;            // bytes
-    u16 native_offset;   // in the layout that hooks build; -1 cannot occur, every field exists there
+    u16 offset;         // in the dialect's layout
+    u16 size;           // bytes
+    u16 native_offset;  // in the layout that hooks build; -1 cannot occur, every field exists there
     u16 native_size;
     FieldKind kind = FieldKind::Scalar;
     bool writable = false;
@@ -125,7 +131,7 @@ struct ContextField {
 };
 
 struct ContextDescriptor {
-    u16 size = 0;         // of the dialect's structure
+    u16 size = 0;  // of the dialect's structure
     u16 native_size = 0;
     std::span<const ContextField> fields{};
 
@@ -150,12 +156,12 @@ struct ProgramTypeInfo {
     Dialect dialect{};
     ContextDescriptor context{};
     ReturnRange returns{};
-    bool packet_writable = false;   // direct stores through packet pointers
-    bool may_leak_pointers = false; // eBPF for Windows' is_privileged
-    // Prototypes that programs of the type may call: general helpers and the type's own, by the
-    // dialect's number. find() in spec/helpers.hpp looks one up.
+    bool packet_writable = false;    // direct stores through packet pointers
+    bool may_leak_pointers = false;  // eBPF for Windows' is_privileged
+    // Prototypes that programs of the type may call: general helpers and the type's own, sorted by
+    // the dialect's number. find_helper() of spec/helpers.hpp looks one up.
     std::span<const HelperProto* const> helpers{};
-    u64 hash = 0;                   // over everything above; checked again at install
+    u64 hash = 0;  // over everything above; checked again at install
 };
 
 }  // namespace ebpf::spec

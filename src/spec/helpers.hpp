@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// What a helper function is, as data (helpers.def).
+#pragma once
+
+#include <optional>
+
+#include "spec/program_info.hpp"
+
+namespace ebpf::spec {
+
+// What holds for a helper in every dialect, and its number and callers in each.
+struct HelperInfo {
+    Helper id{};
+    const char* name = nullptr;      // as C programs call it: "bpf_map_lookup_elem"
+    const char* c_result = nullptr;  // C declaration for programs
+    const char* c_parameters = nullptr;
+    const char* text = nullptr;            // one line of documentation
+    i32 number[kDialectCount] = {-1, -1};  // -1: the dialect has no such helper
+    u64 callers[kDialectCount] = {0, 0};   // bit per canonical ProgramType
+};
+
+inline constexpr int kHelperCount = 0
+#define HELPER(...) +1
+#include "spec/helpers.def"
+    ;
+
+// Numbers of eBPF for Windows from here on belong to one program type.
+inline constexpr u32 kFirstProgramTypeHelper = 0x10000;
+
+// The row of a helper.
+const HelperInfo& info(Helper helper);
+
+// The dialect's number of a helper, -1 when it has none.
+i32 number(Dialect dialect, Helper helper);
+
+// The dialect's prototype of a helper, or null when it has none.
+const HelperProto* prototype(Dialect dialect, Helper helper);
+
+// The general helper that a dialect calls `number`; not one of a program type's own
+// (kFirstProgramTypeHelper), which find_helper() knows. 0 is nothing.
+std::optional<Helper> helper_from_number(Dialect dialect, u32 number);
+
+// The prototype that programs of `type` mean by calling `number` of its dialect, or null: then they
+// may not call it. type.helpers is sorted by number.
+constexpr const HelperProto* find_helper(const ProgramTypeInfo& type, u32 number) {
+    std::size_t low = 0;
+    std::size_t high = type.helpers.size();
+    while (low < high) {
+        const std::size_t middle = (low + high) / 2;
+        const HelperProto* proto = type.helpers[middle];
+        if (static_cast<u32>(proto->number) == number) return proto;
+        if (static_cast<u32>(proto->number) < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace ebpf::spec
