@@ -76,7 +76,10 @@ void check(const Insns& insns, const std::vector<Registers>& inputs, const Targe
 void check_all_and_alone(const Insns& insns, const std::vector<Registers>& inputs,
                          const Target& target) {
     check(insns, inputs, target, 0x3FF);
-    check(insns, inputs, target, static_cast<u16>(1u << insns.back().dst));
+    // Only these templates ask who is alive.
+    const bool asks =
+        insns.size() > 1 || (insns[0].alu() >= AluOp::Div && insns[0].alu() <= AluOp::SMod);
+    if (asks) check(insns, inputs, target, static_cast<u16>(1u << insns.back().dst));
 }
 
 // Inputs in which the two registers take special values and the others are noise.
@@ -173,7 +176,7 @@ TEST_P(Arithmetic, ImmediateForms) {
     for (const AluOp op : kAluOps) {
         for (const Width w : {Width::W32, Width::W64}) {
             for (const i32 value : values) {
-                for (const Reg dst : {Reg{0}, Reg{2}, Reg{3}, Reg{7}}) {
+                for (const Reg dst : {Reg{3}, random() % 2 ? Reg{0} : Reg{7}}) {
                     check_all_and_alone({alu_imm(op, w, dst, value)},
                                         inputs_for(random, dst, dst, 20), GetParam());
                     if (HasFatalFailure()) return;
@@ -221,17 +224,20 @@ TEST_P(Arithmetic, UnaryForms) {
                                    .src = src,
                                    .from_bits = from});
                 }
-                all.push_back({.form = Form::Neg, .width = w, .dst = dst});
+                if (src == 0) all.push_back({.form = Form::Neg, .width = w, .dst = dst});
             }
-            for (const Width w : {Width::W16, Width::W32, Width::W64}) {
-                for (const EndianOp op : {EndianOp::ToLe, EndianOp::ToBe, EndianOp::Swap}) {
-                    all.push_back({.form = Form::Endian,
-                                   .kind = static_cast<u8>(op),
-                                   .width = w,
-                                   .dst = dst});
+            if (src == 0) {
+                for (const Width w : {Width::W16, Width::W32, Width::W64}) {
+                    for (const EndianOp op : {EndianOp::ToLe, EndianOp::ToBe, EndianOp::Swap}) {
+                        all.push_back({.form = Form::Endian,
+                                       .kind = static_cast<u8>(op),
+                                       .width = w,
+                                       .dst = dst});
+                    }
                 }
+                for (const u64 value : kValues)
+                    all.push_back(wide(isa::WideKind::Imm64, dst, value));
             }
-            for (const u64 value : kValues) all.push_back(wide(isa::WideKind::Imm64, dst, value));
             for (const Insn& insn : all) {
                 check({insn}, inputs, GetParam(), 0x3FF);
                 if (HasFatalFailure()) return;

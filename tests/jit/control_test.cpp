@@ -273,10 +273,10 @@ u64 note_system_v(u64 a, u64 b, u64 c, u64 d, u64 e, code::Invocation* i) {
     return note(a, b, c, d, e, i);
 }
 __attribute__((ms_abi)) u64 note_windows(u64 a, u64 b, u64 c, u64 d, u64 e, code::Invocation* i) {
+    const u64 result = note(a, b, c, d, e, i);
     // What a callee may do: use its home area, which is the caller's to provide.
     u64* home = reinterpret_cast<u64*>(static_cast<char*>(__builtin_frame_address(0)) + 16);
     for (int k = 0; k < 4; ++k) home[k] = ~u64{0};
-    const u64 result = note(a, b, c, d, e, i);
     return result;
 }
 
@@ -422,7 +422,7 @@ __attribute__((ms_abi)) u64 misalignment_windows(u64, u64, u64, u64, u64, code::
 
 TEST_P(Control, Callbacks) {
     const Insns insns{
-        mov_imm(6, 7), store_imm(Width::W64, 10, -8, 100), wide(WideKind::Function, 1, 7),
+        mov_imm(6, 7), store_imm(Width::W64, 10, -8, 100), wide(WideKind::Function, 1, 8),
         mov(2, 10), alu_imm(AluOp::Add, Width::W64, 2, -8), call_helper(1),
         // r0 + r6 + the cell
         load(Width::W64, 1, 10, -8), alu(AluOp::Add, Width::W64, 0, 1),

@@ -5,16 +5,22 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cstring>
-#include <map>
-#include <set>
+#include <stdexcept>
 
+#include "isa/codec.hpp"
 #include "isa/semantics.hpp"
 
 namespace ebpf::jit::test {
 
 namespace {
+
+[[noreturn]] void raise(const Error& error) {
+    char text[200];
+    render(error, text);
+    throw std::runtime_error(text);
+}
+
 template <typename Kind>
 constexpr u8 kind_of(Kind kind) {
     return static_cast<u8>(kind);
@@ -86,35 +92,18 @@ Insns operator+(Insns a, const Insns& b) {
     return a;
 }
 
-ir::Program link(Insns insns, u32 map_count) {
-    ir::Program p;
-    p.insns = std::move(insns);
-    p.maps.resize(map_count);
-    std::map<i64, u32> index_of;
-    i64 slot = 0;
-    for (u32 i = 0; i < p.insns.size(); ++i) {
-        index_of[slot] = i;
-        p.slot_of.push_back(static_cast<u32>(slot));
-        slot += p.insns[i].slots();
+ir::Program link(const Insns& insns, u32 map_count) {
+    std::vector<isa::Slot> slots;
+    for (const Insn& insn : insns) {
+        std::array<isa::Slot, 2> encoded;
+        const auto status = isa::encode(insn, encoded);
+        if (!status) raise(status.error());
+        slots.insert(slots.end(), encoded.begin(), encoded.begin() + insn.slots());
     }
-    p.slot_of.push_back(static_cast<u32>(slot));
-    std::set<u32> starts{0};
-    p.target.assign(p.insns.size(), ir::kNoTarget);
-    for (u32 i = 0; i < p.insns.size(); ++i) {
-        const Insn& insn = p.insns[i];
-        const bool local = insn.form == Form::Call && insn.call() == isa::CallKind::Local;
-        const bool function = insn.form == Form::Wide && insn.wide() == isa::WideKind::Function;
-        if (!insn.is_jump() && !local && !function) continue;
-        const i64 distance = insn.is_jump() ? insn.displacement() : insn.imm;
-        p.target[i] = index_of.at(p.slot_of[i + 1] + distance);
-        if (!insn.is_jump()) starts.insert(p.target[i]);
-    }
-    for (const u32 start : starts) {
-        if (!p.subprograms.empty()) p.subprograms.back().end = start;
-        p.subprograms.push_back({.begin = start});
-    }
-    p.subprograms.back().end = static_cast<u32>(p.insns.size());
-    return p;
+    Result<ir::Program> program = ir::decode_program(std::as_bytes(std::span(slots)));
+    if (!program) raise(program.error());
+    program->maps.resize(map_count);
+    return std::move(*program);
 }
 
 Target system_v(bool bmi2) {
@@ -159,10 +148,8 @@ u64 Placed::run(void* r1, u64 r2, code::Invocation* invocation) const {
 
 Output compiled(const ir::Program& program, const Target& target, const ir::Facts& facts) {
     Result<Output> output = compile(program, facts, target);
-    if (output) return std::move(*output);
-    char text[200];
-    render(output.error(), text);
-    throw std::runtime_error(text);
+    if (!output) raise(output.error());
+    return std::move(*output);
 }
 
 u64 run(const Insns& insns, void* r1, u64 r2, const Target& target) {

@@ -46,8 +46,8 @@ Insn exit();
 using Insns = std::vector<Insn>;
 Insns operator+(Insns a, const Insns& b);
 
-// Resolves targets and subprograms of a well-formed list, with `map_count` maps.
-ir::Program link(Insns insns, u32 map_count = 0);
+// Encodes and decodes a well-formed list, for its targets and subprograms; with `map_count` maps.
+ir::Program link(const Insns& insns, u32 map_count = 0);
 
 Target system_v(bool bmi2 = false);
 Target windows(bool bmi2 = false);
