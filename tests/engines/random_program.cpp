@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+//
+// Registers have roles, so that no random value is ever used as an address and every loop ends:
+//
+//   r0 .. r7   data, changed and read by anything
+//   r8         loop counter; read by anything, changed by the loop only
+//   r9         address of the memory (in functions: of 64 bytes of their own stack)
+//
+// After a call r1..r5 hold nothing that is defined, so constants are put there.
+#include "random_program.hpp"
+
+#include "isa/table.hpp"
+
+namespace ebpf::engines {
+namespace {
+
+using isa::AluOp;
+using isa::CallKind;
+using isa::Cond;
+using isa::Encoding;
+using isa::Form;
+using isa::Insn;
+using isa::Reg;
+using isa::Width;
+
+constexpr Reg kCounter = 8;
+constexpr Reg kBase = 9;
+constexpr u64 kInteresting[] = {0,
+                                1,
+                                2,
+                                31,
+                                63,
+                                64,
+                                0x7f,
+                                0x80,
+                                0xffff,
+                                0x7fffffff,
+                                0x80000000,
+                                0xffffffff,
+                                u64{1} << 32,
+                                ~u64{0},
+                                u64{1} << 63,
+                                (u64{1} << 63) - 1};
+
+bool is_operation(const Encoding& e) {
+    if (e.unsupported != nullptr) return false;
+    switch (e.form) {
+        case Form::AluReg:
+        case Form::AluImm:
+        case Form::Neg:
+        case Form::MovSx:
+        case Form::Endian:
+        case Form::Load:
+        case Form::LoadSx:
+        case Form::StoreReg:
+        case Form::StoreImm:
+        case Form::Atomic:
+            return true;
+        case Form::Wide:
+            return static_cast<isa::WideKind>(e.kind) == isa::WideKind::Imm64;
+        case Form::JmpReg:
+        case Form::JmpImm:
+        case Form::Ja:
+        case Form::Call:
+        case Form::CallReg:
+        case Form::Exit:
+        case Form::LegacyLoad:
+            return false;
+    }
+    return false;
+}
+
+class Generator {
+  public:
+    explicit Generator(u64 seed) : random_(seed) {}
+
+    std::vector<Insn> program() {
+        functions_ = static_cast<int>(below(3));
+        add(alu_reg(AluOp::Mov, kBase, 1));
+        body(4 + below(24));
+        std::vector<std::size_t> starts;
+        for (int i = 0; i < functions_; ++i) {
+            starts.push_back(code_.size());
+            function();
+        }
+        for (const auto& [at, callee] : calls_) {
+            code_[at].imm = slots(at + 1, starts[static_cast<std::size_t>(callee)]);
+        }
+        return code_;
+    }
+
+  private:
+    u64 below(u64 n) { return random_() % n; }
+    u64 value() { return below(2) == 0 ? kInteresting[below(std::size(kInteresting))] : random_(); }
+    Reg data() { return static_cast<Reg>(below(8)); }
+    Reg readable() { return static_cast<Reg>(below(9)); }
+
+    void add(const Insn& insn) { code_.push_back(insn); }
+    static Insn alu_reg(AluOp op, Reg dst, Reg src) {
+        return {.form = Form::AluReg, .kind = static_cast<u8>(op), .dst = dst, .src = src};
+    }
+    static Insn alu_imm(AluOp op, Reg dst, i32 imm) {
+        return {.form = Form::AluImm, .kind = static_cast<u8>(op), .dst = dst, .imm = imm};
+    }
+    void constant(Reg dst) {
+        add({.form = Form::Wide, .dst = dst, .imm = static_cast<i64>(value())});
+    }
+
+    i64 slots(std::size_t from, std::size_t to) const {
+        i64 n = 0;
+        for (std::size_t i = from; i < to; ++i) n += code_[i].slots();
+        return n;
+    }
+
+    // Prologue, random statements, and an epilogue that puts all registers into r0.
+    void body(u64 statements) {
+        for (Reg r = 0; r <= kCounter; ++r) constant(r);
+        for (int i = 1; i <= 8; ++i) {
+            add({.form = Form::StoreImm,
+                 .dst = isa::kFramePointer,
+                 .off = static_cast<i16>(-8 * i),
+                 .imm = static_cast<i32>(value())});
+        }
+        block(statements, 0);
+        for (Reg r = 1; r <= kCounter; ++r) {
+            add(alu_imm(AluOp::Mul, 0, 31));
+            add(alu_reg(AluOp::Add, 0, r));
+        }
+        add({.form = Form::Exit});
+    }
+
+    // A function works on its own stack; what it returns depends on its arguments.
+    void function() {
+        in_function_ = true;
+        add(alu_reg(AluOp::Mov, 0, 1));
+        for (Reg r = 2; r <= 5; ++r) {
+            add(alu_imm(AluOp::Mul, 0, 17));
+            add(alu_reg(AluOp::Xor, 0, r));
+        }
+        add({.form = Form::StoreReg, .dst = isa::kFramePointer, .src = 0, .off = -72});
+        add(alu_reg(AluOp::Mov, kBase, isa::kFramePointer));
+        add(alu_imm(AluOp::Add, kBase, -64));
+        body(2 + below(10));
+        // The arguments' mix comes in before the exit.
+        code_.pop_back();
+        add({.form = Form::Load, .dst = 1, .src = isa::kFramePointer, .off = -72});
+        add(alu_reg(AluOp::Add, 0, 1));
+        add({.form = Form::Exit});
+    }
+
+    void block(u64 statements, int depth) {
+        for (u64 i = 0; i < statements; ++i) {
+            const u64 kind = below(12);
+            if (kind == 0 && depth < 3) {
+                branch(depth);
+            } else if (kind == 1 && depth < 3 && !in_loop_) {
+                loop(depth);
+            } else if (kind == 2) {
+                call();
+            } else {
+                operation();
+            }
+        }
+    }
+
+    void operation() {
+        static const std::vector<const Encoding*> kRows = [] {
+            std::vector<const Encoding*> rows;
+            for (const Encoding& e : isa::kEncodings) {
+                if (is_operation(e)) rows.push_back(&e);
+            }
+            return rows;
+        }();
+        const Encoding& e = *kRows[below(kRows.size())];
+        Insn insn;
+        insn.form = e.form;
+        insn.kind = e.kind;
+        insn.width = e.width;
+        insn.from_bits = e.from_bits;
+        insn.dst = data();
+        const bool memory = e.off == isa::Rule::Any;
+        if (memory) place(insn);
+        if (e.src == isa::Rule::Read && !(insn.form == Form::Load || insn.form == Form::LoadSx)) {
+            insn.src = readable();
+        }
+        if (e.src == isa::Rule::Write) insn.src = data();
+        if (e.imm == isa::Rule::Any) insn.imm = static_cast<i32>(value());
+        if (e.imm == isa::Rule::Unsigned) insn.imm = static_cast<i64>(value());
+        add(insn);
+    }
+
+    // An aligned address in one of the two areas.
+    void place(Insn& insn) {
+        const u64 size = static_cast<u64>(isa::bytes(insn.width));
+        const u64 at = below(kRandomMemory / size) * size;
+        const bool stack = below(2) == 0;
+        const Reg base = stack ? isa::kFramePointer : kBase;
+        insn.off = static_cast<i16>(stack ? static_cast<i64>(at) - 64 : static_cast<i64>(at));
+        (insn.form == Form::Load || insn.form == Form::LoadSx ? insn.src : insn.dst) = base;
+    }
+
+    Insn condition() {
+        Insn insn;
+        insn.form = below(2) == 0 ? Form::JmpReg : Form::JmpImm;
+        insn.kind = static_cast<u8>(below(11));
+        insn.width = below(2) == 0 ? Width::W64 : Width::W32;
+        insn.dst = readable();
+        if (insn.form == Form::JmpReg) {
+            insn.src = readable();
+        } else {
+            insn.imm = static_cast<i32>(value());
+        }
+        return insn;
+    }
+
+    // if (c) { .. } or if (c) { .. } else { .. }
+    void branch(int depth) {
+        const std::size_t jump = code_.size();
+        add(condition());
+        block(1 + below(5), depth + 1);
+        std::size_t out = 0;
+        const bool has_else = below(2) == 0;
+        if (has_else) {
+            out = code_.size();
+            add({.form = Form::Ja, .width = below(2) == 0 ? Width::W64 : Width::W32});
+        }
+        code_[jump].off = static_cast<i16>(slots(jump + 1, code_.size()));
+        if (!has_else) return;
+        block(1 + below(5), depth + 1);
+        code_[out].imm = slots(out + 1, code_.size());
+    }
+
+    void loop(int depth) {
+        add(alu_imm(AluOp::Mov, kCounter, static_cast<i32>(1 + below(6))));
+        const std::size_t start = code_.size();
+        in_loop_ = true;
+        block(1 + below(6), depth + 1);
+        in_loop_ = false;
+        add(alu_imm(AluOp::Sub, kCounter, 1));
+        const std::size_t jump = code_.size();
+        add({.form = Form::JmpImm, .kind = static_cast<u8>(Cond::Ne), .dst = kCounter});
+        code_[jump].off = static_cast<i16>(-slots(start, jump + 1));
+    }
+
+    void call() {
+        if (!in_function_ && functions_ > 0 && below(2) == 0) {
+            calls_.emplace_back(code_.size(),
+                                static_cast<int>(below(static_cast<u64>(functions_))));
+            add({.form = Form::Call, .kind = static_cast<u8>(CallKind::Local)});
+        } else {
+            add({.form = Form::Call,
+                 .kind = static_cast<u8>(CallKind::Helper),
+                 .imm = kRandomHelper});
+        }
+        for (Reg r = 1; r <= 5; ++r) constant(r);
+    }
+
+    std::mt19937_64 random_;
+    std::vector<Insn> code_;
+    std::vector<std::pair<std::size_t, int>> calls_;
+    int functions_ = 0;
+    bool in_function_ = false;
+    bool in_loop_ = false;
+};
+
+}  // namespace
+
+std::vector<Insn> random_program(u64 seed) {
+    return Generator(seed).program();
+}
+
+}  // namespace ebpf::engines
