@@ -107,6 +107,7 @@ Result<Symbol> SymbolTable::at(u32 index) const {
                   .size = entry.size,
                   .type = static_cast<SymbolType>(entry.info & 0xf),
                   .binding = static_cast<Binding>(entry.info >> 4),
+                  .hidden = (entry.other & 3) == 1 || (entry.other & 3) == 2,
                   .section = entry.shndx};
 }
 

@@ -62,6 +62,7 @@ struct Symbol {
     u64 size = 0;
     SymbolType type{};
     Binding binding{};
+    bool hidden = false;  // visibility internal or hidden: not for other files
     u32 section = kUndefined;
 
     bool is_defined() const { return section != kUndefined && section < kFirstReserved; }
