@@ -16,8 +16,8 @@
 namespace ebpf::engine::object {
 namespace {
 
-constexpr u64 kPinByName = 1;  // LIBBPF_PIN_BY_NAME
-constexpr u64 kPinGlobal = 2;  // PIN_GLOBAL_NS, iproute2 and eBPF for Windows
+// 1 is LIBBPF_PIN_BY_NAME; 1 and 2 are PIN_OBJECT_NS and PIN_GLOBAL_NS of iproute2.
+constexpr u64 kPinGlobal = 2;
 
 Result<u32> as_u32(u64 value, const char* what) {
     if (value > std::numeric_limits<u32>::max()) return fail(Errc::TooLarge, {}, what, value);
@@ -132,8 +132,11 @@ Status Reader::read_btf_member(const btf::Type& definition, const btf::Member& m
         }
         known = value;
     } else if (name == "pinning") {
-        if (value > kPinGlobal) return fail(Errc::Unsupported, {}, "pinning", value);
-        map.pinning = value >= kPinByName ? ir::Pinning::ByName : ir::Pinning::None;
+        map.pinning = value != 0 ? ir::Pinning::ByName : ir::Pinning::None;
+        if (value > kPinGlobal) {  // Cilium's loader has flags of its own there
+            warn("pinning " + std::to_string(value) + " of map '" + map.name +
+                 "' taken as pinning by name");
+        }
     } else if (name == "id") {
         inner_maps_.back().id = value;
     } else if (name == "inner_id") {
