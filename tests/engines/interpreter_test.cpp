@@ -188,6 +188,22 @@ TEST_F(Interpreter, AFaultInACallbackStopsTheProgram) {
     EXPECT_EQ(fault(), Fault::CallTooDeep);
 }
 
+u64 forty_two(u64, u64, u64, u64, u64, Invocation*) {
+    return 42;
+}
+
+// All 64 bits of the register are the number, and it need not be a constant.
+TEST_F(Interpreter, CallsByRegister) {
+    world_.helper = forty_two;
+    ASSERT_TRUE(prepare("r2 = 5\nr2 /= 5\ncallx r2\nexit"));
+    EXPECT_EQ(run(), 42u);
+    for (const char* number : {"0", "2", "255", "256", "-1", "0x100000001"}) {
+        ASSERT_TRUE(prepare("r2 = " + std::string(number) + " ll\ncallx r2\nexit"));
+        EXPECT_EQ(run(), 0u) << number;
+        EXPECT_EQ(fault(), Fault::BadHelper) << number;
+    }
+}
+
 u64 tail_call(u64, u64, u64, u64, u64, Invocation* invocation) {
     invocation->tail_pending = invocation;
     invocation->run_tail = [](Invocation* i) {

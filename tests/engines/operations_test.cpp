@@ -86,35 +86,80 @@ std::string describe(const Insn& insn, u64 a, u64 b) {
     return out.str();
 }
 
+// Two values of an operation, and afterwards in `src` its result.
+struct Pair {
+    u64 src = 0;
+    u64 dst = 0;
+};
+
 class Operations : public EngineTest {
   protected:
-    // dst after `insn`, with dst = a and src = b before (dst wins when they are one register). The
-    // base register of the program's memory is r10-relative, so that every register is free.
-    u64 after(const Insn& insn, u64 a, u64 b) {
-        u64 cells[2] = {b, a};
+    // One program that does `insn` on each pair: dst afterwards, in place of src. Of an instruction
+    // with one register the pair's dst counts. The base is a register that `insn` leaves alone.
+    void apply(const Insn& insn, std::vector<Pair>& pairs) {
+        each(insn, pairs, [&](std::vector<Insn>& code, Reg base, i16 at) {
+            code.push_back(insn);
+            code.push_back(store64(base, at, insn.dst));
+        });
+    }
+
+    // The same for a condition: 1 where it holds.
+    void decide(Insn insn, std::vector<Pair>& pairs) {
+        insn.off = 2;
+        each(insn, pairs, [&](std::vector<Insn>& code, Reg base, i16 at) {
+            const Insn store{.form = Form::StoreImm, .dst = base, .off = at};
+            code.insert(code.end(), {insn, store, {.form = Form::Ja, .imm = 1}, store});
+            code.back().imm = 1;
+        });
+    }
+
+  private:
+    template <typename Body>
+    void each(const Insn& insn, std::vector<Pair>& pairs, Body body) {
         const Reg base = insn.dst != 9 && insn.src != 9   ? 9
                          : insn.dst != 8 && insn.src != 8 ? 8
                                                           : 7;
-        const std::vector<std::byte> program =
-            encode({mov(base, 1), load64(insn.src, base, 0), load64(insn.dst, base, 8), insn,
-                    mov(0, insn.dst), kExit});
-        return run(program, std::as_writable_bytes(std::span(cells)));
+        std::vector<Insn> code{mov(base, 1)};
+        for (std::size_t i = 0; i < pairs.size(); ++i) {
+            const i16 at = static_cast<i16>(i * sizeof(Pair));
+            code.push_back(load64(insn.src, base, at));
+            code.push_back(load64(insn.dst, base, static_cast<i16>(at + 8)));
+            body(code, base, at);
+        }
+        code.push_back(mov_imm(0, 0));
+        code.push_back(kExit);
+        run(encode(code), std::as_writable_bytes(std::span(pairs)));
     }
 };
+
+// dst = a, src = all values.
+std::vector<Pair> pairs_with(u64 a) {
+    std::vector<Pair> pairs;
+    for (const u64 b : kValues) pairs.push_back({b, a});
+    return pairs;
+}
+// dst = all values.
+std::vector<Pair> pairs_of_dst() {
+    std::vector<Pair> pairs;
+    for (const u64 a : kValues) pairs.push_back({~a, a});
+    return pairs;
+}
 
 // Each operation on a pair of registers that changes from case to case.
 TEST_P(Operations, AluRegister) {
     std::mt19937 random(1);
     for (const Encoding* e : rows_of(Form::AluReg)) {
         for (const u64 a : kValues) {
-            for (const u64 b : kValues) {
-                Insn insn = instance(*e);
-                insn.dst = static_cast<Reg>(random() % 10);
-                insn.src = static_cast<Reg>(random() % 10);
-                const u64 src = insn.dst == insn.src ? a : b;
-                ASSERT_EQ(after(insn, a, b), isa::eval_alu(insn.alu(), insn.width, a, src))
+            Insn insn = instance(*e);
+            insn.dst = static_cast<Reg>(random() % 10);
+            insn.src = static_cast<Reg>(random() % 10);
+            std::vector<Pair> pairs = pairs_with(a);
+            apply(insn, pairs);
+            if (unsupported()) return;
+            for (std::size_t i = 0; i < pairs.size(); ++i) {
+                const u64 src = insn.dst == insn.src ? a : kValues[i];
+                ASSERT_EQ(pairs[i].src, isa::eval_alu(insn.alu(), insn.width, a, src))
                     << describe(insn, a, src);
-                if (unsupported()) return;
             }
         }
     }
@@ -123,15 +168,17 @@ TEST_P(Operations, AluRegister) {
 TEST_P(Operations, AluImmediate) {
     std::mt19937 random(2);
     for (const Encoding* e : rows_of(Form::AluImm)) {
-        for (const u64 a : kValues) {
-            for (const i32 imm : kImmediates) {
-                Insn insn = instance(*e);
-                insn.dst = static_cast<Reg>(random() % 10);
-                insn.imm = imm;
-                const u64 wide = static_cast<u64>(i64{imm});
-                ASSERT_EQ(after(insn, a, 0), isa::eval_alu(insn.alu(), insn.width, a, wide))
-                    << describe(insn, a, wide);
-                if (unsupported()) return;
+        for (const i32 imm : kImmediates) {
+            Insn insn = instance(*e);
+            insn.dst = static_cast<Reg>(random() % 10);
+            insn.imm = imm;
+            const u64 wide = static_cast<u64>(i64{imm});
+            std::vector<Pair> pairs = pairs_of_dst();
+            apply(insn, pairs);
+            if (unsupported()) return;
+            for (const Pair& pair : pairs) {
+                ASSERT_EQ(pair.src, isa::eval_alu(insn.alu(), insn.width, pair.dst, wide))
+                    << describe(insn, pair.dst, wide);
             }
         }
     }
@@ -141,66 +188,59 @@ TEST_P(Operations, NegationExtensionAndByteOrder) {
     for (const Form form : {Form::Neg, Form::MovSx, Form::Endian}) {
         for (const Encoding* e : rows_of(form)) {
             for (Reg dst = 0; dst < 10; ++dst) {
-                for (const u64 a : kValues) {
-                    Insn insn = instance(*e);
-                    insn.dst = dst;
-                    insn.src = form == Form::MovSx ? static_cast<Reg>((dst * 3 + 1) % 10) : Reg{0};
-                    const u64 src = insn.src == dst ? a : ~a;
-                    const u64 expected = form == Form::Neg ? isa::eval_neg(insn.width, a)
-                                         : form == Form::MovSx
-                                             ? isa::eval_movsx(insn.width, insn.from_bits, src)
-                                             : isa::eval_endian(insn.endian(), insn.width, a);
-                    ASSERT_EQ(after(insn, a, ~a), expected) << describe(insn, a, src);
-                    if (unsupported()) return;
+                Insn insn = instance(*e);
+                insn.dst = dst;
+                insn.src = form == Form::MovSx ? static_cast<Reg>((dst * 3 + 1) % 10) : Reg{0};
+                std::vector<Pair> pairs = pairs_of_dst();
+                apply(insn, pairs);
+                if (unsupported()) return;
+                for (const Pair& pair : pairs) {
+                    const u64 src = insn.src == dst ? pair.dst : ~pair.dst;
+                    const u64 expected =
+                        form == Form::Neg ? isa::eval_neg(insn.width, pair.dst)
+                        : form == Form::MovSx
+                            ? isa::eval_movsx(insn.width, insn.from_bits, src)
+                            : isa::eval_endian(insn.endian(), insn.width, pair.dst);
+                    ASSERT_EQ(pair.src, expected) << describe(insn, pair.dst, src);
                 }
             }
         }
     }
 }
 
-TEST_P(Operations, Conditions) {
+TEST_P(Operations, ConditionsOnRegisters) {
     std::mt19937 random(3);
-    const auto taken = [&](Insn insn, u64 a, u64 b) {
-        u64 cells[2] = {b, a};
-        insn.off = 1;
-        const Reg base = insn.dst != 9 && insn.src != 9   ? 9
-                         : insn.dst != 8 && insn.src != 8 ? 8
-                                                          : 7;
-        // r0 may be an operand: the answer is written after the jump.
-        return run(encode({mov(base, 1),
-                           load64(insn.src, base, 0),
-                           load64(insn.dst, base, 8),
-                           insn,
-                           {.form = Form::Ja, .imm = 2},
-                           mov_imm(0, 1),
-                           kExit,
-                           mov_imm(0, 0),
-                           kExit}),
-                   std::as_writable_bytes(std::span(cells)));
-    };
     for (const Encoding* e : rows_of(Form::JmpReg)) {
         for (const u64 a : kValues) {
-            for (const u64 b : kValues) {
-                Insn insn = instance(*e);
-                insn.dst = static_cast<Reg>(random() % 10);
-                insn.src = static_cast<Reg>(random() % 10);
-                const u64 src = insn.dst == insn.src ? a : b;
-                ASSERT_EQ(taken(insn, a, b), isa::eval_cond(insn.cond(), insn.width, a, src))
+            Insn insn = instance(*e);
+            insn.dst = static_cast<Reg>(random() % 10);
+            insn.src = static_cast<Reg>(random() % 10);
+            std::vector<Pair> pairs = pairs_with(a);
+            decide(insn, pairs);
+            if (unsupported()) return;
+            for (std::size_t i = 0; i < pairs.size(); ++i) {
+                const u64 src = insn.dst == insn.src ? a : kValues[i];
+                ASSERT_EQ(pairs[i].src, isa::eval_cond(insn.cond(), insn.width, a, src))
                     << describe(insn, a, src);
-                if (unsupported()) return;
             }
         }
     }
+}
+
+TEST_P(Operations, ConditionsOnImmediates) {
+    std::mt19937 random(4);
     for (const Encoding* e : rows_of(Form::JmpImm)) {
-        for (const u64 a : kValues) {
-            for (const i32 imm : kImmediates) {
-                Insn insn = instance(*e);
-                insn.dst = static_cast<Reg>(random() % 10);
-                insn.imm = imm;
-                const u64 wide = static_cast<u64>(i64{imm});
-                ASSERT_EQ(taken(insn, a, 0), isa::eval_cond(insn.cond(), insn.width, a, wide))
-                    << describe(insn, a, wide);
-                if (unsupported()) return;
+        for (const i32 imm : kImmediates) {
+            Insn insn = instance(*e);
+            insn.dst = static_cast<Reg>(random() % 10);
+            insn.imm = imm;
+            const u64 wide = static_cast<u64>(i64{imm});
+            std::vector<Pair> pairs = pairs_of_dst();
+            decide(insn, pairs);
+            if (unsupported()) return;
+            for (const Pair& pair : pairs) {
+                ASSERT_EQ(pair.src, isa::eval_cond(insn.cond(), insn.width, pair.dst, wide))
+                    << describe(insn, pair.dst, wide);
             }
         }
     }
