@@ -149,8 +149,8 @@ def opcodes(project):
 
 PURE = ("verifier", "jit", "aot", "elf", "btf", "ir", "code")
 IMPURE = re.compile(
-    r"<(fstream|iostream|cstdio|stdio\.h|filesystem|thread|mutex|future|condition_variable)>|"
-    r"\b(fopen|printf|getenv|system|std::cout|std::cerr|thread_local)\b\s*[(<;]?")
+    r"<(fstream|iostream|filesystem|thread|mutex|future|condition_variable)>|"
+    r"\b(fopen|printf|fprintf|puts|fwrite|getenv|system|std::cout|std::cerr|thread_local)\b\s*[(<;]?")
 GLOBAL = re.compile(r"^(?:static|inline)\s+(?!const\b|constexpr\b|consteval\b|constinit const\b|inline const)"
                     r"[\w:<>,\s*&]+\s\**\w+\s*(=[^=].*|\{.*\})?;\s*$")
 
