@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//
+// The analysis: every path of the program is followed with an abstract state, depth first. At places
+// where paths join, a checkpoint keeps the state; a later path whose state a finished checkpoint
+// covers ends there. What that gives:
+//
+//   - correlated branches need no special care, since states of different paths are never merged;
+//   - a program is accepted only if every path ended or was covered by states whose paths all ended,
+//     so termination is part of the proof;
+//   - loops are followed round by round. After kPreciseRounds, or as soon as a round brings nothing
+//     new, the loop's head is generalised (widen.cpp): a round that starts from the general state
+//     and comes back inside it closes the loop, if a counter shows that it makes progress. When an
+//     error is met under a general state, the analysis starts again and follows that loop precisely:
+//     errors are reported only about states that were really reached.
+//
+// The parts: explore.cpp (paths, checkpoints, budget), cover.cpp (when a state covers another),
+// widen.cpp, and the transfer functions: step.cpp (dispatch, arithmetic), branch.cpp, memory.cpp,
+// call.cpp, helper.cpp. All are members of one class, because all
+// of them read and mark the same state; each file is one concern.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <map>
+#include <set>
+
+#include "verifier/flow.hpp"
+#include "verifier/needs.hpp"
+#include "verifier/state.hpp"
+#include "verifier/verifier.hpp"
+
+namespace ebpf::verifier {
+
+inline constexpr u32 kPreciseRounds = 40;
+inline constexpr u64 kMaxIterations = u64{1} << 23;  // Linux's BPF_MAX_LOOPS
+inline constexpr i64 kMaxPacketOffset = 0xffff;
+inline constexpr i64 kMaxOffset = i64{1} << 29;      // of any pointer
+inline constexpr u32 kNoLoop = ~u32{0};
+
+// A register or cell that changes by a constant in every round of a loop.
+struct Rank {
+    u32 frame = 0;
+    i32 reg = -1;  // register, or -1 for the cell at off
+    int off = 0;
+    bool up = true;
+};
+
+struct Checkpoint {
+    State state;
+    std::vector<Granules> read;   // per frame: stack that some path from here reads
+    u32 next_id = 0;              // ids from here on were made later
+    u32 loop = kNoLoop;           // the outermost loop that paths from here close; see Loop
+    bool widened = false;
+    u32 own_loop = kNoLoop;       // widened: its entry in the table of loops
+    u32 first_id = 0;             // widened: ids from here to next_id were made by the widening
+    u32 attempts = 0;             // widened: how often before
+    bool closed = false;          // widened: some round has come back
+    std::vector<Rank> ranks;      // widened: what every round that came back counts with
+    u32 hits = 0;
+    u32 misses = 0;
+};
+
+// A generalised loop head.
+struct Loop {
+    bool done = false;   // its checkpoint is
+    u32 path_index = 0;
+    u32 next_id = 0;
+};
+
+struct PathEntry {
+    std::shared_ptr<Checkpoint> checkpoint;
+    std::array<Granules, isa::kMaxCallDepth> written{};  // stack overwritten since, per frame
+};
+
+struct Pending {
+    State state;
+    u32 path_length = 0;
+    std::array<Granules, isa::kMaxCallDepth> written{};
+    u32 since = 0;
+};
+
+enum class Step : u8 { Continue, End, Failed };
+enum class Access : u8 { Read, Write, Atomic };
+
+// Sees every state before its instruction is analysed (--dump=states).
+using Observer = void (*)(void* self, const State& state);
+
+class Analyzer {
+  public:
+    Analyzer(const ir::Program& program, const ir::Environment& environment, const Options& options,
+             Observer observer = nullptr, void* observer_self = nullptr);
+    Report run();
+
+  private:
+    // explore.cpp
+    bool attempt();
+    bool check_stack_depth();
+    State initial_state();
+    bool run_path();
+    bool is_loop_head() const;
+    bool at_callback_entry(const State& state) const;
+    bool visit();                        // true: this path ends here
+    bool visit_active(Checkpoint& active, u32 rounds);
+    u32 identity_below(const Checkpoint& old) const;
+    void create_checkpoint(bool widened, u32 first_id, u32 attempts);
+    void truncate_path(u32 length);
+    void note_loop(u32 loop);
+    void push(const State& state);
+    bool within_budget();
+    std::string where_the_work_went() const;
+    bool same_calls(const State& a, const State& b) const;
+    void mark_read(u32 frame, Granules bits);
+    void mark_written(u32 frame, int off, int size);
+    void renew_needs();
+    RegSet live_in(const State& state, std::size_t frame) const;
+
+    // cover.cpp
+    struct CoverQuery {
+        bool exact = false;      // every live value counts, needed or not
+        u32 identity_below = 0;  // ids below map to themselves
+        std::vector<std::array<i64, 3>> ids;
+        i64 unique = -1;
+    };
+    bool covers(const Checkpoint& old, const State& now, bool exact, u32 identity_below);
+    bool covers_reg(CoverQuery& query, const Reg& old, const Reg& now, bool exact);
+    bool covers_stack(CoverQuery& query, const Stack& old, const Stack& now, const Granules& read);
+    bool map_id(CoverQuery& query, u32 old, i64 now, i64 difference);
+    void inherit(const Checkpoint& old, bool exact);
+
+    // widen.cpp
+    std::optional<State> widen(const State& before, const State& now, u32 attempts);
+    bool close(Checkpoint& head);
+
+    // step.cpp
+    Step step();
+    bool alu(const isa::Insn& insn);
+    bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
+    bool pointer_arithmetic(const isa::Insn& insn, Reg& dst, const Reg& src);
+    bool wide(const isa::Insn& insn);
+    bool readable(isa::Reg r);
+    bool writable(isa::Reg r);
+    Step exit();
+
+    // branch.cpp
+    Step branch(const isa::Insn& insn);
+    void refine_branch(State& s, const isa::Insn& insn, bool taken, bool& possible);
+    void spread_scalar(State& s, const Reg& before, const Reg& after);
+    void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken);
+    void set_null(State& s, const Reg& pointer, bool null);
+
+    // memory.cpp
+    bool load(const isa::Insn& insn);
+    bool store(const isa::Insn& insn);
+    bool atomic(const isa::Insn& insn);
+    bool check_access(isa::Reg base, i32 off, int size, Access access);
+    bool load_context(const isa::Insn& insn, const Reg& base, Reg& out);
+    bool load_stack(const isa::Insn& insn, const Reg& base, Reg& out);
+    bool store_stack(const Reg& base, i32 off, int size, const Reg& value, bool known);
+    bool constant_data(const Reg& base, i32 off, int size, u64& out) const;
+    bool note_memory(Kind kind);
+
+    bool check_region(const std::string& what, const Reg& base, i64 off, u64 size, Access access);
+
+    // call.cpp
+    Step call(const isa::Insn& insn);
+    Step call_local(const isa::Insn& insn);
+    bool enter(u32 target, u32 return_to, i32 callback_of);
+    bool return_from_call();
+    bool return_from_callback();
+    bool enter_callback(const std::array<Reg, 5>& arguments, u32 target, u32 return_to, u32 at);
+    void clobber_after_call(State& s);
+    bool legacy_load(const isa::Insn& insn);
+
+    // helper.cpp
+    struct CallSite {
+        const spec::HelperProto* proto = nullptr;
+        i32 map = -1;            // index of the map argument
+        u32 alloc_size = 0;
+        u32 released = 0;        // reference that the call ends
+        i32 callback = -1;       // first instruction of the callback
+        int callback_argument = -1;
+    };
+    Step call_helper(u32 number);
+    bool check_argument(CallSite& site, int n);
+    bool check_memory_argument(CallSite& site, int n);
+    bool check_map_argument(CallSite& site, int n);
+    bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write, bool fills);
+    bool set_result(const CallSite& site);
+    Step call_with_callback(const CallSite& site);
+    void forget_packet_pointers();
+    void release(u32 ref);
+
+    // Reports; always false, so that a check can return what they return.
+    bool reject(DiagnosticCode code, std::string message, std::vector<std::string> notes = {});
+    bool unsupported(std::string what);
+
+    const isa::Insn& insn() const { return program_.insns[now_.pc]; }
+    Reg& reg(isa::Reg r) { return now_.reg(r); }
+    const ir::MapDef& map(u32 index) const { return program_.maps[index]; }
+    bool may_leak() const;
+    u32 fresh_id() { return next_id_++; }
+    void need(const Reg& r) { needs_.mark(r.need); }
+    Reg unknown(int size) { return Reg::scalar(Scalar::of_size(size), fresh_id()); }
+    std::string register_name(isa::Reg r) const { return "r" + std::to_string(r); }
+
+    const ir::Program& program_;
+    const ir::Environment& environment_;
+    const Options& options_;
+    const Observer observer_;
+    void* const observer_self_;
+    const Flow flow_;
+
+    // The current path.
+    State now_;
+    std::vector<PathEntry> path_;
+    std::array<Granules, isa::kMaxCallDepth> scratch_written_{};  // before the first checkpoint
+    u32 since_checkpoint_ = 0;
+
+    std::vector<Pending> pending_;
+    // Per instruction: those whose paths have all ended, and those on the current path.
+    std::vector<std::vector<std::shared_ptr<Checkpoint>>> finished_;
+    std::vector<std::vector<std::shared_ptr<Checkpoint>>> active_;
+    std::vector<Loop> loops_;
+    std::vector<u32> open_loops_;  // outermost first
+    NeedGraph needs_;
+    u32 next_id_ = 1;
+    std::map<std::array<i64, 3>, u32> packet_ids_;  // (id, scalar's id and delta) -> id of the sum
+
+    // What holds for all paths.
+    struct InsnNotes {
+        u32 visits = 0;
+        bool divisor_may_be_zero = false;
+        bool memory_differs = false;
+        i32 map = -2;  // -2: none seen, -1: several
+    };
+    std::vector<InsnNotes> insn_notes_;
+    ir::Facts facts_;
+    std::set<std::pair<u32, u32>> calls_;  // subprogram, called subprogram
+
+    std::vector<bool> no_widening_;  // loop heads that are followed precisely
+    std::optional<Diagnostic> doubtful_;  // an error under a general state
+    std::optional<Diagnostic> error_;
+    Verdict verdict_ = Verdict::Reject;
+    bool restart_ = false;
+    u64 steps_ = 0;
+    u64 state_bytes_ = 0;
+    u64 peak_bytes_ = 0;
+};
+
+}  // namespace ebpf::verifier

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//
+// Conditional jumps. Both ways are followed unless one is impossible; then the operands' ranges
+// decided it, and they are marked as needed. What the outcome teaches is given to every copy of the
+// operands.
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+using isa::Cond;
+
+namespace {
+
+// The condition that holds for (b, a) when `cond` holds for (a, b).
+Cond mirrored(Cond cond) {
+    switch (cond) {
+        case Cond::Gt: return Cond::Lt;
+        case Cond::Ge: return Cond::Le;
+        case Cond::Lt: return Cond::Gt;
+        case Cond::Le: return Cond::Ge;
+        case Cond::SGt: return Cond::SLt;
+        case Cond::SGe: return Cond::SLe;
+        case Cond::SLt: return Cond::SGt;
+        case Cond::SLe: return Cond::SGe;
+        case Cond::Eq:
+        case Cond::Ne:
+        case Cond::Set: return cond;
+    }
+    return cond;
+}
+
+bool is_packet_start(const Reg& r) {
+    return r.kind == Kind::Packet && r.id == 0 && r.off == 0 && r.num.is_constant() && r.num.value() == 0;
+}
+
+// p is compared with the end of the memory that it points into.
+bool is_bounds_check(const Reg& p, const Reg& end) {
+    return (p.kind == Kind::Packet && end.kind == Kind::PacketEnd) ||
+           (p.kind == Kind::PacketMeta && is_packet_start(end));
+}
+
+}  // namespace
+
+// Copies of a scalar learn what it learned.
+void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
+    if (before.id == 0) return;
+    s.for_each(
+        [&](const Reg& r) { return r.is_scalar() && r.id == before.id && !(r.num == after.num && r.delta == after.delta); },
+        [&](Reg& r) {
+            const u64 difference = static_cast<u64>(r.delta) - static_cast<u64>(before.delta);
+            const Scalar shifted = difference == 0 ? after.num
+                                                   : verifier::alu(isa::AluOp::Add, isa::Width::W64, after.num,
+                                                                   Scalar::constant(difference));
+            const Scalar both = r.num.intersect(shifted);
+            if (both.empty() || both == r.num) return;
+            r.num = both;
+            r.need = needs_.combine(r.need, after.need);
+        });
+}
+
+// Applies an outcome to `s`. `possible` says whether numbers allow it.
+void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken, bool& possible) {
+    Reg& dst = s.reg(i.dst);
+    const Reg constant = Reg::constant(static_cast<u64>(i.imm));
+    const bool by_register = i.form == isa::Form::JmpReg;
+    const Reg src = by_register ? s.reg(i.src) : constant;
+    possible = true;
+    if (dst.is_scalar() && src.is_scalar()) {
+        if (by_register && i.dst == i.src) {
+            const bool always = i.cond() == Cond::Eq || i.cond() == Cond::Ge || i.cond() == Cond::Le ||
+                                i.cond() == Cond::SGe || i.cond() == Cond::SLe;
+            possible = i.cond() == Cond::Set || always == taken;
+            return;
+        }
+        Scalar a = dst.num, b = src.num;
+        possible = refine(i.cond(), i.width, taken, a, b);
+        if (!possible) return;
+        const Reg dst_before = dst;
+        if (!(a == dst.num)) {
+            dst.num = a;
+            dst.need = needs_.combine(dst.need, src.need);
+            spread_scalar(s, dst_before, Reg(dst));
+        }
+        if (by_register && !(b == src.num)) {
+            Reg& other = s.reg(i.src);
+            other.num = other.num.intersect(b);  // the copies may have been told already
+            if (other.num.empty()) other.num = b;
+            other.need = needs_.combine(other.need, dst_before.need);
+            spread_scalar(s, src, Reg(other));
+        }
+        return;
+    }
+    refine_pointer(s, i, dst, src, taken);
+}
+
+void Analyzer::set_null(State& s, const Reg& pointer, bool null) {
+    const u32 id = pointer.id, ref = pointer.ref;
+    s.for_each([&](const Reg& r) { return r.nullable && r.id == id; },
+               [&](Reg& r) {
+                   if (null) {
+                       r = Reg::constant(0);
+                   } else {
+                       r.nullable = false;
+                       r.id = 0;
+                   }
+               });
+    if (null && ref != 0) std::erase(s.refs, ref);
+}
+
+// What a comparison of pointers teaches: nullness, and bytes of the packet that are there.
+void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, const Reg& src_now, bool taken) {
+    if (!i.is64()) return;
+    Reg p = dst_now, end = src_now;
+    Cond cond = i.cond();
+    if ((cond == Cond::Eq || cond == Cond::Ne) && p.nullable && end.is_constant() && end.num.value() == 0) {
+        set_null(s, p, (cond == Cond::Eq) == taken);
+        return;
+    }
+    if (!is_bounds_check(p, end)) {
+        if (!is_bounds_check(end, p)) return;
+        std::swap(p, end);
+        cond = mirrored(cond);
+    }
+    bool below = false, at_most = false;
+    switch (cond) {
+        case Cond::Gt: at_most = !taken; break;
+        case Cond::Ge: below = !taken; break;
+        case Cond::Lt: below = taken; break;
+        case Cond::Le: at_most = taken; break;
+        case Cond::Eq: at_most = taken; break;
+        case Cond::Ne: at_most = !taken; break;
+        case Cond::SGt:
+        case Cond::SGe:
+        case Cond::SLt:
+        case Cond::SLe:
+        case Cond::Set: break;
+    }
+    // A pointer so far from the start might have wrapped around the address space.
+    if (p.off < 0 || p.num.smin() < 0 || p.num.smax() + p.off > kMaxPacketOffset) return;
+    const u32 proven = static_cast<u32>(p.off) + (below ? 1 : 0);
+    if (!below && !at_most) return;
+    s.for_each([&](const Reg& r) { return r.kind == p.kind && r.id == p.id && r.size < proven; },
+               [&](Reg& r) { r.size = proven; });
+}
+
+Step Analyzer::branch(const isa::Insn& i) {
+    const bool by_register = i.form == isa::Form::JmpReg;
+    if (!readable(i.dst) || (by_register && !readable(i.src))) return Step::Failed;
+    const Reg dst = reg(i.dst);
+    const Reg src = by_register ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
+    const u32 target = program_.target[now_.pc], next = now_.pc + 1;
+
+    if (!dst.is_scalar() || !src.is_scalar()) {
+        const bool equality = i.cond() == Cond::Eq || i.cond() == Cond::Ne;
+        const bool with_zero = i.is64() && equality && dst.is_pointer() && src.is_constant() && src.num.value() == 0;
+        if (with_zero && !dst.nullable) {
+            need(src);
+            now_.pc = i.cond() == Cond::Ne ? target : next;  // such a pointer is never null
+            return Step::Continue;
+        }
+        const bool bounds = i.is64() && (is_bounds_check(dst, src) || is_bounds_check(src, dst));
+        if (with_zero && by_register) need(src);
+        if (!with_zero && !bounds && !may_leak()) {
+            reject(DiagnosticCode::PointerCompare, std::string(name(dst.kind)) + " (" + to_string(dst) + ") is compared with " +
+                                                       name(src.kind) + " (" + to_string(src) + ")");
+            return Step::Failed;
+        }
+    }
+
+    State other = now_;
+    bool taken_possible = true, not_possible = true;
+    refine_branch(other, i, true, taken_possible);
+    refine_branch(now_, i, false, not_possible);
+    if (!taken_possible && !not_possible) {
+        taken_possible = not_possible = true;  // nothing was refined; both ways are followed
+    }
+    if (taken_possible && not_possible) {
+        other.pc = target;
+        now_.pc = next;
+        push(other);
+        return Step::Continue;
+    }
+    need(dst);
+    need(src);
+    if (taken_possible) now_ = std::move(other);
+    now_.pc = taken_possible ? target : next;
+    return Step::Continue;
+}
+
+}  // namespace ebpf::verifier

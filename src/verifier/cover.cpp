@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//
+// When a state is covered by one from which all paths were followed: each concrete state that it
+// stands for is one of the other's, as far as anything from there on depends on it. What a finished
+// checkpoint never read (dead registers, unread stack) or read without relying on its range
+// (needs.hpp) does not count. An exact comparison counts every live value: the marks of a checkpoint
+// inside a loop are complete only when the loop is.
+#include <algorithm>
+
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+namespace {
+
+// Bit per granule of 4 bytes to bit per byte; 16 granules make a word.
+constexpr u64 spread(u64 granules) {
+    u64 x = granules & 0xffff;
+    x = (x | x << 24) & 0x000000ff000000ff;
+    x = (x | x << 12) & 0x000f000f000f000f;
+    x = (x | x << 6) & 0x0303030303030303;
+    x = (x | x << 3) & 0x1111111111111111;
+    return x * 0xf;
+}
+static_assert(spread(0x8001) == 0xf00000000000000f && spread(0xffff) == ~u64{0} && spread(2) == 0xf0);
+
+using Bytes512 = std::array<u64, 8>;
+
+bool any(const Bytes512& bytes, int off, int size) {
+    for (int i = off; i < off + size; ++i) {
+        if (bytes[static_cast<unsigned>(i) / 64] >> (i % 64) & 1) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+// `old` must stand for one value of the new state throughout: now, plus `difference`.
+bool Analyzer::map_id(CoverQuery& query, u32 old, i64 now, i64 difference) {
+    for (const auto& [from, to, d] : query.ids) {
+        if (from == old) return to == now && d == difference;
+    }
+    query.ids.push_back({i64{old}, now, difference});
+    return true;
+}
+
+bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, bool exact) {
+    if (old.kind == Kind::Uninit) return true;
+    if (old.kind != now.kind) return false;
+    if (old.kind == Kind::Scalar) {
+        if (!exact && !needs_.marked(old.need)) return true;
+        if (!old.num.contains(now.num)) return false;
+        if (old.id != 0 && old.id < query.identity_below) return old.id == now.id && old.delta == now.delta;
+        if (old.id == 0) return true;
+        if (now.num.is_constant()) return map_id(query, old.id, 0, static_cast<i64>(now.num.value()) - old.delta);
+        return map_id(query, old.id, now.id, now.delta - old.delta);
+    }
+    if (old.index != now.index || old.frame != now.frame || old.object != now.object || old.off != now.off) return false;
+    if (now.nullable && !old.nullable) return false;
+    if ((old.ref == 0) != (now.ref == 0) || (old.ref != 0 && !map_id(query, old.ref, now.ref, 0))) return false;
+    if (!old.num.contains(now.num)) return false;
+    if (old.is_packet() ? old.size > now.size : old.size != now.size) return false;
+    if (old.is_packet() ? old.id == 0 && now.id == 0 : !old.nullable) return true;
+    // Known not to be null: no other pointer that the old state tests together with it may stand for it.
+    if (old.nullable && !now.nullable) return map_id(query, old.id, query.unique--, 0);
+    if (old.id != 0 && old.id < query.identity_below) return old.id == now.id;
+    if (old.is_packet() && (old.id == 0) != (now.id == 0)) return false;
+    return map_id(query, old.id, now.id, 0);
+}
+
+bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& now, const Granules& read) {
+    Bytes512 needed;
+    for (unsigned w = 0; w < 8; ++w) {
+        needed[w] = old.init[w];
+        if (!query.exact) needed[w] &= spread(read[w / 4] >> (16 * (w % 4)));
+        if (needed[w] & ~now.init[w]) return false;
+    }
+    // A pointer may stand only where the old state has one.
+    for (const Cell& c : now.cells) {
+        if (c.reg.is_scalar() || !any(needed, c.off, c.size)) continue;
+        const Cell* before = old.exact(c.off, c.size);
+        if (before == nullptr || before->reg.kind == Kind::Scalar) return false;
+    }
+    for (const Cell& c : old.cells) {
+        if (c.reg.kind == Kind::Uninit || !any(needed, c.off, c.size)) continue;
+        const Cell* same = now.exact(c.off, c.size);
+        if (same != nullptr) {
+            if (!covers_reg(query, c.reg, same->reg, query.exact)) return false;
+            continue;
+        }
+        if (!c.reg.is_scalar()) return false;
+        if (!query.exact && !needs_.marked(c.reg.need)) continue;
+        if (!c.reg.num.contains(Scalar::of_size(c.size))) return false;
+        if (c.reg.id != 0 && c.reg.id < query.identity_below) return false;
+        if (c.reg.id != 0 && !map_id(query, c.reg.id, query.unique--, 0)) return false;
+    }
+    return true;
+}
+
+bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 identity_below) {
+    if (!same_calls(old.state, now) || old.state.refs.size() != now.refs.size()) return false;
+    CoverQuery query{exact, identity_below, {}, -1};
+    for (std::size_t i = 0; i < now.refs.size(); ++i) {
+        if (!map_id(query, old.state.refs[i], now.refs[i], 0)) return false;
+    }
+    for (std::size_t f = now.frames.size(); f-- > 0;) {
+        const RegSet live = live_in(now, f);
+        for (int r = 0; r < isa::kFramePointer; ++r) {
+            if ((live >> r & 1) && !covers_reg(query, old.state.frames[f].regs[r], now.frames[f].regs[r], exact)) {
+                return false;
+            }
+        }
+    }
+    for (std::size_t f = now.frames.size(); f-- > 0;) {
+        const Granules read = exact ? Granules{} : old.read[f];
+        if (old.state.frames[f].stack == now.frames[f].stack && exact) continue;
+        if (!covers_stack(query, *old.state.frames[f].stack, *now.frames[f].stack, read)) return false;
+    }
+    return true;
+}
+
+// The current path relies on what `old` relied on: marks that as needed and read.
+void Analyzer::inherit(const Checkpoint& old, bool exact) {
+    for (std::size_t f = 0; f < now_.frames.size(); ++f) {
+        const RegSet live = live_in(now_, f);
+        const Frame& before = old.state.frames[f];
+        const Frame& frame = now_.frames[f];
+        for (int r = 0; r < isa::kFramePointer; ++r) {
+            if (!(live >> r & 1) || !frame.regs[r].is_scalar()) continue;
+            if (exact || (before.regs[r].is_scalar() && needs_.marked(before.regs[r].need))) need(frame.regs[r]);
+        }
+        for (const Cell& c : exact ? frame.stack->cells : before.stack->cells) {
+            if (!c.reg.is_scalar() || (!exact && !needs_.marked(c.reg.need))) continue;
+            if (const Cell* same = frame.stack->exact(c.off, c.size)) need(same->reg);
+        }
+        mark_read(static_cast<u32>(f), exact ? Granules{~u64{0}, ~u64{0}} : old.read[f]);
+    }
+}
+
+}  // namespace ebpf::verifier

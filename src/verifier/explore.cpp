@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+namespace {
+
+constexpr u32 kMinDistance = 8;  // instructions between checkpoints
+constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for long
+constexpr u32 kMaxRestarts = 16;
+constexpr u32 kMaxWidenings = 12;
+constexpr RegSet kSavedRegisters = 0b1111000000;  // r6 to r9
+
+}  // namespace
+
+Analyzer::Analyzer(const ir::Program& program, const ir::Environment& environment, const Options& options,
+                   Observer observer, void* observer_self)
+    : program_(program),
+      environment_(environment),
+      options_(options),
+      observer_(observer),
+      observer_self_(observer_self),
+      flow_(program),
+      no_widening_(program.insns.size(), false) {}
+
+bool Analyzer::may_leak() const {
+    return environment_.privileges.allow_ptr_leaks || environment_.type->may_leak_pointers;
+}
+
+bool Analyzer::reject(DiagnosticCode code, std::string message, std::vector<std::string> notes) {
+    if (!error_) {
+        error_ = Diagnostic{code, now_.pc, std::move(message), std::move(notes)};
+        verdict_ = Verdict::Reject;
+    }
+    return false;
+}
+
+bool Analyzer::unsupported(std::string what) {
+    if (!error_) {
+        error_ = Diagnostic{DiagnosticCode::Unsupported, now_.pc, std::move(what) + " is not supported", {}};
+        verdict_ = Verdict::Unsupported;
+    }
+    return false;
+}
+
+State Analyzer::initial_state() {
+    State s;
+    Frame frame;
+    frame.stack = std::make_shared<Stack>();
+    frame.regs[1] = Reg::pointer(Kind::Context);
+    frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
+    s.frames.push_back(std::move(frame));
+    return s;
+}
+
+Report Analyzer::run() {
+    Report report;
+    if (program_.insns.empty() || environment_.type == nullptr) {
+        reject(DiagnosticCode::BadControlFlow, "the program has no instructions, or its type is unknown");
+    } else {
+        for (u32 round = 0; round <= kMaxRestarts; ++round) {
+            restart_ = false;
+            if (round == kMaxRestarts) no_widening_.assign(no_widening_.size(), true);
+            if (attempt() || !restart_) break;
+        }
+        // The budget ended while an error under a general state was being looked into.
+        if (error_ && verdict_ == Verdict::Exhausted && doubtful_) {
+            doubtful_->notes.push_back("the budget ended before the loop could be followed round by round");
+            error_ = doubtful_;
+            verdict_ = Verdict::Reject;
+        }
+    }
+    report.steps = steps_;
+    report.peak_bytes = peak_bytes_;
+    if (error_) {
+        report.verdict = verdict_;
+        report.diagnostics.push_back(std::move(*error_));
+        return report;
+    }
+    if (options_.max_stack != 0 && !check_stack_depth()) {
+        report.verdict = verdict_;
+        report.diagnostics.push_back(std::move(*error_));
+        return report;
+    }
+    report.verdict = Verdict::Accept;
+    for (std::size_t i = 0; i < facts_.insns.size(); ++i) {
+        ir::InsnFacts& fact = facts_.insns[i];
+        const InsnNotes& notes = insn_notes_[i];
+        fact.divisor_nonzero = fact.divisor_nonzero && !notes.divisor_may_be_zero;
+        if (notes.memory_differs) fact.memory = ir::MemoryKind::Unknown;
+        fact.constant_map = std::max(notes.map, -1);
+    }
+    report.facts = std::move(facts_);
+    return report;
+}
+
+// The frames of every call chain together, each in units of 32 bytes as Linux counts.
+bool Analyzer::check_stack_depth() {
+    std::vector<u32> depth(program_.subprograms.size(), 0);
+    // Chains have at most kMaxCallDepth frames, so that many rounds settle all sums.
+    for (int round = 0; round < isa::kMaxCallDepth; ++round) {
+        for (std::size_t i = 0; i < depth.size(); ++i) {
+            u32 below = 0;
+            for (const auto& [from, to] : calls_) {
+                if (from == i) below = std::max(below, depth[to]);
+            }
+            depth[i] = (std::max(facts_.stack_used[i], 1u) + 31) / 32 * 32 + below;
+        }
+    }
+    if (depth[0] <= options_.max_stack) return true;
+    now_.pc = 0;
+    return reject(DiagnosticCode::StackDepth, "the frames of one call chain need " + std::to_string(depth[0]) + " bytes of stack; " +
+                                                  std::to_string(options_.max_stack) + " are possible");
+}
+
+// Follows all paths once. False: an error, or restart_ is set.
+bool Analyzer::attempt() {
+    error_.reset();
+    path_.clear();
+    pending_.clear();
+    finished_.assign(program_.insns.size(), {});
+    active_.assign(program_.insns.size(), {});
+    loops_.clear();
+    open_loops_.clear();
+    needs_ = NeedGraph();
+    packet_ids_.clear();
+    next_id_ = 1;
+    insn_notes_.assign(program_.insns.size(), {});
+    facts_ = {};
+    calls_.clear();
+    facts_.insns.resize(program_.insns.size());
+    facts_.stack_used.assign(program_.subprograms.size(), 0);
+    facts_.max_call_depth = 1;
+    state_bytes_ = 0;
+    since_checkpoint_ = 0;
+
+    now_ = initial_state();
+    while (true) {
+        if (!run_path()) {
+            // Under a general state the values may never occur: look closer before reporting.
+            bool general = false;
+            for (const PathEntry& entry : path_) {
+                if (!entry.checkpoint->widened || at_callback_entry(entry.checkpoint->state)) continue;
+                general = true;
+                no_widening_[entry.checkpoint->state.pc] = true;
+            }
+            if (error_ && verdict_ == Verdict::Reject && general) {
+                if (!doubtful_) doubtful_ = error_;
+                restart_ = true;
+            }
+            return false;
+        }
+        if (pending_.empty()) break;
+        Pending next = std::move(pending_.back());
+        pending_.pop_back();
+        state_bytes_ -= next.state.bytes();
+        truncate_path(next.path_length);
+        if (path_.empty()) {
+            scratch_written_ = next.written;
+        } else {
+            path_.back().written = next.written;
+        }
+        now_ = std::move(next.state);
+        since_checkpoint_ = next.since;
+    }
+    return true;
+}
+
+bool Analyzer::run_path() {
+    while (true) {
+        const u32 pc = now_.pc;
+        if (pc >= program_.insns.size()) {
+            now_.pc = static_cast<u32>(program_.insns.size()) - 1;
+            return reject(DiagnosticCode::BadControlFlow, "control runs off the end of the program");
+        }
+        if (flow_.join[pc] || is_loop_head()) {
+            const bool ends = visit();
+            if (error_ || restart_) return false;
+            if (ends) return true;
+        }
+        if (observer_ != nullptr) observer_(observer_self_, now_);
+        ++since_checkpoint_;
+        ++insn_notes_[pc].visits;
+        facts_.insns[pc].reachable = true;
+        if (++steps_ > options_.max_steps || (steps_ % 256 == 0 && !within_budget())) {
+            verdict_ = Verdict::Exhausted;
+            error_ = Diagnostic{DiagnosticCode::Budget, now_.pc,
+                                "the analysis ended after " + std::to_string(steps_) + " steps and " +
+                                    std::to_string(peak_bytes_ >> 10) + " KiB of states",
+                                {where_the_work_went()}};
+            return false;
+        }
+        switch (step()) {
+            case Step::Continue: break;
+            case Step::End: return true;
+            case Step::Failed: return false;
+        }
+    }
+}
+
+bool Analyzer::within_budget() {
+    const u64 bytes = state_bytes_ + needs_.bytes();
+    peak_bytes_ = std::max(peak_bytes_, bytes);
+    if (bytes <= options_.max_memory) return true;
+    // Finished checkpoints only save work; give them up before giving up.
+    for (auto& list : finished_) {
+        for (const auto& cp : list) state_bytes_ -= cp->state.bytes();
+        list.clear();
+    }
+    return state_bytes_ + needs_.bytes() <= options_.max_memory;
+}
+
+std::string Analyzer::where_the_work_went() const {
+    const auto most = std::ranges::max_element(insn_notes_, {}, &InsnNotes::visits);
+    const u32 at = static_cast<u32>(most - insn_notes_.begin());
+    std::string text = "most of the work: instruction " + std::to_string(at) + " was analysed " +
+                       std::to_string(most->visits) + " times";
+    if (const ir::SourceLine* line = program_.line_at(at); line != nullptr && !line->text.empty()) {
+        text += ", line " + std::to_string(line->line) + ": " + line->text;
+    }
+    return text;
+}
+
+bool Analyzer::same_calls(const State& a, const State& b) const {
+    if (a.frames.size() != b.frames.size()) return false;
+    for (std::size_t i = 0; i < a.frames.size(); ++i) {
+        const Frame &x = a.frames[i], &y = b.frames[i];
+        if (x.subprogram != y.subprogram || x.return_to != y.return_to || x.callback_of != y.callback_of) return false;
+    }
+    return true;
+}
+
+RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
+    if (frame + 1 == state.frames.size()) return flow_.live[state.pc];
+    return flow_.live[state.frames[frame + 1].return_to] & kSavedRegisters;
+}
+
+// Callbacks run again and again, so their first instruction is one too.
+bool Analyzer::is_loop_head() const {
+    return flow_.loop_head[now_.pc] || at_callback_entry(now_);
+}
+
+bool Analyzer::at_callback_entry(const State& state) const {
+    const Frame& frame = state.top();
+    return frame.callback_of >= 0 && program_.subprograms[frame.subprogram].begin == state.pc;
+}
+
+bool Analyzer::visit() {
+    const u32 pc = now_.pc;
+    auto& list = finished_[pc];
+    for (std::size_t i = 0; i < list.size();) {
+        Checkpoint& cp = *list[i];
+        const bool in_loop = cp.loop != kNoLoop;
+        if (covers(cp, now_, in_loop, identity_below(cp))) {
+            ++cp.hits;
+            inherit(cp, in_loop);
+            if (in_loop && !loops_[cp.loop].done) note_loop(cp.loop);
+            return true;
+        }
+        // A state that hardly ever helps costs more than it saves.
+        if (++cp.misses > 8 * cp.hits + 24) {
+            state_bytes_ -= cp.state.bytes();
+            list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+            continue;
+        }
+        ++i;
+    }
+    const u32 rounds = static_cast<u32>(active_[pc].size());
+    if (rounds != 0 && same_calls(active_[pc].back()->state, now_)) {
+        const std::shared_ptr<Checkpoint> latest = active_[pc].back();
+        if (visit_active(*latest, rounds) || error_ || restart_) return true;
+        if (active_[pc].back() != latest) return false;  // it made a checkpoint
+    }
+    const bool due = is_loop_head() && rounds < 4 * kPreciseRounds;
+    if (due || since_checkpoint_ >= (rounds < 4 * kPreciseRounds ? kMinDistance : kFarDistance)) {
+        create_checkpoint(false, 0, 0);
+    }
+    return false;
+}
+
+// A checkpoint inside a loop that is still being followed covers a state only if that state stands
+// in the same relation to the loop's general state, since the proof of progress depends on it.
+u32 Analyzer::identity_below(const Checkpoint& old) const {
+    if (old.loop == kNoLoop || loops_[old.loop].done) return 0;
+    for (std::size_t i = open_loops_.size(); i-- > 0;) {
+        const Loop& loop = loops_[open_loops_[i]];
+        if (loop.next_id <= old.next_id) return loop.next_id;
+    }
+    return 0;
+}
+
+// The path has come round to where it already was. True: it ends here, the loop is closed.
+bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
+    const u32 pc = now_.pc;
+    if (active.widened) {
+        if (covers(active, now_, true, active.first_id)) {
+            if (at_callback_entry(now_) || close(active)) {
+                inherit(active, true);
+                note_loop(active.own_loop);
+                return true;
+            }
+            no_widening_[pc] = true;  // no counter: perhaps it ends when followed precisely
+            restart_ = true;
+            return true;
+        }
+        if (active.attempts >= kMaxWidenings) {
+            no_widening_[pc] = true;
+            restart_ = true;
+            return true;
+        }
+    } else {
+        const bool nothing_new = covers(active, now_, true, 0);
+        if (no_widening_[pc]) {
+            if (!nothing_new) return false;
+            Checkpoint reverse;
+            reverse.state = now_;
+            if (covers(reverse, active.state, true, 0)) {
+                reject(DiagnosticCode::InfiniteLoop,
+                       "the loop comes back to instruction " + std::to_string(pc) +
+                           " with nothing changed that decides whether it goes on",
+                       {"the state at its head: " + to_string(now_)});
+            }
+            return false;
+        }
+        if (!nothing_new && rounds < (at_callback_entry(now_) ? 2 : kPreciseRounds)) return false;
+    }
+    const u32 attempts = active.widened ? active.attempts + 1 : 1;
+    const u32 first_id = next_id_;
+    std::optional<State> general = widen(active.state, now_, attempts);
+    if (!general) {
+        // Shapes differ from round to round; only precise rounds can tell.
+        if (active.widened || rounds >= 4 * kPreciseRounds) no_widening_[pc] = true;
+        return false;
+    }
+    // Everything that the general state was made of decides whether it holds.
+    inherit(active, true);
+    now_ = std::move(*general);
+    create_checkpoint(true, first_id, attempts);
+    return false;
+}
+
+// From here on only stack that is written later counts as written.
+void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
+    renew_needs();
+    auto cp = std::make_shared<Checkpoint>();
+    cp->state = now_;
+    cp->read.assign(now_.frames.size(), Granules{});
+    cp->next_id = next_id_;
+    cp->widened = widened;
+    cp->first_id = first_id;
+    cp->attempts = attempts;
+    state_bytes_ += cp->state.bytes();
+    active_[now_.pc].push_back(cp);
+    path_.push_back({cp, {}});
+    since_checkpoint_ = 0;
+    if (widened) {
+        cp->loop = cp->own_loop = static_cast<u32>(loops_.size());
+        open_loops_.push_back(cp->loop);
+        loops_.push_back({false, static_cast<u32>(path_.size() - 1), next_id_});
+        inherit(*cp, true);
+    }
+}
+
+void Analyzer::truncate_path(u32 length) {
+    while (path_.size() > length) {
+        const std::shared_ptr<Checkpoint> cp = std::move(path_.back().checkpoint);
+        path_.pop_back();
+        if (cp->widened) {
+            loops_[cp->own_loop].done = true;
+            open_loops_.pop_back();
+        }
+        active_[cp->state.pc].pop_back();
+        finished_[cp->state.pc].push_back(cp);
+    }
+}
+
+// The current path ended in `loop`'s head: what lies between is finished only when the loop is.
+void Analyzer::note_loop(u32 loop) {
+    for (u32 i = loops_[loop].path_index; i < path_.size(); ++i) {
+        Checkpoint& cp = *path_[i].checkpoint;
+        if (cp.loop == kNoLoop || loops_[cp.loop].path_index > loops_[loop].path_index) cp.loop = loop;
+    }
+}
+
+void Analyzer::push(const State& state) {
+    Pending p{state, static_cast<u32>(path_.size()), path_.empty() ? scratch_written_ : path_.back().written,
+              since_checkpoint_};
+    state_bytes_ += p.state.bytes();
+    pending_.push_back(std::move(p));
+}
+
+void Analyzer::mark_read(u32 frame, Granules bits) {
+    for (std::size_t i = path_.size(); i-- > 0;) {
+        Checkpoint& cp = *path_[i].checkpoint;
+        bits[0] &= ~path_[i].written[frame][0];
+        bits[1] &= ~path_[i].written[frame][1];
+        if (frame >= cp.read.size()) return;
+        Granules& read = cp.read[frame];
+        if ((bits[0] & ~read[0]) == 0 && (bits[1] & ~read[1]) == 0) return;
+        read[0] |= bits[0];
+        read[1] |= bits[1];
+    }
+}
+
+void Analyzer::mark_written(u32 frame, int off, int size) {
+    auto& written = path_.empty() ? scratch_written_ : path_.back().written;
+    for (int g = (off + 3) / 4; 4 * g + 4 <= off + size; ++g) {
+        written[frame][static_cast<unsigned>(g) / 64] |= u64{1} << (g % 64);
+    }
+}
+
+void Analyzer::renew_needs() {
+    now_.for_each([](const Reg& r) { return r.is_scalar(); }, [&](Reg& r) { r.need = needs_.fresh(r.need); });
+}
+
+}  // namespace ebpf::verifier

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "verifier/flow.hpp"
+
+#include <algorithm>
+
+namespace ebpf::verifier {
+
+using isa::Form;
+using isa::Insn;
+
+namespace {
+
+constexpr RegSet bit(int r) { return static_cast<RegSet>(1u << r); }
+constexpr RegSet kArguments = bit(1) | bit(2) | bit(3) | bit(4) | bit(5);
+
+struct Effect {
+    RegSet reads = 0;
+    RegSet writes = 0;
+};
+
+Effect effect_of(const Insn& insn) {
+    const RegSet dst = bit(insn.dst), src = bit(insn.src);
+    switch (insn.form) {
+        case Form::AluReg:
+            return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? src : dst | src), dst};
+        case Form::AluImm: return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? 0 : dst), dst};
+        case Form::Neg:
+        case Form::Endian: return {dst, dst};
+        case Form::MovSx:
+        case Form::Load:
+        case Form::LoadSx: return {src, dst};
+        case Form::StoreReg: return {static_cast<RegSet>(dst | src), 0};
+        case Form::StoreImm: return {dst, 0};
+        case Form::Atomic: return {static_cast<RegSet>(dst | src | bit(0)), 0};
+        case Form::JmpReg: return {static_cast<RegSet>(dst | src), 0};
+        case Form::JmpImm: return {dst, 0};
+        case Form::Ja: return {};
+        case Form::Call: return {kArguments, static_cast<RegSet>(kArguments | bit(0))};
+        case Form::CallReg: return {static_cast<RegSet>(kArguments | dst), static_cast<RegSet>(kArguments | bit(0))};
+        case Form::Exit: return {bit(0), 0};
+        case Form::Wide: return {0, dst};
+        case Form::LegacyLoad:
+            return {static_cast<RegSet>(bit(6) | (insn.legacy() == isa::LegacyMode::Indirect ? src : 0)),
+                    static_cast<RegSet>(kArguments | bit(0))};
+    }
+    return {};
+}
+
+bool is_local_call(const Insn& insn) { return insn.form == Form::Call && insn.call() == isa::CallKind::Local; }
+
+// Backward over the code until nothing changes; backward jumps need further rounds.
+void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
+    const u32 n = static_cast<u32>(program.insns.size());
+    live.assign(n + 1, 0);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (u32 i = n; i-- > 0;) {
+            const Insn& insn = program.insns[i];
+            Effect e = effect_of(insn);
+            RegSet out = 0;
+            if (insn.form == Form::Ja) {
+                out = live[program.target[i]];
+            } else if (insn.form != Form::Exit) {
+                out = live[i + 1];
+                if (insn.is_conditional()) out |= live[program.target[i]];
+            }
+            if (is_local_call(insn)) e.reads &= live[program.target[i]];
+            const RegSet in = static_cast<RegSet>((out & ~e.writes) | e.reads);
+            if (in != live[i]) {
+                live[i] = in;
+                changed = true;
+            }
+        }
+    }
+    live.pop_back();
+}
+
+void add_thresholds(std::vector<u64>& out, i64 c) {
+    for (const i64 v : {c - 1, c, c + 1}) out.push_back(static_cast<u64>(v));
+    for (const i64 v : {c - 1, c, c + 1}) out.push_back(static_cast<u32>(v));
+}
+
+}  // namespace
+
+Flow::Flow(const ir::Program& program) {
+    const u32 n = static_cast<u32>(program.insns.size());
+    std::vector<u8> ways(n + 1, 0);
+    loop_head.assign(n, false);
+    thresholds = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, u64{0x7fffffffffffffff}, ~u64{0}};
+    const auto add_way = [&](u32 to) { ways[to] = static_cast<u8>(std::min(2, ways[to] + 1)); };
+    for (u32 i = 0; i < n; ++i) {
+        const Insn& insn = program.insns[i];
+        if (insn.is_jump()) {
+            add_way(program.target[i]);
+            if (program.target[i] <= i) loop_head[program.target[i]] = true;
+        }
+        if (insn.form != Form::Ja && insn.form != Form::Exit) add_way(i + 1);
+        if (insn.form == Form::JmpImm || (insn.form == Form::AluImm && insn.alu() == isa::AluOp::Mov)) {
+            add_thresholds(thresholds, insn.imm);
+        }
+    }
+    join.assign(n, false);
+    for (u32 i = 0; i < n; ++i) join[i] = ways[i] >= 2;
+    compute_live(program, live);
+    std::ranges::sort(thresholds);
+    thresholds.erase(std::ranges::unique(thresholds).begin(), thresholds.end());
+}
+
+}  // namespace ebpf::verifier

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+//
+// Helper calls, by prototype alone: nothing here knows a helper by name, except the two that run
+// callbacks, whose arguments are part of the language.
+#include <algorithm>
+
+#include "spec/helpers.hpp"
+#include "spec/map_types.hpp"
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+using spec::ArgKind;
+using spec::RetKind;
+
+namespace {
+
+std::string argument_name(int n) { return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")"; }
+
+bool gpl_compatible(std::string_view license) {
+    for (const std::string_view l : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}) {
+        if (license == l) return true;
+    }
+    return false;
+}
+
+bool is_null(const Reg& r) { return r.is_constant() && r.num.value() == 0; }
+
+bool is_size(ArgKind kind) { return kind == ArgKind::ConstSize || kind == ArgKind::ConstSizeOrZero; }
+
+bool is_memory(ArgKind kind) {
+    return kind == ArgKind::ReadableMem || kind == ArgKind::ReadableMemOrNull || kind == ArgKind::WritableMem ||
+           kind == ArgKind::WritableMemOrNull || kind == ArgKind::ReadWriteMem || kind == ArgKind::PartialMem;
+}
+
+}  // namespace
+
+Step Analyzer::call_helper(u32 number) {
+    const spec::HelperProto* proto = spec::find_helper(*environment_.type, number);
+    if (proto == nullptr) {
+        std::string text = "helper " + std::to_string(number);
+        if (const auto id = spec::helper_from_number(environment_.type->dialect, number)) text += " (" + std::string(spec::info(*id).name) + ")";
+        reject(DiagnosticCode::UnknownHelper, text + " does not exist for " + environment_.type->name + " programs");
+        return Step::Failed;
+    }
+    if (proto->flags.privileged && !environment_.privileges.root) {
+        reject(DiagnosticCode::HelperPrivileged, std::string(proto->name) + " is for privileged callers only");
+        return Step::Failed;
+    }
+    if (proto->flags.gpl_only && !program_.license.empty() && environment_.type->dialect == spec::Dialect::Linux && !gpl_compatible(program_.license)) {
+        reject(DiagnosticCode::HelperPrivileged, std::string(proto->name) + " is for GPL-compatible programs only; this one's licence is \"" + program_.license + "\"");
+        return Step::Failed;
+    }
+    CallSite site;
+    site.proto = proto;
+    for (int n = 0; n < proto->arg_count(); ++n) {
+        if (!check_argument(site, n)) return Step::Failed;
+    }
+    if (proto->flags.releases) {
+        const Reg& first = reg(1);
+        if (first.ref == 0 || std::ranges::find(now_.refs, first.ref) == now_.refs.end()) {
+            if (!is_null(first)) {
+                reject(DiagnosticCode::BadRelease, std::string(proto->name) + " releases what was not acquired: argument 1 is " + to_string(first));
+                return Step::Failed;
+            }
+        } else {
+            site.released = first.ref;
+        }
+    }
+    const bool tail_call = proto->ret == RetKind::NoReturnIfSuccess;
+    if (tail_call && !now_.refs.empty()) {
+        reject(DiagnosticCode::ReferenceLeak, "a tail call leaves the program while it still holds what a helper acquired for it");
+        return Step::Failed;
+    }
+    if (site.callback >= 0) return call_with_callback(site);
+
+    const u32 at = now_.pc;
+    if (tail_call && now_.frames.size() > 1) {
+        if (now_.top().callback_of >= 0) {
+            unsupported("a tail call in a callback");
+            return Step::Failed;
+        }
+        // The other program returns to our caller, with its result and after what it did to the packet.
+        State other = now_;
+        std::swap(other, now_);
+        forget_packet_pointers();
+        const u32 return_to = now_.top().return_to;
+        now_.frames.pop_back();
+        reg(0) = unknown(8);
+        now_.pc = return_to;
+        push(now_);
+        std::swap(other, now_);
+    }
+    if (proto->flags.changes_packet && !tail_call) forget_packet_pointers();
+    if (site.released != 0) release(site.released);
+    // The result may depend on arguments, so it is made before they are lost.
+    if (!set_result(site)) return Step::Failed;
+    clobber_after_call(now_);
+    now_.pc = at + 1;
+    return Step::Continue;
+}
+
+bool Analyzer::check_argument(CallSite& site, int n) {
+    const ArgKind kind = site.proto->args[n];
+    const isa::Reg r = static_cast<isa::Reg>(n + 1);
+    if (!readable(r)) return false;
+    const Reg& value = reg(r);
+    const auto wrong = [&](const char* wanted) {
+        return reject(DiagnosticCode::HelperArgument, argument_name(n) + " of " + site.proto->name + " must be " + wanted + ", but it is " +
+                                                          name(value.kind) + ": " + to_string(value));
+    };
+    switch (kind) {
+        case ArgKind::None: return true;
+        case ArgKind::Anything:
+            if (value.is_pointer() && !may_leak()) {
+                return reject(DiagnosticCode::PointerLeak, argument_name(n) + " of " + site.proto->name + " would give away an address");
+            }
+            return true;
+        case ArgKind::Scalar: return value.is_scalar() || wrong("a number");
+        case ArgKind::ContextOrNull:
+            if (is_null(value)) {
+                need(value);
+                return true;
+            }
+            [[fallthrough]];
+        case ArgKind::Context: return (value.kind == Kind::Context && value.off == 0) || wrong("the context");
+        case ArgKind::Map:
+        case ArgKind::MapOfPrograms: return check_map_argument(site, n);
+        case ArgKind::MapKey:
+        case ArgKind::MapValue:
+        case ArgKind::MapValueOrNull:
+        case ArgKind::UninitMapValue:
+        case ArgKind::PtrToLong:
+        case ArgKind::PtrToInt:
+        case ArgKind::ConstSize:
+        case ArgKind::ConstSizeOrZero: return check_memory_argument(site, n);
+        case ArgKind::ReadableMem:
+        case ArgKind::ReadableMemOrNull:
+        case ArgKind::WritableMem:
+        case ArgKind::WritableMemOrNull:
+        case ArgKind::ReadWriteMem:
+        case ArgKind::PartialMem:
+            if (n + 1 < spec::kMaxHelperArgs && is_size(site.proto->args[n + 1])) return true;  // checked with its size
+            return unsupported(std::string(site.proto->name) + " (memory without a size)");
+        case ArgKind::ConstAllocSize:
+            if (!value.is_constant()) return wrong("a constant size");
+            need(value);
+            if (value.num.value() == 0 || value.num.value() > (u64{1} << 30)) return wrong("a constant size up to 1 GiB");
+            site.alloc_size = static_cast<u32>(value.num.value());
+            return true;
+        case ArgKind::AllocMem:
+            if (value.nullable) return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " may be null");
+            return (value.kind == Kind::Memory && value.ref != 0 && value.off == 0 && value.num.is_constant() && value.num.value() == 0) ||
+                   wrong("the start of the memory that was reserved");
+        case ArgKind::StackOrNull:
+        case ArgKind::CallbackContext:
+            if (is_null(value)) {
+                need(value);
+                return true;
+            }
+            return value.kind == Kind::Stack || wrong("a stack pointer or null");
+        case ArgKind::Callback:
+            if (value.kind != Kind::Function) return wrong("a function of this program");
+            site.callback = static_cast<i32>(value.index);
+            site.callback_argument = n;
+            return true;
+        case ArgKind::ConstString: {
+            if (value.kind != Kind::MapValue || value.nullable || !value.num.is_constant()) return wrong("a constant string");
+            const ir::MapDef& m = map(value.index);
+            const i64 from = value.off + static_cast<i64>(value.num.value());
+            if (!m.is_data_section || !m.read_only || !m.frozen || from < 0 || from >= static_cast<i64>(m.initial.size())) {
+                return wrong("a string in frozen read-only data");
+            }
+            const bool ends = std::find(m.initial.begin() + from, m.initial.end(), std::byte{0}) != m.initial.end();
+            return ends || wrong("a string that ends with a zero byte");
+        }
+        case ArgKind::SocketCommon:
+        case ArgKind::Socket: {
+            if (value.nullable) return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " may be null");
+            return (value.kind == Kind::Object && value.off == 0) || wrong("a socket");
+        }
+        case ArgKind::SpinLock:
+        case ArgKind::Timer:
+        case ArgKind::KptrField:
+        case ArgKind::DynptrUninit:
+        case ArgKind::Dynptr:
+        case ArgKind::BtfId:
+        case ArgKind::PercpuBtfId:
+        case ArgKind::Unsupported: return unsupported(std::string("the helper ") + site.proto->name);
+    }
+    return false;
+}
+
+bool Analyzer::check_map_argument(CallSite& site, int n) {
+    const Reg& value = reg(static_cast<isa::Reg>(n + 1));
+    if (value.kind != Kind::Map) {
+        return reject(DiagnosticCode::HelperArgument,
+                      argument_name(n) + " of " + site.proto->name + " must be a map, but it is " + name(value.kind) + ": " + to_string(value));
+    }
+    if (value.nullable) {
+        return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " is the result of a lookup and may be null");
+    }
+    const ir::MapDef& m = map(value.index);
+    const bool fits = site.proto->args[n] == ArgKind::MapOfPrograms ? m.type == spec::MapType::ProgArray : site.proto->allows(m.type);
+    if (!fits) {
+        return reject(DiagnosticCode::MapType, std::string(site.proto->name) + " does not work on map " + m.name + " of type " + spec::info(m.type).name);
+    }
+    site.map = static_cast<i32>(value.index);
+    if (n == 0) {
+        i32& seen = insn_notes_[now_.pc].map;
+        // An inner map is another one every time; only a map named by the instruction is constant.
+        const i32 named = value.object != 0 ? -1 : site.map;
+        seen = seen == -2 ? named : seen == named ? seen : -1;
+    }
+    return true;
+}
+
+bool Analyzer::check_memory_argument(CallSite& site, int n) {
+    const ArgKind kind = site.proto->args[n];
+    const isa::Reg r = static_cast<isa::Reg>(n + 1);
+    const Reg& value = reg(r);
+    if (is_size(kind)) {
+        if (n == 0 || !is_memory(site.proto->args[n - 1])) return unsupported(std::string("the helper ") + site.proto->name);
+        if (!value.is_scalar()) {
+            return reject(DiagnosticCode::HelperArgument, argument_name(n) + " of " + site.proto->name + " must be a size, but it is " + to_string(value));
+        }
+        need(value);
+        const bool zero = kind == ArgKind::ConstSizeOrZero;
+        if (value.num.smin() < 0 || value.num.umax() >= static_cast<u64>(kMaxOffset)) {
+            return reject(DiagnosticCode::HelperSize, argument_name(n) + " of " + site.proto->name + " is a size that is not limited: " + to_string(value));
+        }
+        if (!zero && value.num.umin() == 0) {
+            return reject(DiagnosticCode::HelperSize, argument_name(n) + " of " + site.proto->name + " is a size that may be 0: " + to_string(value));
+        }
+        const ArgKind memory = site.proto->args[n - 1];
+        const Reg& base = reg(static_cast<isa::Reg>(n));
+        const bool or_null = memory == ArgKind::ReadableMemOrNull || memory == ArgKind::WritableMemOrNull;
+        if (is_null(base) && (or_null || value.num.umax() == 0)) {
+            need(base);
+            if (value.num.umax() == 0 || or_null) return true;
+        }
+        const u64 least = value.num.umin(), most = value.num.umax();
+        if (memory == ArgKind::ReadWriteMem) {
+            return check_helper_memory(n - 1, base, least, most, false, false) && check_helper_memory(n - 1, base, least, most, true, false);
+        }
+        const bool writes = memory != ArgKind::ReadableMem && memory != ArgKind::ReadableMemOrNull;
+        return check_helper_memory(n - 1, base, least, most, writes, writes && memory != ArgKind::PartialMem);
+    }
+    if (kind == ArgKind::PtrToLong || kind == ArgKind::PtrToInt) {
+        const u64 size = kind == ArgKind::PtrToLong ? 8 : 4;
+        return check_helper_memory(n, value, size, size, true, true);
+    }
+    if (kind == ArgKind::MapValueOrNull && is_null(value)) {
+        need(value);
+        return true;
+    }
+    if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
+    const ir::MapDef& m = map(static_cast<u32>(site.map));
+    const u64 size = kind == ArgKind::MapKey ? m.key_size : m.value_size;
+    const bool writes = kind == ArgKind::UninitMapValue;
+    return check_helper_memory(n, value, size, size, writes, writes);
+}
+
+// The helper reads or writes `least` to `most` bytes through argument n. `fills`: it writes all of
+// them, so unwritten stack is written afterwards.
+bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 most, bool write, bool fills) {
+    const Reg base = base_now;
+    const std::string what = argument_name(n);
+    if (base.kind == Kind::Stack) {
+        const i64 lo = isa::kStackSize + base.num.smin() + base.off, hi = isa::kStackSize + base.num.smax() + base.off;
+        if (lo < 0 || hi + static_cast<i64>(most) > isa::kStackSize || lo > isa::kStackSize) {
+            return reject(DiagnosticCode::StackBounds, what + " and its size reach from r10" + std::to_string(lo - isa::kStackSize) + " over " +
+                                                           std::to_string(most) + " bytes, beyond the stack frame");
+        }
+        if (most == 0) return true;
+        u32& used = facts_.stack_used[now_.frames[base.frame].subprogram];
+        used = std::max(used, static_cast<u32>(isa::kStackSize - lo));
+        const int from = static_cast<int>(lo), span = static_cast<int>(hi - lo) + static_cast<int>(most);
+        if (!write) {
+            const Stack& stack = *now_.frames[base.frame].stack;
+            Granules g{};
+            for (int i = from / 4; i * 4 < from + span; ++i) g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+            mark_read(base.frame, g);
+            if (const int at = stack.first_uninit(from, span); at >= 0) {
+                return reject(DiagnosticCode::StackUninit, what + " is read by the helper, but the stack byte r10" + std::to_string(at - isa::kStackSize) +
+                                                               " was not written on this path",
+                              {"the helper reads " + std::to_string(most) + " bytes from r10" + std::to_string(from - isa::kStackSize)});
+            }
+            if (stack.has_pointer(from, span) && !environment_.type->may_leak_pointers) {
+                return reject(DiagnosticCode::PointerLeak, what + " is read by the helper and contains a pointer");
+            }
+            // The contents leave our sight, so nothing depends on their ranges.
+            return true;
+        }
+        Stack& stack = now_.frames[base.frame].writable_stack();
+        stack.clobber(from, span);
+        if (fills && lo == hi && least > 0) {
+            stack.set_init(from, static_cast<int>(least));
+            mark_written(base.frame, from, static_cast<int>(least));
+        }
+        return true;
+    }
+    if (base.kind == Kind::Scalar && most == 0) {
+        return reject(DiagnosticCode::HelperArgument, what + " must be a pointer, but it is " + to_string(base));
+    }
+    return check_region(what, base, 0, most, write ? Access::Write : Access::Read);
+}
+
+bool Analyzer::set_result(const CallSite& site) {
+    Reg result;
+    const auto acquire = [&] {
+        if (!site.proto->flags.acquires && site.proto->ret != RetKind::AllocMemOrNull) return;
+        result.ref = fresh_id();
+        now_.refs.push_back(result.ref);
+    };
+    switch (site.proto->ret) {
+        case RetKind::Void:
+            result.lost = Lost::Call;
+            result.index = now_.pc;
+            break;
+        case RetKind::Scalar:
+        case RetKind::NoReturnIfSuccess: result = unknown(8); break;
+        case RetKind::Errno: result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(), 0), fresh_id()); break;
+        case RetKind::MapValueOrNull: {
+            if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
+            const ir::MapDef& m = map(static_cast<u32>(site.map));
+            if (spec::info(m.type).holds == spec::Holds::Map) {
+                if (m.inner < 0 || m.inner >= static_cast<i32>(program_.maps.size())) return unsupported("the map of maps " + m.name + " without a described inner map");
+                result = Reg::pointer(Kind::Map);
+                result.index = static_cast<u32>(m.inner);
+                result.object = 1;  // found at run time
+            } else {
+                result = Reg::pointer(Kind::MapValue);
+                result.index = static_cast<u32>(site.map);
+            }
+            result.nullable = true;
+            result.id = fresh_id();
+            break;
+        }
+        case RetKind::AllocMemOrNull:
+            if (site.alloc_size == 0) return unsupported(std::string("the helper ") + site.proto->name);
+            result = Reg::pointer(Kind::Memory);
+            result.size = site.alloc_size;
+            result.nullable = true;
+            result.id = fresh_id();
+            acquire();
+            break;
+        case RetKind::SocketOrNull:
+        case RetKind::TcpSocketOrNull:
+        case RetKind::SocketCommonOrNull:
+            result = Reg::pointer(Kind::Object);
+            result.object = static_cast<u8>(site.proto->ret);
+            result.nullable = true;
+            result.id = fresh_id();
+            acquire();
+            break;
+        case RetKind::BtfIdOrNull:
+        case RetKind::BtfId:
+        case RetKind::MemOrNull:
+        case RetKind::DynptrSliceOrNull:
+        case RetKind::PercpuPointerOrNull:
+        case RetKind::MapPointerOrNull:
+        case RetKind::Unsupported: return unsupported(std::string("the helper ") + site.proto->name);
+    }
+    reg(0) = result;
+    return true;
+}
+
+void Analyzer::forget_packet_pointers() {
+    now_.for_each([](const Reg& r) { return r.is_packet() || r.kind == Kind::PacketEnd; },
+                  [&](Reg& r) {
+                      r = Reg{};
+                      r.lost = Lost::PacketChanged;
+                      r.index = now_.pc;
+                  });
+}
+
+void Analyzer::release(u32 ref) {
+    std::erase(now_.refs, ref);
+    now_.for_each([&](const Reg& r) { return r.ref == ref; },
+                  [&](Reg& r) {
+                      r = Reg{};
+                      r.lost = Lost::Released;
+                      r.index = now_.pc;
+                  });
+}
+
+// bpf_loop and bpf_for_each_map_elem: run the callback any number of times, also never.
+Step Analyzer::call_with_callback(const CallSite& site) {
+    std::array<Reg, 5> arguments;
+    const u32 at = now_.pc;
+    if (site.proto->id == spec::Helper::loop) {
+        // loop(n, callback, context, flags): callback(index, context)
+        arguments[0] = Reg::scalar(Scalar::of_range(0, kMaxIterations), 1);
+        arguments[1] = reg(3);
+    } else if (site.proto->id == spec::Helper::for_each_map_elem) {
+        // for_each_map_elem(map, callback, context, flags): callback(map, key, value, context)
+        const ir::MapDef& m = map(static_cast<u32>(site.map));
+        arguments[0] = reg(1);
+        arguments[1] = Reg::pointer(Kind::Memory);
+        arguments[1].size = m.key_size;
+        arguments[1].object = 1;
+        arguments[2] = Reg::pointer(Kind::MapValue);
+        arguments[2].index = static_cast<u32>(site.map);
+        arguments[3] = reg(3);
+    } else {
+        unsupported(std::string("the helper ") + site.proto->name);
+        return Step::Failed;
+    }
+    for (Reg& a : arguments) {
+        if (a.is_scalar() && a.need != 0) need(a);
+        a.need = 0;
+    }
+    clobber_after_call(now_);
+    State after = now_;
+    after.reg(0) = Reg::scalar(Scalar::unknown(), fresh_id());
+    after.pc = at + 1;
+    push(after);
+    return enter_callback(arguments, static_cast<u32>(site.callback), at + 1, at) ? Step::Continue : Step::Failed;
+}
+
+}  // namespace ebpf::verifier

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+//
+// One abstract state: what is known of every register and stack byte on one path to one
+// instruction. States are copied at every branch, so a frame's stack is shared until written.
+//
+// Identity. Every value whose number is not known gets an id when it is made, and copies keep it;
+// adding a constant keeps it too and counts the constant in `delta`. Two scalars with equal ids
+// differ by the difference of their deltas, modulo 2^64, whatever else is known about them, so a
+// test of one refines the other. For pointers the id stands for the same pointer base: the nullness
+// of one is that of all, and a bounds check of one packet pointer serves all with its id.
+//
+// Need. `need` is a node of the NeedGraph: what this scalar's range was made of (needs.hpp).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "isa/insn.hpp"
+#include "spec/program_info.hpp"
+#include "verifier/scalar.hpp"
+
+namespace ebpf::verifier {
+
+enum class Kind : u8 {
+    Uninit,     // must not be read; `lost` says why
+    Scalar,
+    Context,
+    Stack,
+    Packet,     // data + var + off
+    PacketMeta, // data_meta + var + off
+    PacketEnd,
+    Map,        // a map itself
+    MapValue,
+    Memory,     // allocated by a helper; `size` bytes
+    Object,     // opaque kernel object (socket ...): passed to helpers, not dereferenced
+    Function,   // address of a subprogram
+};
+const char* name(Kind kind);
+
+enum class Lost : u8 { Never, Call, PacketChanged, Released };
+
+struct Reg {
+    Kind kind = Kind::Uninit;
+    bool nullable = false;  // MapValue, Map, Memory, Object: may be null
+    u8 frame = 0;           // Stack: index of the frame it points into
+    Lost lost = Lost::Never;
+    i32 off = 0;            // pointers: constant part of the offset
+    u32 id = 0;             // identity, 0 = none
+    u32 ref = 0;            // the reference it holds, 0 = none
+    u32 need = 0;           // scalars
+    u32 size = 0;           // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
+    u32 index = 0;          // Map, MapValue: map; Function: first instruction; Uninit: instruction that lost it
+    u8 object = 0;          // Object: a RetKind
+    i64 delta = 0;          // scalars: value == value of id + delta
+    Scalar num;             // Scalar: the value; pointers: variable part of the offset
+
+    static Reg scalar(const Scalar& s, u32 value_id);
+    static Reg constant(u64 v);
+    static Reg pointer(Kind kind);
+    bool is_scalar() const { return kind == Kind::Scalar; }
+    bool is_constant() const { return is_scalar() && num.is_constant(); }
+    bool is_pointer() const { return kind > Kind::Scalar; }
+    bool is_packet() const { return kind == Kind::Packet || kind == Kind::PacketMeta; }
+    // Adding to it gives a pointer of the same kind.
+    bool has_arithmetic() const {
+        return kind == Kind::Stack || is_packet() || kind == Kind::MapValue || kind == Kind::Memory;
+    }
+};
+
+// A register's value that lies on the stack. Offsets count from the frame's lowest byte.
+struct Cell {
+    i16 off = 0;
+    u8 size = 0;
+    Reg reg;
+    int end() const { return off + size; }
+};
+
+using Granules = std::array<u64, 2>;  // bit per 4 stack bytes
+
+class Stack {
+  public:
+    std::array<u64, 8> init{};   // bit per byte: written
+    std::vector<Cell> cells;     // sorted, disjoint; their bytes are init
+
+    bool all_init(int off, int size) const;
+    // The first byte of [off, off + size) that is not written, or -1.
+    int first_uninit(int off, int size) const;
+    void set_init(int off, int size);
+    bool has_pointer(int off, int size) const;
+    const Cell* exact(int off, int size) const;
+    // Forgets what [off, off + size) holds; number cells that are cut keep their parts.
+    void clobber(int off, int size);
+    void put(int off, int size, const Reg& reg);
+};
+
+// How a callback was started; it starts like that every time.
+struct CallbackRun {
+    std::array<Reg, 5> arguments;
+    std::vector<u32> refs;  // held then
+};
+
+struct Frame {
+    u32 subprogram = 0;
+    u32 return_to = 0;                  // instruction after the call
+    i32 callback_of = -1;               // for a callback's frame: instruction that called the helper
+    std::shared_ptr<const CallbackRun> callback;  // for a callback's frame
+    Reg regs[isa::kRegisterCount];
+    std::shared_ptr<Stack> stack;       // shared while equal; see writable_stack()
+
+    Stack& writable_stack();
+};
+
+struct State {
+    u32 pc = 0;
+    std::vector<Frame> frames;
+    std::vector<u32> refs;  // held references, in the order of acquisition
+
+    Frame& top() { return frames.back(); }
+    const Frame& top() const { return frames.back(); }
+    Reg& reg(isa::Reg r) { return frames.back().regs[r]; }
+    const Reg& reg(isa::Reg r) const { return frames.back().regs[r]; }
+    u64 bytes() const;
+
+    // Calls `f(Reg&)` for every register and every cell of every frame. `wants` decides on a
+    // const Reg& whether f may change it, so that unchanged stacks stay shared.
+    template <typename Wants, typename F>
+    void for_each(Wants wants, F f) {
+        for (Frame& frame : frames) {
+            for (Reg& r : frame.regs) {
+                if (wants(r)) f(r);
+            }
+            for (std::size_t i = 0; i < frame.stack->cells.size(); ++i) {
+                if (wants(frame.stack->cells[i].reg)) f(frame.writable_stack().cells[i].reg);
+            }
+        }
+    }
+};
+
+// "packet + 14 (of which 34 bytes are proven)", for messages and dumps.
+std::string to_string(const Reg& reg);
+// One line per frame: the registers that are set, then the stack.
+std::string to_string(const State& state);
+
+}  // namespace ebpf::verifier

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+// One instruction on one state: dispatch by form, and everything that stays inside registers.
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+using isa::AluOp;
+using isa::Form;
+using isa::Width;
+
+bool Analyzer::readable(isa::Reg r) {
+    const Reg& value = reg(r);
+    if (value.kind != Kind::Uninit) return true;
+    std::vector<std::string> notes;
+    std::string message = register_name(r) + " is read but ";
+    switch (value.lost) {
+        case Lost::Never: message += "was never written on this path"; break;
+        case Lost::Call:
+            message += "a call has overwritten it";
+            notes.push_back("lost at instruction " + std::to_string(value.index) +
+                            ": calls leave r1 to r5 undefined, and r0 too when they return nothing");
+            break;
+        case Lost::PacketChanged:
+            message += "the packet pointer it held is no longer valid";
+            notes.push_back("lost at instruction " + std::to_string(value.index) +
+                            ": that call may move the packet; load data and data_end again and repeat the comparison");
+            break;
+        case Lost::Released:
+            message += "what it pointed to was released";
+            notes.push_back("released at instruction " + std::to_string(value.index));
+            break;
+    }
+    return reject(DiagnosticCode::RegisterUninit, std::move(message), std::move(notes));
+}
+
+bool Analyzer::writable(isa::Reg r) {
+    if (r < isa::kFramePointer) return true;
+    return reject(DiagnosticCode::FramePointerWrite, "r10 cannot be written");
+}
+
+Step Analyzer::step() {
+    const isa::Insn& i = insn();
+    const auto next = [&](bool ok) {
+        if (!ok) return Step::Failed;
+        ++now_.pc;
+        return Step::Continue;
+    };
+    switch (i.form) {
+        case Form::AluReg:
+        case Form::AluImm:
+        case Form::Neg:
+        case Form::MovSx:
+        case Form::Endian: return next(alu(i));
+        case Form::Load:
+        case Form::LoadSx: return next(load(i));
+        case Form::StoreReg:
+        case Form::StoreImm: return next(store(i));
+        case Form::Atomic: return next(atomic(i));
+        case Form::JmpReg:
+        case Form::JmpImm: return branch(i);
+        case Form::Ja: now_.pc = program_.target[now_.pc]; return Step::Continue;
+        case Form::Call: return call(i);
+        case Form::CallReg: {
+            if (!readable(i.dst)) return Step::Failed;
+            const Reg& number = reg(i.dst);
+            if (!number.is_constant() || number.num.value() > 0x7fffffff) {
+                reject(DiagnosticCode::UnknownHelper, "the number of the helper in " + register_name(i.dst) +
+                                                          " must be a constant, but is " + to_string(number));
+                return Step::Failed;
+            }
+            need(number);
+            return call_helper(static_cast<u32>(number.num.value()));
+        }
+        case Form::Exit: return exit();
+        case Form::Wide: return next(wide(i));
+        case Form::LegacyLoad: return next(legacy_load(i));
+    }
+    return Step::Failed;
+}
+
+bool Analyzer::alu(const isa::Insn& i) {
+    if (!writable(i.dst)) return false;
+    const bool moves = i.form == Form::MovSx || ((i.form == Form::AluReg || i.form == Form::AluImm) && i.alu() == AluOp::Mov);
+    if (!moves && !readable(i.dst)) return false;
+    if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
+    Reg& dst = reg(i.dst);
+
+    if (i.form == Form::AluReg || i.form == Form::AluImm) {
+        const Reg src = i.form == Form::AluReg ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
+        if (moves && (src.is_scalar() || i.is64())) {
+            if (!src.is_scalar() || i.is64() || src.num.umax() <= 0xffffffff) {
+                dst = src;
+            } else {
+                const Scalar low = src.num.low32();
+                dst = low.is_constant() ? Reg::constant(low.value()) : Reg::scalar(low, fresh_id());
+                dst.need = src.need;
+            }
+            return true;
+        }
+        if ((moves || dst.is_scalar()) && src.is_scalar()) return alu_scalar(i, dst, src);
+        return pointer_arithmetic(i, dst, src);
+    }
+
+    const Reg src = i.form == Form::MovSx ? reg(i.src) : dst;
+    if (!src.is_scalar()) return pointer_arithmetic(i, dst, src);
+    Scalar result;
+    if (i.form == Form::Neg) {
+        result = negate(i.width, src.num);
+    } else if (i.form == Form::MovSx) {
+        result = sign_extend(i.width, i.from_bits, src.num);
+    } else {
+        result = endian(i.endian(), i.width, src.num);
+    }
+    const bool same = result == src.num && (i.form == Form::MovSx || (i.form == Form::Endian && i.endian() == isa::EndianOp::ToLe));
+    if (same) {
+        dst = src;  // the value fits: it is the same number
+    } else if (result.is_constant()) {
+        dst = Reg::constant(result.value());
+    } else {
+        dst = Reg::scalar(result, fresh_id());
+    }
+    dst.need = src.need;
+    return true;
+}
+
+bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
+    const AluOp op = i.alu();
+    if (i.form == Form::AluReg && (op == AluOp::Div || op == AluOp::Mod || op == AluOp::SDiv || op == AluOp::SMod)) {
+        InsnNotes& notes = insn_notes_[now_.pc];
+        facts_.insns[now_.pc].divisor_nonzero = true;
+        if ((i.is64() ? src.num : src.num.low32()).contains(0)) {
+            notes.divisor_may_be_zero = true;
+        } else if (!notes.divisor_may_be_zero) {
+            need(src);  // engines rely on it on the paths that this one stands for, too
+        }
+    }
+    const u32 made_of = needs_.combine(dst.need, src.need);
+    if (i.form == Form::AluReg && i.dst == i.src && i.is64() && (op == AluOp::Sub || op == AluOp::Xor)) {
+        dst = Reg::constant(0);
+        return true;
+    }
+    // Adding a constant keeps the identity, if nothing is cut off.
+    const bool adds = op == AluOp::Add || op == AluOp::Sub;
+    const bool by_constant = src.num.is_constant(), to_constant = op == AluOp::Add && dst.num.is_constant();
+    if (adds && by_constant != to_constant) {
+        const Reg& base = by_constant ? dst : src;
+        u64 c = by_constant ? src.num.value() : dst.num.value();
+        bool exact = i.is64();
+        if (!exact) c = static_cast<u64>(i64{static_cast<i32>(c)});
+        if (op == AluOp::Sub) c = u64{0} - c;
+        const i64 change = static_cast<i64>(c);
+        if (!exact && base.num.umax() <= 0xffffffff) {
+            exact = change >= -i64{0xffffffff} && change <= i64{0xffffffff} &&
+                    static_cast<i64>(base.num.umin()) + change >= 0 &&
+                    static_cast<i64>(base.num.umax()) + change <= i64{0xffffffff};
+        }
+        if (exact) {
+            const Scalar sum = verifier::alu(AluOp::Add, Width::W64, base.num, Scalar::constant(c));
+            const i64 delta = static_cast<i64>(static_cast<u64>(base.delta) + c);
+            const u32 id = base.id;
+            dst = Reg::scalar(sum, id);
+            dst.delta = delta;
+            dst.need = made_of;
+            return true;
+        }
+    }
+    const Scalar result = verifier::alu(op, i.width, dst.num, src.num);
+    dst = result.is_constant() ? Reg::constant(result.value()) : Reg::scalar(result, fresh_id());
+    dst.need = made_of;
+    return true;
+}
+
+// Arithmetic with at least one pointer among the operands.
+bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) {
+    const bool binary = i.form == Form::AluReg || i.form == Form::AluImm;
+    const bool add = binary && i.alu() == AluOp::Add && i.is64();
+    const bool sub = binary && i.alu() == AluOp::Sub && i.is64();
+    const bool pointer_first = dst.is_pointer();
+    const Reg pointer = pointer_first ? dst : src;
+    const Reg number = pointer_first ? src : dst;
+    const bool one_pointer = pointer.is_pointer() && number.is_scalar();
+
+    if (one_pointer && (add || (sub && pointer_first)) && (pointer.has_arithmetic() || pointer.kind == Kind::Context)) {
+        const isa::Reg which = pointer_first ? i.dst : i.src;
+        if (pointer.nullable) {
+            return reject(DiagnosticCode::NullPointer, register_name(which) + " may be null (" + to_string(pointer) +
+                                                           "), so nothing may be added to it before it is tested");
+        }
+        need(number);
+        if (number.num.smin() <= -kMaxOffset || number.num.smax() >= kMaxOffset) {
+            return reject(DiagnosticCode::PointerArithmetic,
+                          "the number that is " + std::string(add ? "added to " : "subtracted from ") + name(pointer.kind) +
+                              " is not limited: it is " + to_string(number),
+                          {"it must be proven to lie within +-" + std::to_string(kMaxOffset) + " before the addition"});
+        }
+        Reg result = pointer;
+        if (number.num.is_constant()) {
+            const i64 off = add ? pointer.off + static_cast<i64>(number.num.value())
+                                : pointer.off - static_cast<i64>(number.num.value());
+            if (off <= -kMaxOffset || off >= kMaxOffset) {
+                return reject(DiagnosticCode::PointerArithmetic, "the offset of " + to_string(pointer) + " becomes " + std::to_string(off));
+            }
+            result.off = static_cast<i32>(off);
+        } else {
+            if (pointer.kind == Kind::Context) {
+                return reject(DiagnosticCode::PointerArithmetic, "a variable number (" + to_string(number) + ") is added to the context");
+            }
+            result.num = verifier::alu(add ? AluOp::Add : AluOp::Sub, Width::W64, pointer.num, number.num);
+            if (result.num.smin() <= -kMaxOffset || result.num.smax() >= kMaxOffset) {
+                return reject(DiagnosticCode::PointerArithmetic, "the offset of " + to_string(pointer) + " is no longer limited");
+            }
+            if (pointer.is_packet()) {
+                // The same sum made again is the same pointer, and what was proven for it holds.
+                u32 id = fresh_id();
+                if (add) id = packet_ids_.try_emplace({pointer.id, number.id, number.delta}, id).first->second;
+                result.id = id;
+                result.size = 0;
+                for (const Reg& r : now_.top().regs) {
+                    if (r.kind == pointer.kind && r.id == id) result.size = std::max(result.size, r.size);
+                }
+            }
+        }
+        dst = result;
+        return true;
+    }
+
+    // Anything else gives a number that depends on an address.
+    if (pointer.kind == Kind::Uninit || !may_leak()) {
+        return reject(DiagnosticCode::PointerArithmetic,
+                      "this operation is not possible on " + std::string(name(pointer.kind)) + " (" + to_string(pointer) + ")",
+                      {"only numbers may be added to or subtracted from stack, packet, map value and record pointers, in 64 bits"});
+    }
+    if (number.is_scalar()) need(number);
+    dst = unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);
+    return true;
+}
+
+bool Analyzer::wide(const isa::Insn& i) {
+    if (!writable(i.dst)) return false;
+    Reg& dst = reg(i.dst);
+    switch (i.wide()) {
+        case isa::WideKind::Imm64: dst = Reg::constant(static_cast<u64>(i.imm)); return true;
+        case isa::WideKind::MapIndex:
+        case isa::WideKind::MapIndexValue: {
+            if (i.map_index() >= program_.maps.size()) {
+                return reject(DiagnosticCode::HelperArgument, "there is no map " + std::to_string(i.map_index()));
+            }
+            const bool value = i.wide() == isa::WideKind::MapIndexValue;
+            dst = Reg::pointer(value ? Kind::MapValue : Kind::Map);
+            dst.index = i.map_index();
+            if (value) {
+                const ir::MapDef& m = map(i.map_index());
+                if (m.type != spec::MapType::Array || i.map_value_offset() > m.value_size) {
+                    return reject(DiagnosticCode::MapValueBounds, "offset " + std::to_string(i.map_value_offset()) +
+                                                                      " lies outside the " + std::to_string(m.value_size) +
+                                                                      " bytes of " + m.name);
+                }
+                dst.off = static_cast<i32>(i.map_value_offset());
+            }
+            return true;
+        }
+        case isa::WideKind::Function:
+            dst = Reg::pointer(Kind::Function);
+            dst.index = program_.target[now_.pc];
+            return true;
+        case isa::WideKind::MapFd:
+        case isa::WideKind::MapFdValue: return unsupported("a map by descriptor " + std::to_string(static_cast<u32>(i.imm)) + " that was not resolved");
+        case isa::WideKind::BtfId: return unsupported("a variable by BTF id " + std::to_string(static_cast<u32>(i.imm)));
+    }
+    return false;
+}
+
+Step Analyzer::exit() {
+    if (now_.frames.size() > 1) {
+        const bool ok = now_.top().callback_of >= 0 ? return_from_callback() : return_from_call();
+        return ok ? Step::Continue : Step::Failed;
+    }
+    if (!now_.refs.empty()) {
+        reject(DiagnosticCode::ReferenceLeak, "the program ends while it still holds what a helper acquired for it",
+               {"references held: " + std::to_string(now_.refs.size())});
+        return Step::Failed;
+    }
+    if (!readable(0)) return Step::Failed;
+    const Reg& r0 = reg(0);
+    const spec::ReturnRange& range = environment_.type->returns;
+    if (!r0.is_scalar()) {
+        if (may_leak() && !range.checked) return Step::End;
+        reject(DiagnosticCode::ReturnPointer, "r0 is " + std::string(name(r0.kind)) + " when the program ends; it must be a number");
+        return Step::Failed;
+    }
+    if (range.checked) {
+        need(r0);
+        if (r0.num.smin() < range.min || r0.num.smax() > range.max) {
+            reject(DiagnosticCode::ReturnValue,
+                   "the program may return " + to_string(r0) + ", but its type allows " + std::to_string(range.min) + " to " +
+                       std::to_string(range.max) + " only");
+            return Step::Failed;
+        }
+    }
+    return Step::End;
+}
+
+}  // namespace ebpf::verifier

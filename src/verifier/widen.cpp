@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+//
+// Closing loops. From the states of two rounds at a loop's head a general one is made: a value that
+// changed gets a range up to the next likely bound, and a fresh identity. Two values that changed by
+// the same amount get one identity together, so that a test of the counter still limits the index
+// that runs beside it.
+//
+// A round from the general state that comes back inside it proves that nothing else can happen. That
+// the loop ends is shown by a counter: with the identity of the general state's value, the value
+// that comes back differs from it by a constant, always in one direction and without wrapping, and
+// its range is finite.
+#include <algorithm>
+#include <map>
+
+#include "verifier/analyzer.hpp"
+
+namespace ebpf::verifier {
+
+namespace {
+
+constexpr u64 kTypeLimits[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+
+u64 next_above(std::span<const u64> thresholds, u64 v) {
+    return *std::ranges::lower_bound(thresholds, v);  // the last threshold is the largest number
+}
+
+u64 next_below(std::span<const u64> thresholds, u64 v) {
+    return *std::prev(std::ranges::upper_bound(thresholds, v));  // the first is 0
+}
+
+struct Widening {
+    std::vector<u64> thresholds;
+    u32* next_id;
+    std::map<std::array<i64, 3>, u32> identities;
+
+    Scalar range(const Scalar& a, const Scalar& b) const {
+        Scalar r;
+        r.bits = a.bits == b.bits ? a.bits : a.bits.join(b.bits).alignment_only();
+        r.r64.hi = b.umax() > a.umax() ? next_above(thresholds, b.umax()) : a.umax();
+        r.r64.lo = b.umin() < a.umin() ? next_below(thresholds, b.umin()) : a.umin();
+        r.r64.shi = std::max(a.smax(), b.smax());
+        r.r64.slo = std::min(a.smin(), b.smin());
+        if (b.smax() > a.smax()) {
+            r.r64.shi = std::numeric_limits<i64>::max();
+            for (const u64 t : thresholds) {
+                const i64 s = static_cast<i64>(t);
+                if (s >= b.smax()) r.r64.shi = std::min(r.r64.shi, s);
+            }
+        }
+        if (b.smin() < a.smin()) {
+            r.r64.slo = std::numeric_limits<i64>::min();
+            for (const u64 t : thresholds) {
+                const i64 s = static_cast<i64>(t);
+                if (s <= b.smin()) r.r64.slo = std::max(r.r64.slo, s);
+            }
+        }
+        r.normalize();
+        return r;
+    }
+
+    // The general value of a and b; false when they are of different kinds.
+    bool merge(const Reg& a, const Reg& b, Reg& out) {
+        if (a.kind == Kind::Uninit || b.kind == Kind::Uninit) {
+            out = Reg{};
+            return true;
+        }
+        if (a.kind != b.kind) return false;
+        out = b;
+        if (a.is_scalar()) {
+            if (a.num == b.num && (a.num.is_constant() || (a.id == b.id && a.delta == b.delta))) return true;
+            out.num = range(a.num, b.num);
+            if (a.id != 0 && a.id == b.id && a.delta == b.delta) return true;
+            // A constant is an offset from the number 0, whose identity is 0.
+            const i64 id_a = a.num.is_constant() ? 0 : a.id, id_b = b.num.is_constant() ? 0 : b.id;
+            const i64 at_a = a.num.is_constant() ? static_cast<i64>(a.num.value()) : a.delta;
+            const i64 at_b = b.num.is_constant() ? static_cast<i64>(b.num.value()) : b.delta;
+            u32& id = identities[{id_a, id_b, static_cast<i64>(static_cast<u64>(at_b) - static_cast<u64>(at_a))}];
+            if (id == 0) id = (*next_id)++;
+            out.id = id;
+            out.delta = at_a;
+            return true;
+        }
+        if (a.index != b.index || a.frame != b.frame || a.object != b.object || a.ref != b.ref) return false;
+        out.nullable = a.nullable || b.nullable;
+        if (out.nullable && a.id != b.id) out.id = (*next_id)++;
+        if (a.off == b.off && a.num == b.num && a.id == b.id) {
+            if (a.is_packet()) out.size = std::min(a.size, b.size);
+            return a.is_packet() || a.size == b.size;
+        }
+        if (a.is_packet()) {
+            out.size = 0;
+            out.id = (*next_id)++;
+        } else if (a.size != b.size) {
+            return false;
+        }
+        if (a.off == b.off && a.num == b.num) return true;
+        if (!a.has_arithmetic()) return false;
+        const auto offset = [](const Reg& r) {
+            return verifier::alu(isa::AluOp::Add, isa::Width::W64, r.num, Scalar::constant(static_cast<u64>(i64{r.off})));
+        };
+        out.off = 0;
+        out.num = range(offset(a), offset(b));
+        return out.num.smin() > -kMaxOffset && out.num.smax() < kMaxOffset;
+    }
+
+    std::shared_ptr<Stack> merge(const std::shared_ptr<Stack>& a, const std::shared_ptr<Stack>& b) {
+        if (a == b) return a;
+        auto out = std::make_shared<Stack>();
+        for (unsigned w = 0; w < 8; ++w) out->init[w] = a->init[w] & b->init[w];
+        const auto forget = [&](const Cell& c) {
+            for (int i = c.off; i < c.end(); ++i) out->init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
+        };
+        for (const Cell& c : b->cells) {
+            const Cell* same = a->exact(c.off, c.size);
+            Reg merged;
+            if (same != nullptr && merge(same->reg, c.reg, merged) && merged.kind != Kind::Uninit) {
+                out->cells.push_back({c.off, c.size, merged});
+            } else if (!c.reg.is_scalar() || a->has_pointer(c.off, c.size)) {
+                forget(c);
+            }
+        }
+        for (const Cell& c : a->cells) {
+            if (!c.reg.is_scalar() && out->exact(c.off, c.size) == nullptr) forget(c);
+        }
+        // Bytes of a cell that another cell's loss made unwritten are no cell any more.
+        std::erase_if(out->cells, [&](const Cell& c) { return !out->all_init(c.off, c.size); });
+        return out;
+    }
+};
+
+}  // namespace
+
+std::optional<State> Analyzer::widen(const State& before, const State& now, u32 attempts) {
+    if (before.refs != now.refs) return std::nullopt;
+    Widening w;
+    w.next_id = &next_id_;
+    if (attempts < 5) {
+        w.thresholds = flow_.thresholds;
+        // The bound may be a variable: the numbers at hand are candidates too.
+        for (const Reg& r : now.top().regs) {
+            if (!r.is_scalar()) continue;
+            for (const i64 d : {-1, 0, 1}) w.thresholds.push_back(r.num.umax() + static_cast<u64>(d));
+        }
+        std::ranges::sort(w.thresholds);
+    } else {
+        w.thresholds.assign(std::begin(kTypeLimits), std::end(kTypeLimits));
+    }
+    State out = now;
+    for (std::size_t f = 0; f < now.frames.size(); ++f) {
+        const RegSet live = live_in(now, f);
+        for (int r = 0; r < isa::kFramePointer; ++r) {
+            if (!(live >> r & 1)) {
+                out.frames[f].regs[r] = Reg{};
+            } else if (!w.merge(before.frames[f].regs[r], now.frames[f].regs[r], out.frames[f].regs[r])) {
+                return std::nullopt;
+            }
+        }
+        out.frames[f].stack = w.merge(before.frames[f].stack, now.frames[f].stack);
+    }
+    return out;
+}
+
+namespace {
+
+const Reg* at(const State& state, const Rank& rank) {
+    const Frame& frame = state.frames[rank.frame];
+    if (rank.reg >= 0) return &frame.regs[rank.reg];
+    const auto c = std::ranges::find(frame.stack->cells, rank.off, [](const Cell& cell) { return int{cell.off}; });
+    return c == frame.stack->cells.end() ? nullptr : &c->reg;
+}
+
+// Whether the value came back changed by a constant in a known direction without wrapping.
+bool progresses(const Reg& head, const Reg& back, bool& up) {
+    if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
+    const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
+    if (step == 0 || step == std::numeric_limits<i64>::min()) return false;
+    up = step > 0;
+    const u64 size = static_cast<u64>(up ? step : -step);
+    const auto few = [&](u64 width) { return width / size <= kMaxIterations; };
+    const bool no_wrap = up ? back.num.umin() >= size : back.num.umax() <= ~u64{0} - size;
+    if (no_wrap && few(head.num.umax() - head.num.umin())) return true;
+    const bool no_signed_wrap = up ? back.num.smin() >= std::numeric_limits<i64>::min() + step
+                                   : back.num.smax() <= std::numeric_limits<i64>::max() + step;
+    return no_signed_wrap && few(static_cast<u64>(head.num.smax()) - static_cast<u64>(head.num.smin()));
+}
+
+}  // namespace
+
+// The current state, which `head` covers, comes back to it. True when the loop makes progress.
+bool Analyzer::close(Checkpoint& head) {
+    std::vector<Rank> candidates = head.ranks;
+    if (!head.closed) {
+        for (u32 f = 0; f < head.state.frames.size(); ++f) {
+            const Frame& frame = head.state.frames[f];
+            for (int r = 0; r < isa::kFramePointer; ++r) candidates.push_back({f, r, 0, true});
+            for (const Cell& c : frame.stack->cells) candidates.push_back({f, -1, c.off, true});
+        }
+    }
+    std::vector<Rank> kept;
+    for (Rank rank : candidates) {
+        const Reg* before = at(head.state, rank);
+        const Reg* back = at(now_, rank);
+        bool up = false;
+        if (before == nullptr || back == nullptr || before->id < head.first_id || before->id >= head.next_id) continue;
+        if (!progresses(*before, *back, up)) continue;
+        if (head.closed && up != rank.up) continue;
+        rank.up = up;
+        kept.push_back(rank);
+    }
+    if (kept.empty()) return false;
+    head.closed = true;
+    head.ranks = std::move(kept);
+    return true;
+}
+
+}  // namespace ebpf::verifier
