@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// The analysis: every path of the program is followed with an abstract state, depth first. At places
-// where paths join, a checkpoint keeps the state; a later path whose state a finished checkpoint
-// covers ends there. What that gives:
+// The analysis: every path of the program is followed with an abstract state, depth first. At
+// places where paths join, a checkpoint keeps the state; a later path whose state a finished
+// checkpoint covers ends there. What that gives:
 //
 //   - correlated branches need no special care, since states of different paths are never merged;
-//   - a program is accepted only if every path ended or was covered by states whose paths all ended,
+//   - a program is accepted only if every path ended or was covered by states whose paths all
+//   ended,
 //     so termination is part of the proof;
 //   - loops are followed round by round. After kPreciseRounds, or as soon as a round brings nothing
 //     new, the loop's head is generalised (widen.cpp): a round that starts from the general state
 //     and comes back inside it closes the loop, if a counter shows that it makes progress. When an
-//     error is met under a general state, the analysis starts again and follows that loop precisely:
-//     errors are reported only about states that were really reached.
+//     error is met under a general state, the analysis starts again and follows that loop
+//     precisely: errors are reported only about states that were really reached.
 //
 // The parts: explore.cpp (paths, checkpoints, budget), cover.cpp (when a state covers another),
 // widen.cpp, and the transfer functions: step.cpp (dispatch, arithmetic), branch.cpp, memory.cpp,
@@ -20,8 +21,8 @@
 #pragma once
 
 #include <array>
-#include <memory>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "verifier/flow.hpp"
@@ -34,7 +35,7 @@ namespace ebpf::verifier {
 inline constexpr u32 kPreciseRounds = 40;
 inline constexpr u64 kMaxIterations = u64{1} << 23;  // Linux's BPF_MAX_LOOPS
 inline constexpr i64 kMaxPacketOffset = 0xffff;
-inline constexpr i64 kMaxOffset = i64{1} << 29;      // of any pointer
+inline constexpr i64 kMaxOffset = i64{1} << 29;  // of any pointer
 inline constexpr u32 kNoLoop = ~u32{0};
 
 // A register or cell that changes by a constant in every round of a loop.
@@ -47,22 +48,22 @@ struct Rank {
 
 struct Checkpoint {
     State state;
-    std::vector<Granules> read;   // per frame: stack that some path from here reads
-    u32 next_id = 0;              // ids from here on were made later
-    u32 loop = kNoLoop;           // the outermost loop that paths from here close; see Loop
+    std::vector<Granules> read;  // per frame: stack that some path from here reads
+    u32 next_id = 0;             // ids from here on were made later
+    u32 loop = kNoLoop;          // the outermost loop that paths from here close; see Loop
     bool widened = false;
-    u32 own_loop = kNoLoop;       // widened: its entry in the table of loops
-    u32 first_id = 0;             // widened: ids from here to next_id were made by the widening
-    u32 attempts = 0;             // widened: how often before
-    bool closed = false;          // widened: some round has come back
-    std::vector<Rank> ranks;      // widened: what every round that came back counts with
+    u32 own_loop = kNoLoop;   // widened: its entry in the table of loops
+    u32 first_id = 0;         // widened: ids from here to next_id were made by the widening
+    u32 attempts = 0;         // widened: how often before
+    bool closed = false;      // widened: some round has come back
+    std::vector<Rank> ranks;  // widened: what every round that came back counts with
     u32 hits = 0;
     u32 misses = 0;
 };
 
 // A generalised loop head.
 struct Loop {
-    bool done = false;   // its checkpoint is
+    bool done = false;  // its checkpoint is
     u32 path_index = 0;
     u32 next_id = 0;
 };
@@ -99,7 +100,7 @@ class Analyzer {
     bool run_path();
     bool is_loop_head() const;
     bool at_callback_entry(const State& state) const;
-    bool visit();                        // true: this path ends here
+    bool visit();  // true: this path ends here
     bool visit_active(Checkpoint& active, u32 rounds);
     u32 identity_below(const Checkpoint& old) const;
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
@@ -145,7 +146,8 @@ class Analyzer {
     Step branch(const isa::Insn& insn);
     void refine_branch(State& s, const isa::Insn& insn, bool taken, bool& possible);
     void spread_scalar(State& s, const Reg& before, const Reg& after);
-    void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken);
+    void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src,
+                        bool taken);
     void set_null(State& s, const Reg& pointer, bool null);
 
     // memory.cpp
@@ -174,17 +176,18 @@ class Analyzer {
     // helper.cpp
     struct CallSite {
         const spec::HelperProto* proto = nullptr;
-        i32 map = -1;            // index of the map argument
+        i32 map = -1;  // index of the map argument
         u32 alloc_size = 0;
-        u32 released = 0;        // reference that the call ends
-        i32 callback = -1;       // first instruction of the callback
+        u32 released = 0;   // reference that the call ends
+        i32 callback = -1;  // first instruction of the callback
         int callback_argument = -1;
     };
     Step call_helper(u32 number);
     bool check_argument(CallSite& site, int n);
     bool check_memory_argument(CallSite& site, int n);
     bool check_map_argument(CallSite& site, int n);
-    bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write, bool fills);
+    bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write,
+                             bool fills);
     bool set_result(const CallSite& site);
     Step call_with_callback(const CallSite& site);
     void forget_packet_pointers();
@@ -237,7 +240,7 @@ class Analyzer {
     ir::Facts facts_;
     std::set<std::pair<u32, u32>> calls_;  // subprogram, called subprogram
 
-    std::vector<bool> no_widening_;  // loop heads that are followed precisely
+    std::vector<bool> no_widening_;       // loop heads that are followed precisely
     std::optional<Diagnostic> doubtful_;  // an error under a general state
     std::optional<Diagnostic> error_;
     Verdict verdict_ = Verdict::Reject;

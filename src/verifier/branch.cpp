@@ -14,23 +14,33 @@ namespace {
 // The condition that holds for (b, a) when `cond` holds for (a, b).
 Cond mirrored(Cond cond) {
     switch (cond) {
-        case Cond::Gt: return Cond::Lt;
-        case Cond::Ge: return Cond::Le;
-        case Cond::Lt: return Cond::Gt;
-        case Cond::Le: return Cond::Ge;
-        case Cond::SGt: return Cond::SLt;
-        case Cond::SGe: return Cond::SLe;
-        case Cond::SLt: return Cond::SGt;
-        case Cond::SLe: return Cond::SGe;
+        case Cond::Gt:
+            return Cond::Lt;
+        case Cond::Ge:
+            return Cond::Le;
+        case Cond::Lt:
+            return Cond::Gt;
+        case Cond::Le:
+            return Cond::Ge;
+        case Cond::SGt:
+            return Cond::SLt;
+        case Cond::SGe:
+            return Cond::SLe;
+        case Cond::SLt:
+            return Cond::SGt;
+        case Cond::SLe:
+            return Cond::SGe;
         case Cond::Eq:
         case Cond::Ne:
-        case Cond::Set: return cond;
+        case Cond::Set:
+            return cond;
     }
     return cond;
 }
 
 bool is_packet_start(const Reg& r) {
-    return r.kind == Kind::Packet && r.id == 0 && r.off == 0 && r.num.is_constant() && r.num.value() == 0;
+    return r.kind == Kind::Packet && r.id == 0 && r.off == 0 && r.num.is_constant() &&
+           r.num.value() == 0;
 }
 
 // p is compared with the end of the memory that it points into.
@@ -45,12 +55,16 @@ bool is_bounds_check(const Reg& p, const Reg& end) {
 void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
     if (before.id == 0) return;
     s.for_each(
-        [&](const Reg& r) { return r.is_scalar() && r.id == before.id && !(r.num == after.num && r.delta == after.delta); },
+        [&](const Reg& r) {
+            return r.is_scalar() && r.id == before.id &&
+                   !(r.num == after.num && r.delta == after.delta);
+        },
         [&](Reg& r) {
             const u64 difference = static_cast<u64>(r.delta) - static_cast<u64>(before.delta);
-            const Scalar shifted = difference == 0 ? after.num
-                                                   : verifier::alu(isa::AluOp::Add, isa::Width::W64, after.num,
-                                                                   Scalar::constant(difference));
+            const Scalar shifted = difference == 0
+                                       ? after.num
+                                       : verifier::alu(isa::AluOp::Add, isa::Width::W64, after.num,
+                                                       Scalar::constant(difference));
             const Scalar both = r.num.intersect(shifted);
             if (both.empty() || both == r.num) return;
             r.num = both;
@@ -67,8 +81,9 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken, bool& pos
     possible = true;
     if (dst.is_scalar() && src.is_scalar()) {
         if (by_register && i.dst == i.src) {
-            const bool always = i.cond() == Cond::Eq || i.cond() == Cond::Ge || i.cond() == Cond::Le ||
-                                i.cond() == Cond::SGe || i.cond() == Cond::SLe;
+            const bool always = i.cond() == Cond::Eq || i.cond() == Cond::Ge ||
+                                i.cond() == Cond::Le || i.cond() == Cond::SGe ||
+                                i.cond() == Cond::SLe;
             possible = i.cond() == Cond::Set || always == taken;
             return;
         }
@@ -108,11 +123,13 @@ void Analyzer::set_null(State& s, const Reg& pointer, bool null) {
 }
 
 // What a comparison of pointers teaches: nullness, and bytes of the packet that are there.
-void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, const Reg& src_now, bool taken) {
+void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, const Reg& src_now,
+                              bool taken) {
     if (!i.is64()) return;
     Reg p = dst_now, end = src_now;
     Cond cond = i.cond();
-    if ((cond == Cond::Eq || cond == Cond::Ne) && p.nullable && end.is_constant() && end.num.value() == 0) {
+    if ((cond == Cond::Eq || cond == Cond::Ne) && p.nullable && end.is_constant() &&
+        end.num.value() == 0) {
         set_null(s, p, (cond == Cond::Eq) == taken);
         return;
     }
@@ -123,17 +140,30 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
     }
     bool below = false, at_most = false;
     switch (cond) {
-        case Cond::Gt: at_most = !taken; break;
-        case Cond::Ge: below = !taken; break;
-        case Cond::Lt: below = taken; break;
-        case Cond::Le: at_most = taken; break;
-        case Cond::Eq: at_most = taken; break;
-        case Cond::Ne: at_most = !taken; break;
+        case Cond::Gt:
+            at_most = !taken;
+            break;
+        case Cond::Ge:
+            below = !taken;
+            break;
+        case Cond::Lt:
+            below = taken;
+            break;
+        case Cond::Le:
+            at_most = taken;
+            break;
+        case Cond::Eq:
+            at_most = taken;
+            break;
+        case Cond::Ne:
+            at_most = !taken;
+            break;
         case Cond::SGt:
         case Cond::SGe:
         case Cond::SLt:
         case Cond::SLe:
-        case Cond::Set: break;
+        case Cond::Set:
+            break;
     }
     // A pointer so far from the start might have wrapped around the address space.
     if (p.off < 0 || p.num.smin() < 0 || p.num.smax() + p.off > kMaxPacketOffset) return;
@@ -152,7 +182,8 @@ Step Analyzer::branch(const isa::Insn& i) {
 
     if (!dst.is_scalar() || !src.is_scalar()) {
         const bool equality = i.cond() == Cond::Eq || i.cond() == Cond::Ne;
-        const bool with_zero = i.is64() && equality && dst.is_pointer() && src.is_constant() && src.num.value() == 0;
+        const bool with_zero =
+            i.is64() && equality && dst.is_pointer() && src.is_constant() && src.num.value() == 0;
         if (with_zero && !dst.nullable) {
             need(src);
             now_.pc = i.cond() == Cond::Ne ? target : next;  // such a pointer is never null
@@ -161,8 +192,9 @@ Step Analyzer::branch(const isa::Insn& i) {
         const bool bounds = i.is64() && (is_bounds_check(dst, src) || is_bounds_check(src, dst));
         if (with_zero && by_register) need(src);
         if (!with_zero && !bounds && !may_leak()) {
-            reject(DiagnosticCode::PointerCompare, std::string(name(dst.kind)) + " (" + to_string(dst) + ") is compared with " +
-                                                       name(src.kind) + " (" + to_string(src) + ")");
+            reject(DiagnosticCode::PointerCompare,
+                   std::string(name(dst.kind)) + " (" + to_string(dst) + ") is compared with " +
+                       name(src.kind) + " (" + to_string(src) + ")");
             return Step::Failed;
         }
     }

@@ -20,9 +20,13 @@ void Analyzer::clobber_after_call(State& s) {
 
 Step Analyzer::call(const isa::Insn& i) {
     switch (i.call()) {
-        case CallKind::Helper: return call_helper(static_cast<u32>(i.imm));
-        case CallKind::Local: return call_local(i);
-        case CallKind::Kfunc: unsupported("the kernel function with BTF id " + std::to_string(i.imm)); return Step::Failed;
+        case CallKind::Helper:
+            return call_helper(static_cast<u32>(i.imm));
+        case CallKind::Local:
+            return call_local(i);
+        case CallKind::Kfunc:
+            unsupported("the kernel function with BTF id " + std::to_string(i.imm));
+            return Step::Failed;
     }
     return Step::Failed;
 }
@@ -34,8 +38,9 @@ Step Analyzer::call_local(const isa::Insn&) {
 // Pushes a frame whose arguments are r1 to r5 of the current one.
 bool Analyzer::enter(u32 target, u32 return_to, i32 callback_of) {
     if (now_.frames.size() >= isa::kMaxCallDepth) {
-        return reject(DiagnosticCode::CallDepth, "this call would be frame " + std::to_string(now_.frames.size() + 1) + " of a chain; " +
-                                                     std::to_string(isa::kMaxCallDepth) + " are possible");
+        return reject(DiagnosticCode::CallDepth,
+                      "this call would be frame " + std::to_string(now_.frames.size() + 1) +
+                          " of a chain; " + std::to_string(isa::kMaxCallDepth) + " are possible");
     }
     Frame frame;
     frame.subprogram = program_.subprogram_at(target);
@@ -62,7 +67,8 @@ bool Analyzer::return_from_call() {
     const Reg r0 = frame.regs[0];
     const u8 depth = static_cast<u8>(now_.frames.size() - 1);
     if (r0.kind == Kind::Stack && r0.frame == depth) {
-        return reject(DiagnosticCode::ReturnPointer, "the function returns a pointer to its own stack");
+        return reject(DiagnosticCode::ReturnPointer,
+                      "the function returns a pointer to its own stack");
     }
     const u32 return_to = frame.return_to;
     now_.frames.pop_back();
@@ -77,13 +83,15 @@ bool Analyzer::return_from_callback() {
     const Reg r0 = reg(0);
     if (r0.is_scalar()) need(r0);
     if (!r0.is_scalar() || r0.num.umax() > 1) {
-        return reject(DiagnosticCode::BadCallback, "the callback may return " + to_string(r0) + "; it must return 0 or 1");
+        return reject(DiagnosticCode::BadCallback,
+                      "the callback may return " + to_string(r0) + "; it must return 0 or 1");
     }
     const Frame frame = now_.top();
     const u32 at = static_cast<u32>(frame.callback_of);
     now_.frames.pop_back();
     if (now_.refs != frame.callback->refs) {
-        return reject(DiagnosticCode::ReferenceLeak, "the callback ends with other references held than it began with");
+        return reject(DiagnosticCode::ReferenceLeak,
+                      "the callback ends with other references held than it began with");
     }
     // Leave the helper ...
     State after = now_;
@@ -92,10 +100,12 @@ bool Analyzer::return_from_callback() {
     push(after);
     // ... or run once more, with the arguments as at first.
     now_.pc = at;
-    return enter_callback(frame.callback->arguments, program_.subprograms[frame.subprogram].begin, frame.return_to, at);
+    return enter_callback(frame.callback->arguments, program_.subprograms[frame.subprogram].begin,
+                          frame.return_to, at);
 }
 
-bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u32 return_to, u32 at) {
+bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u32 return_to,
+                              u32 at) {
     const std::vector<u32> refs = now_.refs;
     for (isa::Reg r = 1; r <= 5; ++r) reg(r) = arguments[r - 1u];
     if (!enter(target, return_to, static_cast<i32>(at))) return false;
@@ -103,7 +113,8 @@ bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u
     frame.callback = std::make_shared<CallbackRun>(CallbackRun{arguments, refs});
     for (isa::Reg r = 1; r <= 5; ++r) {
         // Numbers differ from run to run.
-        if (frame.regs[r].is_scalar() && !frame.regs[r].is_constant()) frame.regs[r].id = fresh_id();
+        if (frame.regs[r].is_scalar() && !frame.regs[r].is_constant())
+            frame.regs[r].id = fresh_id();
     }
     return true;
 }
@@ -111,24 +122,32 @@ bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u
 bool Analyzer::legacy_load(const isa::Insn& i) {
     using spec::ProgramType;
     const ProgramType type = environment_.type->type;
-    if (type != ProgramType::SocketFilter && type != ProgramType::SchedCls && type != ProgramType::SchedAct) {
-        return reject(DiagnosticCode::BadAddress, std::string(environment_.type->name) + " programs have no packet for legacy loads");
+    if (type != ProgramType::SocketFilter && type != ProgramType::SchedCls &&
+        type != ProgramType::SchedAct) {
+        return reject(DiagnosticCode::BadAddress, std::string(environment_.type->name) +
+                                                      " programs have no packet for legacy loads");
     }
     if (!readable(6)) return false;
     if (reg(6).kind != Kind::Context || reg(6).off != 0) {
-        return reject(DiagnosticCode::HelperArgument, "legacy packet loads need the context in r6, but it is " + to_string(reg(6)));
+        return reject(DiagnosticCode::HelperArgument,
+                      "legacy packet loads need the context in r6, but it is " + to_string(reg(6)));
     }
     if (i.legacy() == isa::LegacyMode::Indirect) {
         if (!readable(i.src)) return false;
-        if (!reg(i.src).is_scalar()) return reject(DiagnosticCode::PointerArithmetic, "the index of a legacy packet load is " + to_string(reg(i.src)));
+        if (!reg(i.src).is_scalar())
+            return reject(DiagnosticCode::PointerArithmetic,
+                          "the index of a legacy packet load is " + to_string(reg(i.src)));
     }
     // A load beyond the packet ends the program with 0.
     if (!now_.refs.empty()) {
-        return reject(DiagnosticCode::ReferenceLeak, "a legacy packet load may end the program while references are held");
+        return reject(DiagnosticCode::ReferenceLeak,
+                      "a legacy packet load may end the program while references are held");
     }
     const spec::ReturnRange& range = environment_.type->returns;
     if (range.checked && (range.min > 0 || range.max < 0)) {
-        return reject(DiagnosticCode::ReturnValue, "a legacy packet load may end the program with 0, which its type does not allow");
+        return reject(
+            DiagnosticCode::ReturnValue,
+            "a legacy packet load may end the program with 0, which its type does not allow");
     }
     clobber_after_call(now_);
     reg(0) = unknown(isa::bytes(i.width));

@@ -3,8 +3,8 @@
 // When a state is covered by one from which all paths were followed: each concrete state that it
 // stands for is one of the other's, as far as anything from there on depends on it. What a finished
 // checkpoint never read (dead registers, unread stack) or read without relying on its range
-// (needs.hpp) does not count. An exact comparison counts every live value: the marks of a checkpoint
-// inside a loop are complete only when the loop is.
+// (needs.hpp) does not count. An exact comparison counts every live value: the marks of a
+// checkpoint inside a loop are complete only when the loop is.
 #include <algorithm>
 
 #include "verifier/analyzer.hpp"
@@ -22,7 +22,8 @@ constexpr u64 spread(u64 granules) {
     x = (x | x << 3) & 0x1111111111111111;
     return x * 0xf;
 }
-static_assert(spread(0x8001) == 0xf00000000000000f && spread(0xffff) == ~u64{0} && spread(2) == 0xf0);
+static_assert(spread(0x8001) == 0xf00000000000000f && spread(0xffff) == ~u64{0} &&
+              spread(2) == 0xf0);
 
 using Bytes512 = std::array<u64, 8>;
 
@@ -50,25 +51,32 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     if (old.kind == Kind::Scalar) {
         if (!exact && !needs_.marked(old.need)) return true;
         if (!old.num.contains(now.num)) return false;
-        if (old.id != 0 && old.id < query.identity_below) return old.id == now.id && old.delta == now.delta;
+        if (old.id != 0 && old.id < query.identity_below)
+            return old.id == now.id && old.delta == now.delta;
         if (old.id == 0) return true;
-        if (now.num.is_constant()) return map_id(query, old.id, 0, static_cast<i64>(now.num.value()) - old.delta);
+        if (now.num.is_constant())
+            return map_id(query, old.id, 0, static_cast<i64>(now.num.value()) - old.delta);
         return map_id(query, old.id, now.id, now.delta - old.delta);
     }
-    if (old.index != now.index || old.frame != now.frame || old.object != now.object || old.off != now.off) return false;
+    if (old.index != now.index || old.frame != now.frame || old.object != now.object ||
+        old.off != now.off)
+        return false;
     if (now.nullable && !old.nullable) return false;
-    if ((old.ref == 0) != (now.ref == 0) || (old.ref != 0 && !map_id(query, old.ref, now.ref, 0))) return false;
+    if ((old.ref == 0) != (now.ref == 0) || (old.ref != 0 && !map_id(query, old.ref, now.ref, 0)))
+        return false;
     if (!old.num.contains(now.num)) return false;
     if (old.is_packet() ? old.size > now.size : old.size != now.size) return false;
     if (old.is_packet() ? old.id == 0 && now.id == 0 : !old.nullable) return true;
-    // Known not to be null: no other pointer that the old state tests together with it may stand for it.
+    // Known not to be null: no other pointer that the old state tests together with it may stand
+    // for it.
     if (old.nullable && !now.nullable) return map_id(query, old.id, query.unique--, 0);
     if (old.id != 0 && old.id < query.identity_below) return old.id == now.id;
     if (old.is_packet() && (old.id == 0) != (now.id == 0)) return false;
     return map_id(query, old.id, now.id, 0);
 }
 
-bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& now, const Granules& read) {
+bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& now,
+                            const Granules& read) {
     Bytes512 needed;
     for (unsigned w = 0; w < 8; ++w) {
         needed[w] = old.init[w];
@@ -106,7 +114,8 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
     for (std::size_t f = now.frames.size(); f-- > 0;) {
         const RegSet live = live_in(now, f);
         for (int r = 0; r < isa::kFramePointer; ++r) {
-            if ((live >> r & 1) && !covers_reg(query, old.state.frames[f].regs[r], now.frames[f].regs[r], exact)) {
+            if ((live >> r & 1) &&
+                !covers_reg(query, old.state.frames[f].regs[r], now.frames[f].regs[r], exact)) {
                 return false;
             }
         }
@@ -114,7 +123,8 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
     for (std::size_t f = now.frames.size(); f-- > 0;) {
         const Granules read = exact ? Granules{} : old.read[f];
         if (old.state.frames[f].stack == now.frames[f].stack && exact) continue;
-        if (!covers_stack(query, *old.state.frames[f].stack, *now.frames[f].stack, read)) return false;
+        if (!covers_stack(query, *old.state.frames[f].stack, *now.frames[f].stack, read))
+            return false;
     }
     return true;
 }
@@ -127,7 +137,8 @@ void Analyzer::inherit(const Checkpoint& old, bool exact) {
         const Frame& frame = now_.frames[f];
         for (int r = 0; r < isa::kFramePointer; ++r) {
             if (!(live >> r & 1) || !frame.regs[r].is_scalar()) continue;
-            if (exact || (before.regs[r].is_scalar() && needs_.marked(before.regs[r].need))) need(frame.regs[r]);
+            if (exact || (before.regs[r].is_scalar() && needs_.marked(before.regs[r].need)))
+                need(frame.regs[r]);
         }
         for (const Cell& c : exact ? frame.stack->cells : before.stack->cells) {
             if (!c.reg.is_scalar() || (!exact && !needs_.marked(c.reg.need))) continue;

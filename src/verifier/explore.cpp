@@ -7,7 +7,7 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u32 kMinDistance = 8;  // instructions between checkpoints
+constexpr u32 kMinDistance = 8;    // instructions between checkpoints
 constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for long
 constexpr u32 kMaxRestarts = 16;
 constexpr u32 kMaxWidenings = 12;
@@ -15,8 +15,8 @@ constexpr RegSet kSavedRegisters = 0b1111000000;  // r6 to r9
 
 }  // namespace
 
-Analyzer::Analyzer(const ir::Program& program, const ir::Environment& environment, const Options& options,
-                   Observer observer, void* observer_self)
+Analyzer::Analyzer(const ir::Program& program, const ir::Environment& environment,
+                   const Options& options, Observer observer, void* observer_self)
     : program_(program),
       environment_(environment),
       options_(options),
@@ -39,7 +39,8 @@ bool Analyzer::reject(DiagnosticCode code, std::string message, std::vector<std:
 
 bool Analyzer::unsupported(std::string what) {
     if (!error_) {
-        error_ = Diagnostic{DiagnosticCode::Unsupported, now_.pc, std::move(what) + " is not supported", {}};
+        error_ = Diagnostic{
+            DiagnosticCode::Unsupported, now_.pc, std::move(what) + " is not supported", {}};
         verdict_ = Verdict::Unsupported;
     }
     return false;
@@ -58,7 +59,8 @@ State Analyzer::initial_state() {
 Report Analyzer::run() {
     Report report;
     if (program_.insns.empty() || environment_.type == nullptr) {
-        reject(DiagnosticCode::BadControlFlow, "the program has no instructions, or its type is unknown");
+        reject(DiagnosticCode::BadControlFlow,
+               "the program has no instructions, or its type is unknown");
     } else {
         for (u32 round = 0; round <= kMaxRestarts; ++round) {
             restart_ = false;
@@ -67,7 +69,8 @@ Report Analyzer::run() {
         }
         // The budget ended while an error under a general state was being looked into.
         if (error_ && verdict_ == Verdict::Exhausted && doubtful_) {
-            doubtful_->notes.push_back("the budget ended before the loop could be followed round by round");
+            doubtful_->notes.push_back(
+                "the budget ended before the loop could be followed round by round");
             error_ = doubtful_;
             verdict_ = Verdict::Reject;
         }
@@ -111,8 +114,9 @@ bool Analyzer::check_stack_depth() {
     }
     if (depth[0] <= options_.max_stack) return true;
     now_.pc = 0;
-    return reject(DiagnosticCode::StackDepth, "the frames of one call chain need " + std::to_string(depth[0]) + " bytes of stack; " +
-                                                  std::to_string(options_.max_stack) + " are possible");
+    return reject(DiagnosticCode::StackDepth,
+                  "the frames of one call chain need " + std::to_string(depth[0]) +
+                      " bytes of stack; " + std::to_string(options_.max_stack) + " are possible");
 }
 
 // Follows all paths once. False: an error, or restart_ is set.
@@ -142,7 +146,8 @@ bool Analyzer::attempt() {
             // Under a general state the values may never occur: look closer before reporting.
             bool general = false;
             for (const PathEntry& entry : path_) {
-                if (!entry.checkpoint->widened || at_callback_entry(entry.checkpoint->state)) continue;
+                if (!entry.checkpoint->widened || at_callback_entry(entry.checkpoint->state))
+                    continue;
                 general = true;
                 no_widening_[entry.checkpoint->state.pc] = true;
             }
@@ -173,7 +178,8 @@ bool Analyzer::run_path() {
         const u32 pc = now_.pc;
         if (pc >= program_.insns.size()) {
             now_.pc = static_cast<u32>(program_.insns.size()) - 1;
-            return reject(DiagnosticCode::BadControlFlow, "control runs off the end of the program");
+            return reject(DiagnosticCode::BadControlFlow,
+                          "control runs off the end of the program");
         }
         if (flow_.join[pc] || is_loop_head()) {
             const bool ends = visit();
@@ -186,16 +192,21 @@ bool Analyzer::run_path() {
         facts_.insns[pc].reachable = true;
         if (++steps_ > options_.max_steps || (steps_ % 256 == 0 && !within_budget())) {
             verdict_ = Verdict::Exhausted;
-            error_ = Diagnostic{DiagnosticCode::Budget, now_.pc,
-                                "the analysis ended after " + std::to_string(steps_) + " steps and " +
-                                    std::to_string(peak_bytes_ >> 10) + " KiB of states",
-                                {where_the_work_went()}};
+            error_ =
+                Diagnostic{DiagnosticCode::Budget,
+                           now_.pc,
+                           "the analysis ended after " + std::to_string(steps_) + " steps and " +
+                               std::to_string(peak_bytes_ >> 10) + " KiB of states",
+                           {where_the_work_went()}};
             return false;
         }
         switch (step()) {
-            case Step::Continue: break;
-            case Step::End: return true;
-            case Step::Failed: return false;
+            case Step::Continue:
+                break;
+            case Step::End:
+                return true;
+            case Step::Failed:
+                return false;
         }
     }
 }
@@ -227,7 +238,9 @@ bool Analyzer::same_calls(const State& a, const State& b) const {
     if (a.frames.size() != b.frames.size()) return false;
     for (std::size_t i = 0; i < a.frames.size(); ++i) {
         const Frame &x = a.frames[i], &y = b.frames[i];
-        if (x.subprogram != y.subprogram || x.return_to != y.return_to || x.callback_of != y.callback_of) return false;
+        if (x.subprogram != y.subprogram || x.return_to != y.return_to ||
+            x.callback_of != y.callback_of)
+            return false;
     }
     return true;
 }
@@ -380,13 +393,14 @@ void Analyzer::truncate_path(u32 length) {
 void Analyzer::note_loop(u32 loop) {
     for (u32 i = loops_[loop].path_index; i < path_.size(); ++i) {
         Checkpoint& cp = *path_[i].checkpoint;
-        if (cp.loop == kNoLoop || loops_[cp.loop].path_index > loops_[loop].path_index) cp.loop = loop;
+        if (cp.loop == kNoLoop || loops_[cp.loop].path_index > loops_[loop].path_index)
+            cp.loop = loop;
     }
 }
 
 void Analyzer::push(const State& state) {
-    Pending p{state, static_cast<u32>(path_.size()), path_.empty() ? scratch_written_ : path_.back().written,
-              since_checkpoint_};
+    Pending p{state, static_cast<u32>(path_.size()),
+              path_.empty() ? scratch_written_ : path_.back().written, since_checkpoint_};
     state_bytes_ += p.state.bytes();
     pending_.push_back(std::move(p));
 }
@@ -412,7 +426,8 @@ void Analyzer::mark_written(u32 frame, int off, int size) {
 }
 
 void Analyzer::renew_needs() {
-    now_.for_each([](const Reg& r) { return r.is_scalar(); }, [&](Reg& r) { r.need = needs_.fresh(r.need); });
+    now_.for_each([](const Reg& r) { return r.is_scalar(); },
+                  [&](Reg& r) { r.need = needs_.fresh(r.need); });
 }
 
 }  // namespace ebpf::verifier

@@ -10,7 +10,9 @@ using isa::Insn;
 
 namespace {
 
-constexpr RegSet bit(int r) { return static_cast<RegSet>(1u << r); }
+constexpr RegSet bit(int r) {
+    return static_cast<RegSet>(1u << r);
+}
 constexpr RegSet kArguments = bit(1) | bit(2) | bit(3) | bit(4) | bit(5);
 
 struct Effect {
@@ -23,30 +25,47 @@ Effect effect_of(const Insn& insn) {
     switch (insn.form) {
         case Form::AluReg:
             return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? src : dst | src), dst};
-        case Form::AluImm: return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? 0 : dst), dst};
+        case Form::AluImm:
+            return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? 0 : dst), dst};
         case Form::Neg:
-        case Form::Endian: return {dst, dst};
+        case Form::Endian:
+            return {dst, dst};
         case Form::MovSx:
         case Form::Load:
-        case Form::LoadSx: return {src, dst};
-        case Form::StoreReg: return {static_cast<RegSet>(dst | src), 0};
-        case Form::StoreImm: return {dst, 0};
-        case Form::Atomic: return {static_cast<RegSet>(dst | src | bit(0)), 0};
-        case Form::JmpReg: return {static_cast<RegSet>(dst | src), 0};
-        case Form::JmpImm: return {dst, 0};
-        case Form::Ja: return {};
-        case Form::Call: return {kArguments, static_cast<RegSet>(kArguments | bit(0))};
-        case Form::CallReg: return {static_cast<RegSet>(kArguments | dst), static_cast<RegSet>(kArguments | bit(0))};
-        case Form::Exit: return {bit(0), 0};
-        case Form::Wide: return {0, dst};
+        case Form::LoadSx:
+            return {src, dst};
+        case Form::StoreReg:
+            return {static_cast<RegSet>(dst | src), 0};
+        case Form::StoreImm:
+            return {dst, 0};
+        case Form::Atomic:
+            return {static_cast<RegSet>(dst | src | bit(0)), 0};
+        case Form::JmpReg:
+            return {static_cast<RegSet>(dst | src), 0};
+        case Form::JmpImm:
+            return {dst, 0};
+        case Form::Ja:
+            return {};
+        case Form::Call:
+            return {kArguments, static_cast<RegSet>(kArguments | bit(0))};
+        case Form::CallReg:
+            return {static_cast<RegSet>(kArguments | dst),
+                    static_cast<RegSet>(kArguments | bit(0))};
+        case Form::Exit:
+            return {bit(0), 0};
+        case Form::Wide:
+            return {0, dst};
         case Form::LegacyLoad:
-            return {static_cast<RegSet>(bit(6) | (insn.legacy() == isa::LegacyMode::Indirect ? src : 0)),
+            return {static_cast<RegSet>(bit(6) |
+                                        (insn.legacy() == isa::LegacyMode::Indirect ? src : 0)),
                     static_cast<RegSet>(kArguments | bit(0))};
     }
     return {};
 }
 
-bool is_local_call(const Insn& insn) { return insn.form == Form::Call && insn.call() == isa::CallKind::Local; }
+bool is_local_call(const Insn& insn) {
+    return insn.form == Form::Call && insn.call() == isa::CallKind::Local;
+}
 
 // Backward over the code until nothing changes; backward jumps need further rounds.
 void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
@@ -86,7 +105,8 @@ Flow::Flow(const ir::Program& program) {
     const u32 n = static_cast<u32>(program.insns.size());
     std::vector<u8> ways(n + 1, 0);
     loop_head.assign(n, false);
-    thresholds = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, u64{0x7fffffffffffffff}, ~u64{0}};
+    thresholds = {
+        0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, u64{0x7fffffffffffffff}, ~u64{0}};
     const auto add_way = [&](u32 to) { ways[to] = static_cast<u8>(std::min(2, ways[to] + 1)); };
     for (u32 i = 0; i < n; ++i) {
         const Insn& insn = program.insns[i];
@@ -95,7 +115,8 @@ Flow::Flow(const ir::Program& program) {
             if (program.target[i] <= i) loop_head[program.target[i]] = true;
         }
         if (insn.form != Form::Ja && insn.form != Form::Exit) add_way(i + 1);
-        if (insn.form == Form::JmpImm || (insn.form == Form::AluImm && insn.alu() == isa::AluOp::Mov)) {
+        if (insn.form == Form::JmpImm ||
+            (insn.form == Form::AluImm && insn.alu() == isa::AluOp::Mov)) {
             add_thresholds(thresholds, insn.imm);
         }
     }

@@ -13,10 +13,10 @@ namespace ebpf::verifier {
 using RegSet = u16;  // bit per register
 
 struct Flow {
-    std::vector<RegSet> live;       // registers read from here on before being written, per instruction
-    std::vector<bool> join;         // two or more ways lead here
-    std::vector<bool> loop_head;    // the target of a backward jump
-    std::vector<u64> thresholds;    // sorted; where ranges of loop variables are likely to end
+    std::vector<RegSet> live;  // registers read from here on before being written, per instruction
+    std::vector<bool> join;    // two or more ways lead here
+    std::vector<bool> loop_head;  // the target of a backward jump
+    std::vector<u64> thresholds;  // sorted; where ranges of loop variables are likely to end
 
     explicit Flow(const ir::Program& program);
 };

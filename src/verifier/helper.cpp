@@ -15,22 +15,30 @@ using spec::RetKind;
 
 namespace {
 
-std::string argument_name(int n) { return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")"; }
+std::string argument_name(int n) {
+    return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")";
+}
 
 bool gpl_compatible(std::string_view license) {
-    for (const std::string_view l : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}) {
+    for (const std::string_view l : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL",
+                                     "Dual MIT/GPL", "Dual MPL/GPL"}) {
         if (license == l) return true;
     }
     return false;
 }
 
-bool is_null(const Reg& r) { return r.is_constant() && r.num.value() == 0; }
+bool is_null(const Reg& r) {
+    return r.is_constant() && r.num.value() == 0;
+}
 
-bool is_size(ArgKind kind) { return kind == ArgKind::ConstSize || kind == ArgKind::ConstSizeOrZero; }
+bool is_size(ArgKind kind) {
+    return kind == ArgKind::ConstSize || kind == ArgKind::ConstSizeOrZero;
+}
 
 bool is_memory(ArgKind kind) {
-    return kind == ArgKind::ReadableMem || kind == ArgKind::ReadableMemOrNull || kind == ArgKind::WritableMem ||
-           kind == ArgKind::WritableMemOrNull || kind == ArgKind::ReadWriteMem || kind == ArgKind::PartialMem;
+    return kind == ArgKind::ReadableMem || kind == ArgKind::ReadableMemOrNull ||
+           kind == ArgKind::WritableMem || kind == ArgKind::WritableMemOrNull ||
+           kind == ArgKind::ReadWriteMem || kind == ArgKind::PartialMem;
 }
 
 }  // namespace
@@ -39,16 +47,23 @@ Step Analyzer::call_helper(u32 number) {
     const spec::HelperProto* proto = spec::find_helper(*environment_.type, number);
     if (proto == nullptr) {
         std::string text = "helper " + std::to_string(number);
-        if (const auto id = spec::helper_from_number(environment_.type->dialect, number)) text += " (" + std::string(spec::info(*id).name) + ")";
-        reject(DiagnosticCode::UnknownHelper, text + " does not exist for " + environment_.type->name + " programs");
+        if (const auto id = spec::helper_from_number(environment_.type->dialect, number))
+            text += " (" + std::string(spec::info(*id).name) + ")";
+        reject(DiagnosticCode::UnknownHelper,
+               text + " does not exist for " + environment_.type->name + " programs");
         return Step::Failed;
     }
     if (proto->flags.privileged && !environment_.privileges.root) {
-        reject(DiagnosticCode::HelperPrivileged, std::string(proto->name) + " is for privileged callers only");
+        reject(DiagnosticCode::HelperPrivileged,
+               std::string(proto->name) + " is for privileged callers only");
         return Step::Failed;
     }
-    if (proto->flags.gpl_only && !program_.license.empty() && environment_.type->dialect == spec::Dialect::Linux && !gpl_compatible(program_.license)) {
-        reject(DiagnosticCode::HelperPrivileged, std::string(proto->name) + " is for GPL-compatible programs only; this one's licence is \"" + program_.license + "\"");
+    if (proto->flags.gpl_only && !program_.license.empty() &&
+        environment_.type->dialect == spec::Dialect::Linux && !gpl_compatible(program_.license)) {
+        reject(DiagnosticCode::HelperPrivileged,
+               std::string(proto->name) +
+                   " is for GPL-compatible programs only; this one's licence is \"" +
+                   program_.license + "\"");
         return Step::Failed;
     }
     CallSite site;
@@ -60,7 +75,9 @@ Step Analyzer::call_helper(u32 number) {
         const Reg& first = reg(1);
         if (first.ref == 0 || std::ranges::find(now_.refs, first.ref) == now_.refs.end()) {
             if (!is_null(first)) {
-                reject(DiagnosticCode::BadRelease, std::string(proto->name) + " releases what was not acquired: argument 1 is " + to_string(first));
+                reject(DiagnosticCode::BadRelease,
+                       std::string(proto->name) +
+                           " releases what was not acquired: argument 1 is " + to_string(first));
                 return Step::Failed;
             }
         } else {
@@ -69,7 +86,8 @@ Step Analyzer::call_helper(u32 number) {
     }
     const bool tail_call = proto->ret == RetKind::NoReturnIfSuccess;
     if (tail_call && !now_.refs.empty()) {
-        reject(DiagnosticCode::ReferenceLeak, "a tail call leaves the program while it still holds what a helper acquired for it");
+        reject(DiagnosticCode::ReferenceLeak,
+               "a tail call leaves the program while it still holds what a helper acquired for it");
         return Step::Failed;
     }
     if (site.callback >= 0) return call_with_callback(site);
@@ -80,7 +98,8 @@ Step Analyzer::call_helper(u32 number) {
             unsupported("a tail call in a callback");
             return Step::Failed;
         }
-        // The other program returns to our caller, with its result and after what it did to the packet.
+        // The other program returns to our caller, with its result and after what it did to the
+        // packet.
         State other = now_;
         std::swap(other, now_);
         forget_packet_pointers();
@@ -106,26 +125,33 @@ bool Analyzer::check_argument(CallSite& site, int n) {
     if (!readable(r)) return false;
     const Reg& value = reg(r);
     const auto wrong = [&](const char* wanted) {
-        return reject(DiagnosticCode::HelperArgument, argument_name(n) + " of " + site.proto->name + " must be " + wanted + ", but it is " +
-                                                          name(value.kind) + ": " + to_string(value));
+        return reject(DiagnosticCode::HelperArgument,
+                      argument_name(n) + " of " + site.proto->name + " must be " + wanted +
+                          ", but it is " + name(value.kind) + ": " + to_string(value));
     };
     switch (kind) {
-        case ArgKind::None: return true;
+        case ArgKind::None:
+            return true;
         case ArgKind::Anything:
             if (value.is_pointer() && !may_leak()) {
-                return reject(DiagnosticCode::PointerLeak, argument_name(n) + " of " + site.proto->name + " would give away an address");
+                return reject(
+                    DiagnosticCode::PointerLeak,
+                    argument_name(n) + " of " + site.proto->name + " would give away an address");
             }
             return true;
-        case ArgKind::Scalar: return value.is_scalar() || wrong("a number");
+        case ArgKind::Scalar:
+            return value.is_scalar() || wrong("a number");
         case ArgKind::ContextOrNull:
             if (is_null(value)) {
                 need(value);
                 return true;
             }
             [[fallthrough]];
-        case ArgKind::Context: return (value.kind == Kind::Context && value.off == 0) || wrong("the context");
+        case ArgKind::Context:
+            return (value.kind == Kind::Context && value.off == 0) || wrong("the context");
         case ArgKind::Map:
-        case ArgKind::MapOfPrograms: return check_map_argument(site, n);
+        case ArgKind::MapOfPrograms:
+            return check_map_argument(site, n);
         case ArgKind::MapKey:
         case ArgKind::MapValue:
         case ArgKind::MapValueOrNull:
@@ -133,24 +159,30 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         case ArgKind::PtrToLong:
         case ArgKind::PtrToInt:
         case ArgKind::ConstSize:
-        case ArgKind::ConstSizeOrZero: return check_memory_argument(site, n);
+        case ArgKind::ConstSizeOrZero:
+            return check_memory_argument(site, n);
         case ArgKind::ReadableMem:
         case ArgKind::ReadableMemOrNull:
         case ArgKind::WritableMem:
         case ArgKind::WritableMemOrNull:
         case ArgKind::ReadWriteMem:
         case ArgKind::PartialMem:
-            if (n + 1 < spec::kMaxHelperArgs && is_size(site.proto->args[n + 1])) return true;  // checked with its size
+            if (n + 1 < spec::kMaxHelperArgs && is_size(site.proto->args[n + 1]))
+                return true;  // checked with its size
             return unsupported(std::string(site.proto->name) + " (memory without a size)");
         case ArgKind::ConstAllocSize:
             if (!value.is_constant()) return wrong("a constant size");
             need(value);
-            if (value.num.value() == 0 || value.num.value() > (u64{1} << 30)) return wrong("a constant size up to 1 GiB");
+            if (value.num.value() == 0 || value.num.value() > (u64{1} << 30))
+                return wrong("a constant size up to 1 GiB");
             site.alloc_size = static_cast<u32>(value.num.value());
             return true;
         case ArgKind::AllocMem:
-            if (value.nullable) return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " may be null");
-            return (value.kind == Kind::Memory && value.ref != 0 && value.off == 0 && value.num.is_constant() && value.num.value() == 0) ||
+            if (value.nullable)
+                return reject(DiagnosticCode::NullPointer,
+                              argument_name(n) + " of " + site.proto->name + " may be null");
+            return (value.kind == Kind::Memory && value.ref != 0 && value.off == 0 &&
+                    value.num.is_constant() && value.num.value() == 0) ||
                    wrong("the start of the memory that was reserved");
         case ArgKind::StackOrNull:
         case ArgKind::CallbackContext:
@@ -165,18 +197,23 @@ bool Analyzer::check_argument(CallSite& site, int n) {
             site.callback_argument = n;
             return true;
         case ArgKind::ConstString: {
-            if (value.kind != Kind::MapValue || value.nullable || !value.num.is_constant()) return wrong("a constant string");
+            if (value.kind != Kind::MapValue || value.nullable || !value.num.is_constant())
+                return wrong("a constant string");
             const ir::MapDef& m = map(value.index);
             const i64 from = value.off + static_cast<i64>(value.num.value());
-            if (!m.is_data_section || !m.read_only || !m.frozen || from < 0 || from >= static_cast<i64>(m.initial.size())) {
+            if (!m.is_data_section || !m.read_only || !m.frozen || from < 0 ||
+                from >= static_cast<i64>(m.initial.size())) {
                 return wrong("a string in frozen read-only data");
             }
-            const bool ends = std::find(m.initial.begin() + from, m.initial.end(), std::byte{0}) != m.initial.end();
+            const bool ends = std::find(m.initial.begin() + from, m.initial.end(), std::byte{0}) !=
+                              m.initial.end();
             return ends || wrong("a string that ends with a zero byte");
         }
         case ArgKind::SocketCommon:
         case ArgKind::Socket: {
-            if (value.nullable) return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " may be null");
+            if (value.nullable)
+                return reject(DiagnosticCode::NullPointer,
+                              argument_name(n) + " of " + site.proto->name + " may be null");
             return (value.kind == Kind::Object && value.off == 0) || wrong("a socket");
         }
         case ArgKind::SpinLock:
@@ -186,7 +223,8 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         case ArgKind::Dynptr:
         case ArgKind::BtfId:
         case ArgKind::PercpuBtfId:
-        case ArgKind::Unsupported: return unsupported(std::string("the helper ") + site.proto->name);
+        case ArgKind::Unsupported:
+            return unsupported(std::string("the helper ") + site.proto->name);
     }
     return false;
 }
@@ -195,15 +233,22 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
     const Reg& value = reg(static_cast<isa::Reg>(n + 1));
     if (value.kind != Kind::Map) {
         return reject(DiagnosticCode::HelperArgument,
-                      argument_name(n) + " of " + site.proto->name + " must be a map, but it is " + name(value.kind) + ": " + to_string(value));
+                      argument_name(n) + " of " + site.proto->name + " must be a map, but it is " +
+                          name(value.kind) + ": " + to_string(value));
     }
     if (value.nullable) {
-        return reject(DiagnosticCode::NullPointer, argument_name(n) + " of " + site.proto->name + " is the result of a lookup and may be null");
+        return reject(DiagnosticCode::NullPointer,
+                      argument_name(n) + " of " + site.proto->name +
+                          " is the result of a lookup and may be null");
     }
     const ir::MapDef& m = map(value.index);
-    const bool fits = site.proto->args[n] == ArgKind::MapOfPrograms ? m.type == spec::MapType::ProgArray : site.proto->allows(m.type);
+    const bool fits = site.proto->args[n] == ArgKind::MapOfPrograms
+                          ? m.type == spec::MapType::ProgArray
+                          : site.proto->allows(m.type);
     if (!fits) {
-        return reject(DiagnosticCode::MapType, std::string(site.proto->name) + " does not work on map " + m.name + " of type " + spec::info(m.type).name);
+        return reject(DiagnosticCode::MapType, std::string(site.proto->name) +
+                                                   " does not work on map " + m.name + " of type " +
+                                                   spec::info(m.type).name);
     }
     site.map = static_cast<i32>(value.index);
     if (n == 0) {
@@ -220,31 +265,41 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     const isa::Reg r = static_cast<isa::Reg>(n + 1);
     const Reg& value = reg(r);
     if (is_size(kind)) {
-        if (n == 0 || !is_memory(site.proto->args[n - 1])) return unsupported(std::string("the helper ") + site.proto->name);
+        if (n == 0 || !is_memory(site.proto->args[n - 1]))
+            return unsupported(std::string("the helper ") + site.proto->name);
         if (!value.is_scalar()) {
-            return reject(DiagnosticCode::HelperArgument, argument_name(n) + " of " + site.proto->name + " must be a size, but it is " + to_string(value));
+            return reject(DiagnosticCode::HelperArgument,
+                          argument_name(n) + " of " + site.proto->name +
+                              " must be a size, but it is " + to_string(value));
         }
         need(value);
         const bool zero = kind == ArgKind::ConstSizeOrZero;
         if (value.num.smin() < 0 || value.num.umax() >= static_cast<u64>(kMaxOffset)) {
-            return reject(DiagnosticCode::HelperSize, argument_name(n) + " of " + site.proto->name + " is a size that is not limited: " + to_string(value));
+            return reject(DiagnosticCode::HelperSize,
+                          argument_name(n) + " of " + site.proto->name +
+                              " is a size that is not limited: " + to_string(value));
         }
         if (!zero && value.num.umin() == 0) {
-            return reject(DiagnosticCode::HelperSize, argument_name(n) + " of " + site.proto->name + " is a size that may be 0: " + to_string(value));
+            return reject(DiagnosticCode::HelperSize,
+                          argument_name(n) + " of " + site.proto->name +
+                              " is a size that may be 0: " + to_string(value));
         }
         const ArgKind memory = site.proto->args[n - 1];
         const Reg& base = reg(static_cast<isa::Reg>(n));
-        const bool or_null = memory == ArgKind::ReadableMemOrNull || memory == ArgKind::WritableMemOrNull;
+        const bool or_null =
+            memory == ArgKind::ReadableMemOrNull || memory == ArgKind::WritableMemOrNull;
         if (is_null(base) && (or_null || value.num.umax() == 0)) {
             need(base);
             if (value.num.umax() == 0 || or_null) return true;
         }
         const u64 least = value.num.umin(), most = value.num.umax();
         if (memory == ArgKind::ReadWriteMem) {
-            return check_helper_memory(n - 1, base, least, most, false, false) && check_helper_memory(n - 1, base, least, most, true, false);
+            return check_helper_memory(n - 1, base, least, most, false, false) &&
+                   check_helper_memory(n - 1, base, least, most, true, false);
         }
         const bool writes = memory != ArgKind::ReadableMem && memory != ArgKind::ReadableMemOrNull;
-        return check_helper_memory(n - 1, base, least, most, writes, writes && memory != ArgKind::PartialMem);
+        return check_helper_memory(n - 1, base, least, most, writes,
+                                   writes && memory != ArgKind::PartialMem);
     }
     if (kind == ArgKind::PtrToLong || kind == ArgKind::PtrToInt) {
         const u64 size = kind == ArgKind::PtrToLong ? 8 : 4;
@@ -263,31 +318,41 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
 
 // The helper reads or writes `least` to `most` bytes through argument n. `fills`: it writes all of
 // them, so unwritten stack is written afterwards.
-bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 most, bool write, bool fills) {
+bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 most, bool write,
+                                   bool fills) {
     const Reg base = base_now;
     const std::string what = argument_name(n);
     if (base.kind == Kind::Stack) {
-        const i64 lo = isa::kStackSize + base.num.smin() + base.off, hi = isa::kStackSize + base.num.smax() + base.off;
+        const i64 lo = isa::kStackSize + base.num.smin() + base.off,
+                  hi = isa::kStackSize + base.num.smax() + base.off;
         if (lo < 0 || hi + static_cast<i64>(most) > isa::kStackSize || lo > isa::kStackSize) {
-            return reject(DiagnosticCode::StackBounds, what + " and its size reach from r10" + std::to_string(lo - isa::kStackSize) + " over " +
-                                                           std::to_string(most) + " bytes, beyond the stack frame");
+            return reject(DiagnosticCode::StackBounds, what + " and its size reach from r10" +
+                                                           std::to_string(lo - isa::kStackSize) +
+                                                           " over " + std::to_string(most) +
+                                                           " bytes, beyond the stack frame");
         }
         if (most == 0) return true;
         u32& used = facts_.stack_used[now_.frames[base.frame].subprogram];
         used = std::max(used, static_cast<u32>(isa::kStackSize - lo));
-        const int from = static_cast<int>(lo), span = static_cast<int>(hi - lo) + static_cast<int>(most);
+        const int from = static_cast<int>(lo),
+                  span = static_cast<int>(hi - lo) + static_cast<int>(most);
         if (!write) {
             const Stack& stack = *now_.frames[base.frame].stack;
             Granules g{};
-            for (int i = from / 4; i * 4 < from + span; ++i) g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+            for (int i = from / 4; i * 4 < from + span; ++i)
+                g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
             mark_read(base.frame, g);
             if (const int at = stack.first_uninit(from, span); at >= 0) {
-                return reject(DiagnosticCode::StackUninit, what + " is read by the helper, but the stack byte r10" + std::to_string(at - isa::kStackSize) +
-                                                               " was not written on this path",
-                              {"the helper reads " + std::to_string(most) + " bytes from r10" + std::to_string(from - isa::kStackSize)});
+                return reject(DiagnosticCode::StackUninit,
+                              what + " is read by the helper, but the stack byte r10" +
+                                  std::to_string(at - isa::kStackSize) +
+                                  " was not written on this path",
+                              {"the helper reads " + std::to_string(most) + " bytes from r10" +
+                               std::to_string(from - isa::kStackSize)});
             }
             if (stack.has_pointer(from, span) && !environment_.type->may_leak_pointers) {
-                return reject(DiagnosticCode::PointerLeak, what + " is read by the helper and contains a pointer");
+                return reject(DiagnosticCode::PointerLeak,
+                              what + " is read by the helper and contains a pointer");
             }
             // The contents leave our sight, so nothing depends on their ranges.
             return true;
@@ -301,7 +366,8 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
         return true;
     }
     if (base.kind == Kind::Scalar && most == 0) {
-        return reject(DiagnosticCode::HelperArgument, what + " must be a pointer, but it is " + to_string(base));
+        return reject(DiagnosticCode::HelperArgument,
+                      what + " must be a pointer, but it is " + to_string(base));
     }
     return check_region(what, base, 0, most, write ? Access::Write : Access::Read);
 }
@@ -319,13 +385,20 @@ bool Analyzer::set_result(const CallSite& site) {
             result.index = now_.pc;
             break;
         case RetKind::Scalar:
-        case RetKind::NoReturnIfSuccess: result = unknown(8); break;
-        case RetKind::Errno: result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(), 0), fresh_id()); break;
+        case RetKind::NoReturnIfSuccess:
+            result = unknown(8);
+            break;
+        case RetKind::Errno:
+            result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(), 0),
+                                 fresh_id());
+            break;
         case RetKind::MapValueOrNull: {
             if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
             const ir::MapDef& m = map(static_cast<u32>(site.map));
             if (spec::info(m.type).holds == spec::Holds::Map) {
-                if (m.inner < 0 || m.inner >= static_cast<i32>(program_.maps.size())) return unsupported("the map of maps " + m.name + " without a described inner map");
+                if (m.inner < 0 || m.inner >= static_cast<i32>(program_.maps.size()))
+                    return unsupported("the map of maps " + m.name +
+                                       " without a described inner map");
                 result = Reg::pointer(Kind::Map);
                 result.index = static_cast<u32>(m.inner);
                 result.object = 1;  // found at run time
@@ -338,7 +411,8 @@ bool Analyzer::set_result(const CallSite& site) {
             break;
         }
         case RetKind::AllocMemOrNull:
-            if (site.alloc_size == 0) return unsupported(std::string("the helper ") + site.proto->name);
+            if (site.alloc_size == 0)
+                return unsupported(std::string("the helper ") + site.proto->name);
             result = Reg::pointer(Kind::Memory);
             result.size = site.alloc_size;
             result.nullable = true;
@@ -360,7 +434,8 @@ bool Analyzer::set_result(const CallSite& site) {
         case RetKind::DynptrSliceOrNull:
         case RetKind::PercpuPointerOrNull:
         case RetKind::MapPointerOrNull:
-        case RetKind::Unsupported: return unsupported(std::string("the helper ") + site.proto->name);
+        case RetKind::Unsupported:
+            return unsupported(std::string("the helper ") + site.proto->name);
     }
     reg(0) = result;
     return true;
@@ -416,7 +491,8 @@ Step Analyzer::call_with_callback(const CallSite& site) {
     after.reg(0) = Reg::scalar(Scalar::unknown(), fresh_id());
     after.pc = at + 1;
     push(after);
-    return enter_callback(arguments, static_cast<u32>(site.callback), at + 1, at) ? Step::Continue : Step::Failed;
+    return enter_callback(arguments, static_cast<u32>(site.callback), at + 1, at) ? Step::Continue
+                                                                                  : Step::Failed;
 }
 
 }  // namespace ebpf::verifier

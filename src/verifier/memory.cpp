@@ -11,29 +11,37 @@ namespace {
 
 ir::MemoryKind memory_kind(Kind kind) {
     switch (kind) {
-        case Kind::Stack: return ir::MemoryKind::Stack;
-        case Kind::Context: return ir::MemoryKind::Context;
+        case Kind::Stack:
+            return ir::MemoryKind::Stack;
+        case Kind::Context:
+            return ir::MemoryKind::Context;
         case Kind::Packet:
-        case Kind::PacketMeta: return ir::MemoryKind::Packet;
-        case Kind::MapValue: return ir::MemoryKind::MapValue;
+        case Kind::PacketMeta:
+            return ir::MemoryKind::Packet;
+        case Kind::MapValue:
+            return ir::MemoryKind::MapValue;
         case Kind::Uninit:
         case Kind::Scalar:
         case Kind::PacketEnd:
         case Kind::Map:
         case Kind::Memory:
         case Kind::Object:
-        case Kind::Function: return ir::MemoryKind::Other;
+        case Kind::Function:
+            return ir::MemoryKind::Other;
     }
     return ir::MemoryKind::Other;
 }
 
 Granules granules(int off, int size) {
     Granules g{};
-    for (int i = off / 4; i * 4 < off + size; ++i) g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+    for (int i = off / 4; i * 4 < off + size; ++i)
+        g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
     return g;
 }
 
-std::string bytes_text(u64 n) { return std::to_string(n) + (n == 1 ? " byte" : " bytes"); }
+std::string bytes_text(u64 n) {
+    return std::to_string(n) + (n == 1 ? " byte" : " bytes");
+}
 
 }  // namespace
 
@@ -44,8 +52,9 @@ bool Analyzer::note_memory(Kind kind) {
         fact = now;
     } else if (fact != now) {
         if (fact == ir::MemoryKind::Context || now == ir::MemoryKind::Context) {
-            return reject(DiagnosticCode::MixedContext, "this instruction accesses the context on one path and " +
-                                                            std::string(name(kind)) + " on another");
+            return reject(DiagnosticCode::MixedContext,
+                          "this instruction accesses the context on one path and " +
+                              std::string(name(kind)) + " on another");
         }
         insn_notes_[now_.pc].memory_differs = true;
     }
@@ -54,76 +63,106 @@ bool Analyzer::note_memory(Kind kind) {
 
 // [base + off, base + off + size) lies in the memory that `base` points into. Not for the stack and
 // the context. `what` names the pointer in messages.
-bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u64 size, Access access) {
+bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u64 size,
+                            Access access) {
     const i64 fixed = base.off + off;
     const i64 lo = base.num.smin() + fixed, hi = base.num.smax() + fixed;
     const i64 end = hi + static_cast<i64>(size);
     const bool write = access != Access::Read;
     if (base.nullable) {
-        return reject(DiagnosticCode::NullPointer, what + " may be null here: it is " + to_string(base));
+        return reject(DiagnosticCode::NullPointer,
+                      what + " may be null here: it is " + to_string(base));
     }
     switch (base.kind) {
         case Kind::Packet:
         case Kind::PacketMeta: {
             const char* const limit = base.kind == Kind::Packet ? "data_end" : "data";
             if (write && !environment_.type->packet_writable) {
-                return reject(DiagnosticCode::PacketReadOnly, std::string(environment_.type->name) + " programs may not write packets");
+                return reject(
+                    DiagnosticCode::PacketReadOnly,
+                    std::string(environment_.type->name) + " programs may not write packets");
             }
             if (lo < 0) {
-                return reject(DiagnosticCode::PacketBounds, what + " may point before the packet: its offset is " + std::to_string(lo) + " or more");
+                return reject(DiagnosticCode::PacketBounds,
+                              what + " may point before the packet: its offset is " +
+                                  std::to_string(lo) + " or more");
             }
             if (fixed + static_cast<i64>(size) > static_cast<i64>(base.size)) {
                 const std::string reach = std::to_string(fixed + static_cast<i64>(size));
                 const bool variable = !base.num.is_constant() || base.num.value() != 0;
-                const std::string start = variable ? "its variable start (" + to_string(base.num) + ")" : std::string("the start of the packet");
-                return reject(DiagnosticCode::PacketBounds,
-                              "the access through " + what + " reaches " + reach + " bytes from " + start + ", of which " +
-                                  (base.size == 0 ? std::string("none is") : bytes_text(base.size) + " are") + " proven to be there",
-                              {"compare the pointer plus " + reach + " with " + limit + " on the way here: if (" +
-                               (variable ? "p" : "data") + " + " + reach + " > " + limit + ") return ...;"});
+                const std::string start = variable
+                                              ? "its variable start (" + to_string(base.num) + ")"
+                                              : std::string("the start of the packet");
+                return reject(
+                    DiagnosticCode::PacketBounds,
+                    "the access through " + what + " reaches " + reach + " bytes from " + start +
+                        ", of which " +
+                        (base.size == 0 ? std::string("none is") : bytes_text(base.size) + " are") +
+                        " proven to be there",
+                    {"compare the pointer plus " + reach + " with " + limit +
+                     " on the way here: if (" + (variable ? "p" : "data") + " + " + reach + " > " +
+                     limit + ") return ...;"});
             }
             return true;
         }
         case Kind::MapValue: {
             const ir::MapDef& m = map(base.index);
-            const bool read_only = m.read_only || (m.flags & spec::kMapReadOnlyProgram) || spec::info(m.type).holds != spec::Holds::Bytes;
+            const bool read_only = m.read_only || (m.flags & spec::kMapReadOnlyProgram) ||
+                                   spec::info(m.type).holds != spec::Holds::Bytes;
             if (write && read_only) {
-                return reject(DiagnosticCode::MapReadOnly, "map " + m.name + " is read-only for programs");
+                return reject(DiagnosticCode::MapReadOnly,
+                              "map " + m.name + " is read-only for programs");
             }
             if (!write && (m.flags & spec::kMapWriteOnlyProgram)) {
-                return reject(DiagnosticCode::MapReadOnly, "map " + m.name + " is write-only for programs");
+                return reject(DiagnosticCode::MapReadOnly,
+                              "map " + m.name + " is write-only for programs");
             }
             if (lo < 0 || end > static_cast<i64>(m.value_size)) {
                 return reject(DiagnosticCode::MapValueBounds,
-                              "the access through " + what + " touches bytes " + std::to_string(lo) + " to " + std::to_string(end - 1) +
-                                  " of a value of map " + m.name + ", which has " + bytes_text(m.value_size),
-                              {"the offset must lie in 0 to " + std::to_string(i64{m.value_size} - static_cast<i64>(size))});
+                              "the access through " + what + " touches bytes " +
+                                  std::to_string(lo) + " to " + std::to_string(end - 1) +
+                                  " of a value of map " + m.name + ", which has " +
+                                  bytes_text(m.value_size),
+                              {"the offset must lie in 0 to " +
+                               std::to_string(i64{m.value_size} - static_cast<i64>(size))});
             }
-            const auto overlaps = [&](i32 field, i64 field_size) { return field >= 0 && lo < field + field_size && end > field; };
+            const auto overlaps = [&](i32 field, i64 field_size) {
+                return field >= 0 && lo < field + field_size && end > field;
+            };
             if (overlaps(m.spin_lock_offset, 4) || overlaps(m.timer_offset, 16)) {
-                return reject(DiagnosticCode::MapField, "the access touches the lock or timer of map " + m.name);
+                return reject(DiagnosticCode::MapField,
+                              "the access touches the lock or timer of map " + m.name);
             }
             return true;
         }
         case Kind::Memory:
-            if (write && base.object != 0) return reject(DiagnosticCode::MapReadOnly, "a key handed to a callback is read-only");
+            if (write && base.object != 0)
+                return reject(DiagnosticCode::MapReadOnly,
+                              "a key handed to a callback is read-only");
             if (lo < 0 || end > static_cast<i64>(base.size)) {
-                return reject(DiagnosticCode::MemoryBounds, "the access through " + what + " touches bytes " + std::to_string(lo) + " to " +
-                                                                std::to_string(end - 1) + " of " + bytes_text(base.size));
+                return reject(DiagnosticCode::MemoryBounds,
+                              "the access through " + what + " touches bytes " +
+                                  std::to_string(lo) + " to " + std::to_string(end - 1) + " of " +
+                                  bytes_text(base.size));
             }
             return true;
-        case Kind::Object: return unsupported("reading the fields of a kernel object");
+        case Kind::Object:
+            return unsupported("reading the fields of a kernel object");
         case Kind::Uninit:
         case Kind::Scalar:
         case Kind::Context:
         case Kind::Stack:
         case Kind::PacketEnd:
         case Kind::Map:
-        case Kind::Function: break;
+        case Kind::Function:
+            break;
     }
     std::vector<std::string> notes;
     if (base.is_constant() && base.num.value() == 0) notes.push_back("on this path it is null");
-    return reject(DiagnosticCode::BadAddress, what + " is used as an address but is " + name(base.kind) + ": " + to_string(base), std::move(notes));
+    return reject(
+        DiagnosticCode::BadAddress,
+        what + " is used as an address but is " + name(base.kind) + ": " + to_string(base),
+        std::move(notes));
 }
 
 bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access access) {
@@ -134,23 +173,31 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
         const i64 hi = isa::kStackSize + base.num.smax() + base.off + off;
         if (lo < 0 || hi + size > isa::kStackSize) {
             return reject(DiagnosticCode::StackBounds,
-                          "the access through " + what + " touches bytes r10" + (lo <= isa::kStackSize ? "" : "+") + std::to_string(lo - isa::kStackSize) +
-                              " to r10" + (hi + size - 1 < isa::kStackSize ? "" : "+") + std::to_string(hi + size - 1 - isa::kStackSize) +
+                          "the access through " + what + " touches bytes r10" +
+                              (lo <= isa::kStackSize ? "" : "+") +
+                              std::to_string(lo - isa::kStackSize) + " to r10" +
+                              (hi + size - 1 < isa::kStackSize ? "" : "+") +
+                              std::to_string(hi + size - 1 - isa::kStackSize) +
                               " of the stack, which reaches from r10-512 to r10-1");
         }
         u32& used = facts_.stack_used[now_.frames[base.frame].subprogram];
         used = std::max(used, static_cast<u32>(isa::kStackSize - lo));
-    } else if (base.kind != Kind::Context && !check_region(what, base, off, static_cast<u64>(size), access)) {
+    } else if (base.kind != Kind::Context &&
+               !check_region(what, base, off, static_cast<u64>(size), access)) {
         return false;
     }
     if (access == Access::Atomic || options_.strict_alignment) {
-        const bool other = base.kind == Kind::Packet || base.kind == Kind::PacketMeta || base.kind == Kind::Context;
+        const bool other = base.kind == Kind::Packet || base.kind == Kind::PacketMeta ||
+                           base.kind == Kind::Context;
         if (access == Access::Atomic && other) {
-            return reject(DiagnosticCode::BadAddress, std::string("atomic operations on ") + name(base.kind) + " are not possible");
+            return reject(DiagnosticCode::BadAddress, std::string("atomic operations on ") +
+                                                          name(base.kind) + " are not possible");
         }
         const Tnum at = base.num.bits + Tnum::constant(static_cast<u64>(i64{base.off} + off));
         if ((at.max() | at.value) & static_cast<u64>(size - 1)) {
-            return reject(DiagnosticCode::Misaligned, "the access through " + what + " is not aligned to " + std::to_string(size) + " bytes");
+            return reject(DiagnosticCode::Misaligned, "the access through " + what +
+                                                          " is not aligned to " +
+                                                          std::to_string(size) + " bytes");
         }
     }
     return note_memory(base.kind);
@@ -160,35 +207,47 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
     const spec::ContextDescriptor& context = environment_.type->context;
     const u32 size = static_cast<u32>(isa::bytes(i.width));
     if (base.off != 0) {
-        return reject(DiagnosticCode::ContextAccess, "the context pointer was moved by " + std::to_string(base.off) + " before the access",
-                      {"access its fields through the original pointer"});
+        return reject(
+            DiagnosticCode::ContextAccess,
+            "the context pointer was moved by " + std::to_string(base.off) + " before the access",
+            {"access its fields through the original pointer"});
     }
-    const spec::ContextField* field = i.off < 0 ? nullptr : context.find(static_cast<u32>(i.off), size);
+    const spec::ContextField* field =
+        i.off < 0 ? nullptr : context.find(static_cast<u32>(i.off), size);
     if (field == nullptr) {
-        return reject(DiagnosticCode::ContextBounds, "bytes " + std::to_string(i.off) + " to " + std::to_string(i.off + static_cast<i32>(size) - 1) +
-                                                         " of the context are no field that " + environment_.type->name + " programs may access");
+        return reject(DiagnosticCode::ContextBounds,
+                      "bytes " + std::to_string(i.off) + " to " +
+                          std::to_string(i.off + static_cast<i32>(size) - 1) +
+                          " of the context are no field that " + environment_.type->name +
+                          " programs may access");
     }
     const u32 inside = static_cast<u32>(i.off) - field->offset;
     const bool whole = inside == 0 && size == field->size;
-    if (field->kind == spec::FieldKind::Pointer) return unsupported("the context field " + std::string(field->name) + " (a pointer)");
+    if (field->kind == spec::FieldKind::Pointer)
+        return unsupported("the context field " + std::string(field->name) + " (a pointer)");
     const bool scalar = field->kind == spec::FieldKind::Scalar;
     if (!whole && (!scalar || !field->narrow)) {
-        return reject(DiagnosticCode::ContextAccess, "the context field " + std::string(field->name) + " has " + std::to_string(field->size) +
-                                                         " bytes and must be accessed whole");
+        return reject(DiagnosticCode::ContextAccess,
+                      "the context field " + std::string(field->name) + " has " +
+                          std::to_string(field->size) + " bytes and must be accessed whole");
     }
     if (inside % size != 0) {
-        return reject(DiagnosticCode::ContextAccess, "the access is not aligned within the context field " + std::string(field->name));
+        return reject(
+            DiagnosticCode::ContextAccess,
+            "the access is not aligned within the context field " + std::string(field->name));
     }
     if (scalar) {
         out = unknown(static_cast<int>(size));
         return true;
     }
     if (i.form != isa::Form::Load) {
-        return reject(DiagnosticCode::ContextAccess, "the context field " + std::string(field->name) + " holds a pointer and must be loaded as it is");
+        return reject(DiagnosticCode::ContextAccess,
+                      "the context field " + std::string(field->name) +
+                          " holds a pointer and must be loaded as it is");
     }
-    out = Reg::pointer(field->kind == spec::FieldKind::PacketStart  ? Kind::Packet
+    out = Reg::pointer(field->kind == spec::FieldKind::PacketStart ? Kind::Packet
                        : field->kind == spec::FieldKind::PacketEnd ? Kind::PacketEnd
-                                                                    : Kind::PacketMeta);
+                                                                   : Kind::PacketMeta);
     if (out.is_packet()) {
         // The packet did not move since other pointers to it were checked.
         for (const Reg& r : now_.top().regs) {
@@ -206,7 +265,8 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
     const Stack& stack = *now_.frames[base.frame].stack;
     mark_read(base.frame, granules(lo, span));
     if (const int at = stack.first_uninit(lo, span); at >= 0) {
-        return reject(DiagnosticCode::StackUninit, "the stack byte r10" + std::to_string(at - isa::kStackSize) +
+        return reject(DiagnosticCode::StackUninit, "the stack byte r10" +
+                                                       std::to_string(at - isa::kStackSize) +
                                                        " is read but was not written on this path");
     }
     if (lo == hi) {
@@ -216,7 +276,9 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
         }
     }
     if (stack.has_pointer(lo, span)) {
-        if (!may_leak()) return reject(DiagnosticCode::PointerLeak, "part of a pointer on the stack is read as a number");
+        if (!may_leak())
+            return reject(DiagnosticCode::PointerLeak,
+                          "part of a pointer on the stack is read as a number");
         out = unknown(size);
         return true;
     }
@@ -252,7 +314,9 @@ bool Analyzer::constant_data(const Reg& base, i32 off, int size, u64& out) const
     if (base.kind != Kind::MapValue || !base.num.is_constant()) return false;
     const ir::MapDef& m = program_.maps[base.index];
     const i64 at = base.off + off + static_cast<i64>(base.num.value());
-    if (!m.is_data_section || !m.read_only || !m.frozen || at < 0 || at + size > static_cast<i64>(m.initial.size())) return false;
+    if (!m.is_data_section || !m.read_only || !m.frozen || at < 0 ||
+        at + size > static_cast<i64>(m.initial.size()))
+        return false;
     out = 0;
     std::memcpy(&out, m.initial.data() + at, static_cast<std::size_t>(size));
     return true;
@@ -275,11 +339,13 @@ bool Analyzer::load(const isa::Insn& i) {
         out = unknown(size);
     }
     if (i.form == isa::Form::LoadSx) {
-        if (!out.is_scalar()) return reject(DiagnosticCode::BadAddress, "a pointer is loaded with sign extension");
+        if (!out.is_scalar())
+            return reject(DiagnosticCode::BadAddress, "a pointer is loaded with sign extension");
         const Scalar extended = sign_extend(isa::Width::W64, 8 * size, out.num);
         if (!(extended == out.num)) {
             const u32 made_of = out.need;
-            out = extended.is_constant() ? Reg::constant(extended.value()) : Reg::scalar(extended, fresh_id());
+            out = extended.is_constant() ? Reg::constant(extended.value())
+                                         : Reg::scalar(extended, fresh_id());
             out.need = made_of;
         }
     }
@@ -291,12 +357,16 @@ bool Analyzer::store_stack(const Reg& base, i32 off, int size, const Reg& value,
     const int lo = static_cast<int>(isa::kStackSize + base.num.smin() + base.off + off);
     const int hi = static_cast<int>(isa::kStackSize + base.num.smax() + base.off + off);
     if (value.kind == Kind::Stack && value.frame > base.frame) {
-        return reject(DiagnosticCode::PointerLeak, "a pointer to the own stack would be stored in the caller's, where it outlives the frame");
+        return reject(DiagnosticCode::PointerLeak,
+                      "a pointer to the own stack would be stored in the caller's, where it "
+                      "outlives the frame");
     }
     const bool pointer = !value.is_scalar();
     if (pointer && (size != 8 || lo != hi || lo % 8 != 0)) {
         if (lo != hi || !may_leak()) {
-            return reject(DiagnosticCode::StackPointerLayout, std::string(name(value.kind)) + " is stored on the stack in part, unaligned, or at a variable place");
+            return reject(DiagnosticCode::StackPointerLayout,
+                          std::string(name(value.kind)) +
+                              " is stored on the stack in part, unaligned, or at a variable place");
         }
     }
     Stack& stack = now_.frames[base.frame].writable_stack();
@@ -333,15 +403,19 @@ bool Analyzer::store(const isa::Insn& i) {
     const Reg value = by_register ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
     if (base.kind == Kind::Stack) return store_stack(base, i.off, size, value, true);
     if (value.is_pointer() && !environment_.type->may_leak_pointers) {
-        return reject(DiagnosticCode::PointerLeak, std::string(name(value.kind)) + " would be stored through " + name(base.kind));
+        return reject(
+            DiagnosticCode::PointerLeak,
+            std::string(name(value.kind)) + " would be stored through " + name(base.kind));
     }
     if (base.kind == Kind::Context) {
         Reg ignored;
         if (!load_context(i, base, ignored)) return false;
-        const spec::ContextField* field = environment_.type->context.find(static_cast<u32>(i.off), static_cast<u32>(size));
+        const spec::ContextField* field =
+            environment_.type->context.find(static_cast<u32>(i.off), static_cast<u32>(size));
         if (!field->writable || field->kind != spec::FieldKind::Scalar) {
-            return reject(DiagnosticCode::ContextReadOnly, "the context field " + std::string(field->name) + " cannot be written by " +
-                                                               environment_.type->name + " programs");
+            return reject(DiagnosticCode::ContextReadOnly,
+                          "the context field " + std::string(field->name) +
+                              " cannot be written by " + environment_.type->name + " programs");
         }
     }
     return true;
@@ -352,7 +426,8 @@ bool Analyzer::atomic(const isa::Insn& i) {
     const bool compares = i.atomic() == isa::AtomicOp::CmpXchg;
     if (compares && !readable(0)) return false;
     if (reg(i.src).is_pointer() || (compares && reg(0).is_pointer())) {
-        return reject(DiagnosticCode::PointerLeak, "atomic operations work on numbers, but an operand is a pointer");
+        return reject(DiagnosticCode::PointerLeak,
+                      "atomic operations work on numbers, but an operand is a pointer");
     }
     const int size = isa::bytes(i.width);
     if (!check_access(i.dst, i.off, size, Access::Atomic)) return false;
@@ -362,14 +437,17 @@ bool Analyzer::atomic(const isa::Insn& i) {
         as_load.form = isa::Form::Load;
         Reg old;
         if (!load_stack(as_load, base, old)) return false;
-        if (!old.is_scalar()) return reject(DiagnosticCode::PointerLeak, "an atomic operation would change a pointer on the stack");
+        if (!old.is_scalar())
+            return reject(DiagnosticCode::PointerLeak,
+                          "an atomic operation would change a pointer on the stack");
         if (!store_stack(base, i.off, size, Reg::constant(0), false)) return false;
     }
     switch (i.atomic()) {
         case isa::AtomicOp::Add:
         case isa::AtomicOp::Or:
         case isa::AtomicOp::And:
-        case isa::AtomicOp::Xor: return true;
+        case isa::AtomicOp::Xor:
+            return true;
         case isa::AtomicOp::FetchAdd:
         case isa::AtomicOp::FetchOr:
         case isa::AtomicOp::FetchAnd:
@@ -378,7 +456,9 @@ bool Analyzer::atomic(const isa::Insn& i) {
             if (!writable(i.src)) return false;
             reg(i.src) = unknown(size);
             return true;
-        case isa::AtomicOp::CmpXchg: reg(0) = unknown(size); return true;
+        case isa::AtomicOp::CmpXchg:
+            reg(0) = unknown(size);
+            return true;
     }
     return false;
 }

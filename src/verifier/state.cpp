@@ -8,18 +8,30 @@ namespace ebpf::verifier {
 
 const char* name(Kind kind) {
     switch (kind) {
-        case Kind::Uninit: return "nothing (uninitialised)";
-        case Kind::Scalar: return "a number";
-        case Kind::Context: return "the context";
-        case Kind::Stack: return "a stack pointer";
-        case Kind::Packet: return "a packet pointer";
-        case Kind::PacketMeta: return "a packet metadata pointer";
-        case Kind::PacketEnd: return "the packet's end";
-        case Kind::Map: return "a map";
-        case Kind::MapValue: return "a pointer into a map value";
-        case Kind::Memory: return "a pointer to allocated memory";
-        case Kind::Object: return "a kernel object";
-        case Kind::Function: return "a function's address";
+        case Kind::Uninit:
+            return "nothing (uninitialised)";
+        case Kind::Scalar:
+            return "a number";
+        case Kind::Context:
+            return "the context";
+        case Kind::Stack:
+            return "a stack pointer";
+        case Kind::Packet:
+            return "a packet pointer";
+        case Kind::PacketMeta:
+            return "a packet metadata pointer";
+        case Kind::PacketEnd:
+            return "the packet's end";
+        case Kind::Map:
+            return "a map";
+        case Kind::MapValue:
+            return "a pointer into a map value";
+        case Kind::Memory:
+            return "a pointer to allocated memory";
+        case Kind::Object:
+            return "a kernel object";
+        case Kind::Function:
+            return "a function's address";
     }
     return "?";
 }
@@ -45,7 +57,9 @@ Reg Reg::pointer(Kind kind) {
     return r;
 }
 
-bool Stack::all_init(int off, int size) const { return first_uninit(off, size) < 0; }
+bool Stack::all_init(int off, int size) const {
+    return first_uninit(off, size) < 0;
+}
 
 int Stack::first_uninit(int off, int size) const {
     for (int i = off; i < off + size; ++i) {
@@ -55,7 +69,8 @@ int Stack::first_uninit(int off, int size) const {
 }
 
 void Stack::set_init(int off, int size) {
-    for (int i = off; i < off + size; ++i) init[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+    for (int i = off; i < off + size; ++i)
+        init[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
 }
 
 bool Stack::has_pointer(int off, int size) const {
@@ -65,7 +80,8 @@ bool Stack::has_pointer(int off, int size) const {
 }
 
 const Cell* Stack::exact(int off, int size) const {
-    const auto at = std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+    const auto at =
+        std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
     return at != cells.end() && at->off == off && at->size == size ? &*at : nullptr;
 }
 
@@ -78,7 +94,8 @@ void Stack::clobber(int off, int size) {
     for (auto c = first; c != last; ++c) {
         if (!c->reg.is_scalar()) {
             // Half a pointer is nothing that may be read.
-            for (int i = c->off; i < c->end(); ++i) init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
+            for (int i = c->off; i < c->end(); ++i)
+                init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
         }
         if (!c->reg.is_constant()) continue;
         // What is left of a constant on either side is still known.
@@ -87,7 +104,8 @@ void Stack::clobber(int off, int size) {
             if (from >= to || !std::has_single_bit(left)) return;
             const u64 value = c->reg.num.value() >> (8 * (from - c->off));
             Cell part{static_cast<i16>(from), static_cast<u8>(left), {}};
-            part.reg = Reg::constant(truncate(Scalar::constant(value), static_cast<int>(left)).value());
+            part.reg =
+                Reg::constant(truncate(Scalar::constant(value), static_cast<int>(left)).value());
             part.reg.need = c->reg.need;
             parts.push_back(part);
         };
@@ -101,7 +119,8 @@ void Stack::clobber(int off, int size) {
 void Stack::put(int off, int size, const Reg& reg) {
     clobber(off, size);
     set_init(off, size);
-    const auto at = std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+    const auto at =
+        std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
     cells.insert(at, Cell{static_cast<i16>(off), static_cast<u8>(size), reg});
 }
 
@@ -112,7 +131,8 @@ Stack& Frame::writable_stack() {
 
 u64 State::bytes() const {
     u64 n = sizeof(State) + refs.size() * sizeof(u32);
-    for (const Frame& f : frames) n += sizeof(Frame) + sizeof(Stack) + f.stack->cells.size() * sizeof(Cell);
+    for (const Frame& f : frames)
+        n += sizeof(Frame) + sizeof(Stack) + f.stack->cells.size() * sizeof(Cell);
     return n;
 }
 
@@ -120,7 +140,8 @@ namespace {
 
 std::string with_offset(std::string text, const Reg& r) {
     if (!r.num.is_constant() || r.num.value() != 0) text += " + (" + to_string(r.num) + ")";
-    if (r.off != 0) text += (r.off > 0 ? " + " : " - ") + std::to_string(r.off > 0 ? i64{r.off} : -i64{r.off});
+    if (r.off != 0)
+        text += (r.off > 0 ? " + " : " - ") + std::to_string(r.off > 0 ? i64{r.off} : -i64{r.off});
     return text;
 }
 
@@ -129,18 +150,34 @@ std::string with_offset(std::string text, const Reg& r) {
 std::string to_string(const Reg& r) {
     std::string text;
     switch (r.kind) {
-        case Kind::Uninit: return "uninitialised";
-        case Kind::Scalar: return to_string(r.num);
-        case Kind::Context: return with_offset("context", r);
-        case Kind::Stack: return with_offset("stack[" + std::to_string(r.frame) + "]", r);
-        case Kind::Packet: return with_offset("packet", r) + " (" + std::to_string(r.size) + " bytes proven)";
-        case Kind::PacketMeta: return with_offset("metadata", r) + " (" + std::to_string(r.size) + " bytes proven)";
-        case Kind::PacketEnd: return "packet end";
-        case Kind::Map: text = "map " + std::to_string(r.index); break;
-        case Kind::MapValue: text = with_offset("value of map " + std::to_string(r.index), r); break;
-        case Kind::Memory: text = with_offset("memory of " + std::to_string(r.size) + " bytes", r); break;
-        case Kind::Object: text = "object"; break;
-        case Kind::Function: return "function at " + std::to_string(r.index);
+        case Kind::Uninit:
+            return "uninitialised";
+        case Kind::Scalar:
+            return to_string(r.num);
+        case Kind::Context:
+            return with_offset("context", r);
+        case Kind::Stack:
+            return with_offset("stack[" + std::to_string(r.frame) + "]", r);
+        case Kind::Packet:
+            return with_offset("packet", r) + " (" + std::to_string(r.size) + " bytes proven)";
+        case Kind::PacketMeta:
+            return with_offset("metadata", r) + " (" + std::to_string(r.size) + " bytes proven)";
+        case Kind::PacketEnd:
+            return "packet end";
+        case Kind::Map:
+            text = "map " + std::to_string(r.index);
+            break;
+        case Kind::MapValue:
+            text = with_offset("value of map " + std::to_string(r.index), r);
+            break;
+        case Kind::Memory:
+            text = with_offset("memory of " + std::to_string(r.size) + " bytes", r);
+            break;
+        case Kind::Object:
+            text = "object";
+            break;
+        case Kind::Function:
+            return "function at " + std::to_string(r.index);
     }
     if (r.nullable) text += " or null";
     if (r.ref != 0) text += " (reference " + std::to_string(r.ref) + ")";
@@ -157,8 +194,8 @@ std::string to_string(const State& state) {
             text += " r" + std::to_string(r) + "=" + to_string(frame.regs[r]) + ";";
         }
         for (const Cell& c : frame.stack->cells) {
-            text += " [r10" + std::to_string(c.off - isa::kStackSize) + " size " + std::to_string(c.size) +
-                    "]=" + to_string(c.reg) + ";";
+            text += " [r10" + std::to_string(c.off - isa::kStackSize) + " size " +
+                    std::to_string(c.size) + "]=" + to_string(c.reg) + ";";
         }
         text += "\n";
     }

@@ -23,18 +23,18 @@
 namespace ebpf::verifier {
 
 enum class Kind : u8 {
-    Uninit,     // must not be read; `lost` says why
+    Uninit,  // must not be read; `lost` says why
     Scalar,
     Context,
     Stack,
-    Packet,     // data + var + off
-    PacketMeta, // data_meta + var + off
+    Packet,      // data + var + off
+    PacketMeta,  // data_meta + var + off
     PacketEnd,
-    Map,        // a map itself
+    Map,  // a map itself
     MapValue,
-    Memory,     // allocated by a helper; `size` bytes
-    Object,     // opaque kernel object (socket ...): passed to helpers, not dereferenced
-    Function,   // address of a subprogram
+    Memory,    // allocated by a helper; `size` bytes
+    Object,    // opaque kernel object (socket ...): passed to helpers, not dereferenced
+    Function,  // address of a subprogram
 };
 const char* name(Kind kind);
 
@@ -45,15 +45,16 @@ struct Reg {
     bool nullable = false;  // MapValue, Map, Memory, Object: may be null
     u8 frame = 0;           // Stack: index of the frame it points into
     Lost lost = Lost::Never;
-    i32 off = 0;            // pointers: constant part of the offset
-    u32 id = 0;             // identity, 0 = none
-    u32 ref = 0;            // the reference it holds, 0 = none
-    u32 need = 0;           // scalars
-    u32 size = 0;           // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
-    u32 index = 0;          // Map, MapValue: map; Function: first instruction; Uninit: instruction that lost it
-    u8 object = 0;          // Object: a RetKind
-    i64 delta = 0;          // scalars: value == value of id + delta
-    Scalar num;             // Scalar: the value; pointers: variable part of the offset
+    i32 off = 0;   // pointers: constant part of the offset
+    u32 id = 0;    // identity, 0 = none
+    u32 ref = 0;   // the reference it holds, 0 = none
+    u32 need = 0;  // scalars
+    u32 size = 0;  // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
+    u32 index =
+        0;  // Map, MapValue: map; Function: first instruction; Uninit: instruction that lost it
+    u8 object = 0;  // Object: a RetKind
+    i64 delta = 0;  // scalars: value == value of id + delta
+    Scalar num;     // Scalar: the value; pointers: variable part of the offset
 
     static Reg scalar(const Scalar& s, u32 value_id);
     static Reg constant(u64 v);
@@ -80,8 +81,8 @@ using Granules = std::array<u64, 2>;  // bit per 4 stack bytes
 
 class Stack {
   public:
-    std::array<u64, 8> init{};   // bit per byte: written
-    std::vector<Cell> cells;     // sorted, disjoint; their bytes are init
+    std::array<u64, 8> init{};  // bit per byte: written
+    std::vector<Cell> cells;    // sorted, disjoint; their bytes are init
 
     bool all_init(int off, int size) const;
     // The first byte of [off, off + size) that is not written, or -1.
@@ -102,11 +103,11 @@ struct CallbackRun {
 
 struct Frame {
     u32 subprogram = 0;
-    u32 return_to = 0;                  // instruction after the call
-    i32 callback_of = -1;               // for a callback's frame: instruction that called the helper
+    u32 return_to = 0;     // instruction after the call
+    i32 callback_of = -1;  // for a callback's frame: instruction that called the helper
     std::shared_ptr<const CallbackRun> callback;  // for a callback's frame
     Reg regs[isa::kRegisterCount];
-    std::shared_ptr<Stack> stack;       // shared while equal; see writable_stack()
+    std::shared_ptr<Stack> stack;  // shared while equal; see writable_stack()
 
     Stack& writable_stack();
 };

@@ -14,16 +14,20 @@ bool Analyzer::readable(isa::Reg r) {
     std::vector<std::string> notes;
     std::string message = register_name(r) + " is read but ";
     switch (value.lost) {
-        case Lost::Never: message += "was never written on this path"; break;
+        case Lost::Never:
+            message += "was never written on this path";
+            break;
         case Lost::Call:
             message += "a call has overwritten it";
-            notes.push_back("lost at instruction " + std::to_string(value.index) +
-                            ": calls leave r1 to r5 undefined, and r0 too when they return nothing");
+            notes.push_back(
+                "lost at instruction " + std::to_string(value.index) +
+                ": calls leave r1 to r5 undefined, and r0 too when they return nothing");
             break;
         case Lost::PacketChanged:
             message += "the packet pointer it held is no longer valid";
             notes.push_back("lost at instruction " + std::to_string(value.index) +
-                            ": that call may move the packet; load data and data_end again and repeat the comparison");
+                            ": that call may move the packet; load data and data_end again and "
+                            "repeat the comparison");
             break;
         case Lost::Released:
             message += "what it pointed to was released";
@@ -50,43 +54,58 @@ Step Analyzer::step() {
         case Form::AluImm:
         case Form::Neg:
         case Form::MovSx:
-        case Form::Endian: return next(alu(i));
+        case Form::Endian:
+            return next(alu(i));
         case Form::Load:
-        case Form::LoadSx: return next(load(i));
+        case Form::LoadSx:
+            return next(load(i));
         case Form::StoreReg:
-        case Form::StoreImm: return next(store(i));
-        case Form::Atomic: return next(atomic(i));
+        case Form::StoreImm:
+            return next(store(i));
+        case Form::Atomic:
+            return next(atomic(i));
         case Form::JmpReg:
-        case Form::JmpImm: return branch(i);
-        case Form::Ja: now_.pc = program_.target[now_.pc]; return Step::Continue;
-        case Form::Call: return call(i);
+        case Form::JmpImm:
+            return branch(i);
+        case Form::Ja:
+            now_.pc = program_.target[now_.pc];
+            return Step::Continue;
+        case Form::Call:
+            return call(i);
         case Form::CallReg: {
             if (!readable(i.dst)) return Step::Failed;
             const Reg& number = reg(i.dst);
             if (!number.is_constant() || number.num.value() > 0x7fffffff) {
-                reject(DiagnosticCode::UnknownHelper, "the number of the helper in " + register_name(i.dst) +
-                                                          " must be a constant, but is " + to_string(number));
+                reject(DiagnosticCode::UnknownHelper,
+                       "the number of the helper in " + register_name(i.dst) +
+                           " must be a constant, but is " + to_string(number));
                 return Step::Failed;
             }
             need(number);
             return call_helper(static_cast<u32>(number.num.value()));
         }
-        case Form::Exit: return exit();
-        case Form::Wide: return next(wide(i));
-        case Form::LegacyLoad: return next(legacy_load(i));
+        case Form::Exit:
+            return exit();
+        case Form::Wide:
+            return next(wide(i));
+        case Form::LegacyLoad:
+            return next(legacy_load(i));
     }
     return Step::Failed;
 }
 
 bool Analyzer::alu(const isa::Insn& i) {
     if (!writable(i.dst)) return false;
-    const bool moves = i.form == Form::MovSx || ((i.form == Form::AluReg || i.form == Form::AluImm) && i.alu() == AluOp::Mov);
+    const bool moves =
+        i.form == Form::MovSx ||
+        ((i.form == Form::AluReg || i.form == Form::AluImm) && i.alu() == AluOp::Mov);
     if (!moves && !readable(i.dst)) return false;
     if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
     Reg& dst = reg(i.dst);
 
     if (i.form == Form::AluReg || i.form == Form::AluImm) {
-        const Reg src = i.form == Form::AluReg ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
+        const Reg src =
+            i.form == Form::AluReg ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
         if (moves && (src.is_scalar() || i.is64())) {
             if (!src.is_scalar() || i.is64() || src.num.umax() <= 0xffffffff) {
                 dst = src;
@@ -111,7 +130,9 @@ bool Analyzer::alu(const isa::Insn& i) {
     } else {
         result = endian(i.endian(), i.width, src.num);
     }
-    const bool same = result == src.num && (i.form == Form::MovSx || (i.form == Form::Endian && i.endian() == isa::EndianOp::ToLe));
+    const bool same =
+        result == src.num &&
+        (i.form == Form::MovSx || (i.form == Form::Endian && i.endian() == isa::EndianOp::ToLe));
     if (same) {
         dst = src;  // the value fits: it is the same number
     } else if (result.is_constant()) {
@@ -125,7 +146,8 @@ bool Analyzer::alu(const isa::Insn& i) {
 
 bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     const AluOp op = i.alu();
-    if (i.form == Form::AluReg && (op == AluOp::Div || op == AluOp::Mod || op == AluOp::SDiv || op == AluOp::SMod)) {
+    if (i.form == Form::AluReg &&
+        (op == AluOp::Div || op == AluOp::Mod || op == AluOp::SDiv || op == AluOp::SMod)) {
         InsnNotes& notes = insn_notes_[now_.pc];
         facts_.insns[now_.pc].divisor_nonzero = true;
         if ((i.is64() ? src.num : src.num.low32()).contains(0)) {
@@ -135,13 +157,15 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
         }
     }
     const u32 made_of = needs_.combine(dst.need, src.need);
-    if (i.form == Form::AluReg && i.dst == i.src && i.is64() && (op == AluOp::Sub || op == AluOp::Xor)) {
+    if (i.form == Form::AluReg && i.dst == i.src && i.is64() &&
+        (op == AluOp::Sub || op == AluOp::Xor)) {
         dst = Reg::constant(0);
         return true;
     }
     // Adding a constant keeps the identity, if nothing is cut off.
     const bool adds = op == AluOp::Add || op == AluOp::Sub;
-    const bool by_constant = src.num.is_constant(), to_constant = op == AluOp::Add && dst.num.is_constant();
+    const bool by_constant = src.num.is_constant(),
+               to_constant = op == AluOp::Add && dst.num.is_constant();
     if (adds && by_constant != to_constant) {
         const Reg& base = by_constant ? dst : src;
         u64 c = by_constant ? src.num.value() : dst.num.value();
@@ -180,43 +204,56 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
     const Reg number = pointer_first ? src : dst;
     const bool one_pointer = pointer.is_pointer() && number.is_scalar();
 
-    if (one_pointer && (add || (sub && pointer_first)) && (pointer.has_arithmetic() || pointer.kind == Kind::Context)) {
+    if (one_pointer && (add || (sub && pointer_first)) &&
+        (pointer.has_arithmetic() || pointer.kind == Kind::Context)) {
         const isa::Reg which = pointer_first ? i.dst : i.src;
         if (pointer.nullable) {
-            return reject(DiagnosticCode::NullPointer, register_name(which) + " may be null (" + to_string(pointer) +
-                                                           "), so nothing may be added to it before it is tested");
+            return reject(DiagnosticCode::NullPointer,
+                          register_name(which) + " may be null (" + to_string(pointer) +
+                              "), so nothing may be added to it before it is tested");
         }
         need(number);
         if (number.num.smin() <= -kMaxOffset || number.num.smax() >= kMaxOffset) {
             return reject(DiagnosticCode::PointerArithmetic,
-                          "the number that is " + std::string(add ? "added to " : "subtracted from ") + name(pointer.kind) +
-                              " is not limited: it is " + to_string(number),
-                          {"it must be proven to lie within +-" + std::to_string(kMaxOffset) + " before the addition"});
+                          "the number that is " +
+                              std::string(add ? "added to " : "subtracted from ") +
+                              name(pointer.kind) + " is not limited: it is " + to_string(number),
+                          {"it must be proven to lie within +-" + std::to_string(kMaxOffset) +
+                           " before the addition"});
         }
         Reg result = pointer;
         if (number.num.is_constant()) {
             const i64 off = add ? pointer.off + static_cast<i64>(number.num.value())
                                 : pointer.off - static_cast<i64>(number.num.value());
             if (off <= -kMaxOffset || off >= kMaxOffset) {
-                return reject(DiagnosticCode::PointerArithmetic, "the offset of " + to_string(pointer) + " becomes " + std::to_string(off));
+                return reject(
+                    DiagnosticCode::PointerArithmetic,
+                    "the offset of " + to_string(pointer) + " becomes " + std::to_string(off));
             }
             result.off = static_cast<i32>(off);
         } else {
             if (pointer.kind == Kind::Context) {
-                return reject(DiagnosticCode::PointerArithmetic, "a variable number (" + to_string(number) + ") is added to the context");
+                return reject(
+                    DiagnosticCode::PointerArithmetic,
+                    "a variable number (" + to_string(number) + ") is added to the context");
             }
-            result.num = verifier::alu(add ? AluOp::Add : AluOp::Sub, Width::W64, pointer.num, number.num);
+            result.num =
+                verifier::alu(add ? AluOp::Add : AluOp::Sub, Width::W64, pointer.num, number.num);
             if (result.num.smin() <= -kMaxOffset || result.num.smax() >= kMaxOffset) {
-                return reject(DiagnosticCode::PointerArithmetic, "the offset of " + to_string(pointer) + " is no longer limited");
+                return reject(DiagnosticCode::PointerArithmetic,
+                              "the offset of " + to_string(pointer) + " is no longer limited");
             }
             if (pointer.is_packet()) {
                 // The same sum made again is the same pointer, and what was proven for it holds.
                 u32 id = fresh_id();
-                if (add) id = packet_ids_.try_emplace({pointer.id, number.id, number.delta}, id).first->second;
+                if (add)
+                    id = packet_ids_.try_emplace({pointer.id, number.id, number.delta}, id)
+                             .first->second;
                 result.id = id;
                 result.size = 0;
                 for (const Reg& r : now_.top().regs) {
-                    if (r.kind == pointer.kind && r.id == id) result.size = std::max(result.size, r.size);
+                    if (r.kind == pointer.kind && r.id == id)
+                        result.size = std::max(result.size, r.size);
                 }
             }
         }
@@ -227,8 +264,10 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
     // Anything else gives a number that depends on an address.
     if (pointer.kind == Kind::Uninit || !may_leak()) {
         return reject(DiagnosticCode::PointerArithmetic,
-                      "this operation is not possible on " + std::string(name(pointer.kind)) + " (" + to_string(pointer) + ")",
-                      {"only numbers may be added to or subtracted from stack, packet, map value and record pointers, in 64 bits"});
+                      "this operation is not possible on " + std::string(name(pointer.kind)) +
+                          " (" + to_string(pointer) + ")",
+                      {"only numbers may be added to or subtracted from stack, packet, map value "
+                       "and record pointers, in 64 bits"});
     }
     if (number.is_scalar()) need(number);
     dst = unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);
@@ -239,11 +278,14 @@ bool Analyzer::wide(const isa::Insn& i) {
     if (!writable(i.dst)) return false;
     Reg& dst = reg(i.dst);
     switch (i.wide()) {
-        case isa::WideKind::Imm64: dst = Reg::constant(static_cast<u64>(i.imm)); return true;
+        case isa::WideKind::Imm64:
+            dst = Reg::constant(static_cast<u64>(i.imm));
+            return true;
         case isa::WideKind::MapIndex:
         case isa::WideKind::MapIndexValue: {
             if (i.map_index() >= program_.maps.size()) {
-                return reject(DiagnosticCode::HelperArgument, "there is no map " + std::to_string(i.map_index()));
+                return reject(DiagnosticCode::HelperArgument,
+                              "there is no map " + std::to_string(i.map_index()));
             }
             const bool value = i.wide() == isa::WideKind::MapIndexValue;
             dst = Reg::pointer(value ? Kind::MapValue : Kind::Map);
@@ -251,9 +293,10 @@ bool Analyzer::wide(const isa::Insn& i) {
             if (value) {
                 const ir::MapDef& m = map(i.map_index());
                 if (m.type != spec::MapType::Array || i.map_value_offset() > m.value_size) {
-                    return reject(DiagnosticCode::MapValueBounds, "offset " + std::to_string(i.map_value_offset()) +
-                                                                      " lies outside the " + std::to_string(m.value_size) +
-                                                                      " bytes of " + m.name);
+                    return reject(DiagnosticCode::MapValueBounds,
+                                  "offset " + std::to_string(i.map_value_offset()) +
+                                      " lies outside the " + std::to_string(m.value_size) +
+                                      " bytes of " + m.name);
                 }
                 dst.off = static_cast<i32>(i.map_value_offset());
             }
@@ -264,8 +307,11 @@ bool Analyzer::wide(const isa::Insn& i) {
             dst.index = program_.target[now_.pc];
             return true;
         case isa::WideKind::MapFd:
-        case isa::WideKind::MapFdValue: return unsupported("a map by descriptor " + std::to_string(static_cast<u32>(i.imm)) + " that was not resolved");
-        case isa::WideKind::BtfId: return unsupported("a variable by BTF id " + std::to_string(static_cast<u32>(i.imm)));
+        case isa::WideKind::MapFdValue:
+            return unsupported("a map by descriptor " + std::to_string(static_cast<u32>(i.imm)) +
+                               " that was not resolved");
+        case isa::WideKind::BtfId:
+            return unsupported("a variable by BTF id " + std::to_string(static_cast<u32>(i.imm)));
     }
     return false;
 }
@@ -276,7 +322,8 @@ Step Analyzer::exit() {
         return ok ? Step::Continue : Step::Failed;
     }
     if (!now_.refs.empty()) {
-        reject(DiagnosticCode::ReferenceLeak, "the program ends while it still holds what a helper acquired for it",
+        reject(DiagnosticCode::ReferenceLeak,
+               "the program ends while it still holds what a helper acquired for it",
                {"references held: " + std::to_string(now_.refs.size())});
         return Step::Failed;
     }
@@ -285,15 +332,16 @@ Step Analyzer::exit() {
     const spec::ReturnRange& range = environment_.type->returns;
     if (!r0.is_scalar()) {
         if (may_leak() && !range.checked) return Step::End;
-        reject(DiagnosticCode::ReturnPointer, "r0 is " + std::string(name(r0.kind)) + " when the program ends; it must be a number");
+        reject(DiagnosticCode::ReturnPointer, "r0 is " + std::string(name(r0.kind)) +
+                                                  " when the program ends; it must be a number");
         return Step::Failed;
     }
     if (range.checked) {
         need(r0);
         if (r0.num.smin() < range.min || r0.num.smax() > range.max) {
             reject(DiagnosticCode::ReturnValue,
-                   "the program may return " + to_string(r0) + ", but its type allows " + std::to_string(range.min) + " to " +
-                       std::to_string(range.max) + " only");
+                   "the program may return " + to_string(r0) + ", but its type allows " +
+                       std::to_string(range.min) + " to " + std::to_string(range.max) + " only");
             return Step::Failed;
         }
     }

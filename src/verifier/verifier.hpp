@@ -19,9 +19,9 @@ enum class Verdict : u8 {
 };
 
 struct Options {
-    u64 max_steps = 4'000'000;          // abstract instructions analysed
-    u64 max_memory = u64{256} << 20;    // bytes of states kept
-    u32 max_stack = 0;                  // 0: 512 per frame; else for a whole call chain (Linux: 512)
+    u64 max_steps = 4'000'000;        // abstract instructions analysed
+    u64 max_memory = u64{256} << 20;  // bytes of states kept
+    u32 max_stack = 0;                // 0: 512 per frame; else for a whole call chain (Linux: 512)
     bool strict_alignment = false;
 };
 
@@ -33,9 +33,9 @@ enum class DiagnosticCode : u16 {
 
 struct Diagnostic {
     DiagnosticCode code{};
-    u32 insn = 0;                       // index into Program::insns
-    std::string message;                // what is wrong, with the value's range
-    std::vector<std::string> notes;     // what had to hold, where the fact was lost, what to write
+    u32 insn = 0;                    // index into Program::insns
+    std::string message;             // what is wrong, with the value's range
+    std::vector<std::string> notes;  // what had to hold, where the fact was lost, what to write
 };
 const char* name(DiagnosticCode code);  // stable, e.g. "packet-bounds"
 
@@ -44,9 +44,10 @@ struct Report {
     std::vector<Diagnostic> diagnostics;  // empty when accepted
     ir::Facts facts;                      // valid when accepted
     u64 steps = 0;
-    u64 peak_bytes = 0;                   // of states, not of the process
+    u64 peak_bytes = 0;  // of states, not of the process
 };
 
-Report analyze(const ir::Program& program, const ir::Environment& environment, const Options& options);
+Report analyze(const ir::Program& program, const ir::Environment& environment,
+               const Options& options);
 
 }  // namespace ebpf::verifier

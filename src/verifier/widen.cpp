@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Closing loops. From the states of two rounds at a loop's head a general one is made: a value that
-// changed gets a range up to the next likely bound, and a fresh identity. Two values that changed by
-// the same amount get one identity together, so that a test of the counter still limits the index
-// that runs beside it.
+// changed gets a range up to the next likely bound, and a fresh identity. Two values that changed
+// by the same amount get one identity together, so that a test of the counter still limits the
+// index that runs beside it.
 //
-// A round from the general state that comes back inside it proves that nothing else can happen. That
-// the loop ends is shown by a counter: with the identity of the general state's value, the value
-// that comes back differs from it by a constant, always in one direction and without wrapping, and
-// its range is finite.
+// A round from the general state that comes back inside it proves that nothing else can happen.
+// That the loop ends is shown by a counter: with the identity of the general state's value, the
+// value that comes back differs from it by a constant, always in one direction and without
+// wrapping, and its range is finite.
 #include <algorithm>
 #include <map>
 
@@ -18,7 +18,8 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u64 kTypeLimits[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kTypeLimits[] = {
+    0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
     return *std::ranges::lower_bound(thresholds, v);  // the last threshold is the largest number
@@ -67,20 +68,23 @@ struct Widening {
         if (a.kind != b.kind) return false;
         out = b;
         if (a.is_scalar()) {
-            if (a.num == b.num && (a.num.is_constant() || (a.id == b.id && a.delta == b.delta))) return true;
+            if (a.num == b.num && (a.num.is_constant() || (a.id == b.id && a.delta == b.delta)))
+                return true;
             out.num = range(a.num, b.num);
             if (a.id != 0 && a.id == b.id && a.delta == b.delta) return true;
             // A constant is an offset from the number 0, whose identity is 0.
             const i64 id_a = a.num.is_constant() ? 0 : a.id, id_b = b.num.is_constant() ? 0 : b.id;
             const i64 at_a = a.num.is_constant() ? static_cast<i64>(a.num.value()) : a.delta;
             const i64 at_b = b.num.is_constant() ? static_cast<i64>(b.num.value()) : b.delta;
-            u32& id = identities[{id_a, id_b, static_cast<i64>(static_cast<u64>(at_b) - static_cast<u64>(at_a))}];
+            u32& id = identities[{
+                id_a, id_b, static_cast<i64>(static_cast<u64>(at_b) - static_cast<u64>(at_a))}];
             if (id == 0) id = (*next_id)++;
             out.id = id;
             out.delta = at_a;
             return true;
         }
-        if (a.index != b.index || a.frame != b.frame || a.object != b.object || a.ref != b.ref) return false;
+        if (a.index != b.index || a.frame != b.frame || a.object != b.object || a.ref != b.ref)
+            return false;
         out.nullable = a.nullable || b.nullable;
         if (out.nullable && a.id != b.id) out.id = (*next_id)++;
         if (a.off == b.off && a.num == b.num && a.id == b.id) {
@@ -96,7 +100,8 @@ struct Widening {
         if (a.off == b.off && a.num == b.num) return true;
         if (!a.has_arithmetic()) return false;
         const auto offset = [](const Reg& r) {
-            return verifier::alu(isa::AluOp::Add, isa::Width::W64, r.num, Scalar::constant(static_cast<u64>(i64{r.off})));
+            return verifier::alu(isa::AluOp::Add, isa::Width::W64, r.num,
+                                 Scalar::constant(static_cast<u64>(i64{r.off})));
         };
         out.off = 0;
         out.num = range(offset(a), offset(b));
@@ -108,7 +113,8 @@ struct Widening {
         auto out = std::make_shared<Stack>();
         for (unsigned w = 0; w < 8; ++w) out->init[w] = a->init[w] & b->init[w];
         const auto forget = [&](const Cell& c) {
-            for (int i = c.off; i < c.end(); ++i) out->init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
+            for (int i = c.off; i < c.end(); ++i)
+                out->init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
         };
         for (const Cell& c : b->cells) {
             const Cell* same = a->exact(c.off, c.size);
@@ -139,7 +145,8 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
         // The bound may be a variable: the numbers at hand are candidates too.
         for (const Reg& r : now.top().regs) {
             if (!r.is_scalar()) continue;
-            for (const i64 d : {-1, 0, 1}) w.thresholds.push_back(r.num.umax() + static_cast<u64>(d));
+            for (const i64 d : {-1, 0, 1})
+                w.thresholds.push_back(r.num.umax() + static_cast<u64>(d));
         }
         std::ranges::sort(w.thresholds);
     } else {
@@ -151,7 +158,8 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
         for (int r = 0; r < isa::kFramePointer; ++r) {
             if (!(live >> r & 1)) {
                 out.frames[f].regs[r] = Reg{};
-            } else if (!w.merge(before.frames[f].regs[r], now.frames[f].regs[r], out.frames[f].regs[r])) {
+            } else if (!w.merge(before.frames[f].regs[r], now.frames[f].regs[r],
+                                out.frames[f].regs[r])) {
                 return std::nullopt;
             }
         }
@@ -165,7 +173,8 @@ namespace {
 const Reg* at(const State& state, const Rank& rank) {
     const Frame& frame = state.frames[rank.frame];
     if (rank.reg >= 0) return &frame.regs[rank.reg];
-    const auto c = std::ranges::find(frame.stack->cells, rank.off, [](const Cell& cell) { return int{cell.off}; });
+    const auto c = std::ranges::find(frame.stack->cells, rank.off,
+                                     [](const Cell& cell) { return int{cell.off}; });
     return c == frame.stack->cells.end() ? nullptr : &c->reg;
 }
 
@@ -181,7 +190,8 @@ bool progresses(const Reg& head, const Reg& back, bool& up) {
     if (no_wrap && few(head.num.umax() - head.num.umin())) return true;
     const bool no_signed_wrap = up ? back.num.smin() >= std::numeric_limits<i64>::min() + step
                                    : back.num.smax() <= std::numeric_limits<i64>::max() + step;
-    return no_signed_wrap && few(static_cast<u64>(head.num.smax()) - static_cast<u64>(head.num.smin()));
+    return no_signed_wrap &&
+           few(static_cast<u64>(head.num.smax()) - static_cast<u64>(head.num.smin()));
 }
 
 }  // namespace
@@ -201,7 +211,9 @@ bool Analyzer::close(Checkpoint& head) {
         const Reg* before = at(head.state, rank);
         const Reg* back = at(now_, rank);
         bool up = false;
-        if (before == nullptr || back == nullptr || before->id < head.first_id || before->id >= head.next_id) continue;
+        if (before == nullptr || back == nullptr || before->id < head.first_id ||
+            before->id >= head.next_id)
+            continue;
         if (!progresses(*before, *back, up)) continue;
         if (head.closed && up != rank.up) continue;
         rank.up = up;

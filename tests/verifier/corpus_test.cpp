@@ -62,8 +62,9 @@ Outcome verify(const engine::ObjectProgram* program) {
     const auto begin = std::chrono::steady_clock::now();
     const Report report = analyze(p, environment, {});
     Outcome o;
-    o.usec = static_cast<u64>(
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
+    o.usec = static_cast<u64>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                  std::chrono::steady_clock::now() - begin)
+                                  .count());
     o.verdict = name(report.verdict);
     o.steps = report.steps;
     o.peak = report.peak_bytes;
@@ -87,7 +88,8 @@ TEST(Corpus, Expectations) {
         if (only != nullptr && row.file.find(only) == std::string::npos) continue;
         if (!objects.contains(row.file)) {
             std::ifstream in(corpus() / row.file, std::ios::binary);
-            const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+            const std::string bytes((std::istreambuf_iterator<char>(in)),
+                                    std::istreambuf_iterator<char>());
             engine::ReadOptions options;
             options.name = row.file;
             options.dialect = spec::Dialect::Linux;
@@ -105,11 +107,14 @@ TEST(Corpus, Expectations) {
             ++wanted;
             accepted += o.verdict == "accept";
         }
-        if (row.expected == "reject") EXPECT_NE(o.verdict, "accept") << row.file << " " << row.section << " " << row.program;
+        if (row.expected == "reject")
+            EXPECT_NE(o.verdict, "accept") << row.file << " " << row.section << " " << row.program;
         if (verbose && (row.expected != o.verdict || o.usec > 200'000)) {
-            std::printf("%-9s %-11s [%s] %s %s %s (%zu insns, %llu steps, %llu us, %llu KiB) %s\n", row.expected.c_str(),
-                        o.verdict.c_str(), row.accepted_by.c_str(), row.file.c_str(), row.section.c_str(), row.program.c_str(), o.insns,
-                        static_cast<unsigned long long>(o.steps), static_cast<unsigned long long>(o.usec),
+            std::printf("%-9s %-11s [%s] %s %s %s (%zu insns, %llu steps, %llu us, %llu KiB) %s\n",
+                        row.expected.c_str(), o.verdict.c_str(), row.accepted_by.c_str(),
+                        row.file.c_str(), row.section.c_str(), row.program.c_str(), o.insns,
+                        static_cast<unsigned long long>(o.steps),
+                        static_cast<unsigned long long>(o.usec),
                         static_cast<unsigned long long>(o.peak >> 10), o.detail.c_str());
             std::fflush(stdout);
         }
@@ -119,8 +124,9 @@ TEST(Corpus, Expectations) {
         for (const auto& [what, n] : cells) std::printf("  %s %d", what.c_str(), n);
         std::printf("\n");
     }
-    std::printf("accepted %llu of %llu, %llu ms, peak %llu KiB\n", static_cast<unsigned long long>(accepted),
-                static_cast<unsigned long long>(wanted), static_cast<unsigned long long>(usec / 1000),
+    std::printf("accepted %llu of %llu, %llu ms, peak %llu KiB\n",
+                static_cast<unsigned long long>(accepted), static_cast<unsigned long long>(wanted),
+                static_cast<unsigned long long>(usec / 1000),
                 static_cast<unsigned long long>(peak >> 10));
 }
 
