@@ -87,9 +87,9 @@ OS_MACRO = re.compile(
 OS_HEADER = re.compile(
     r"<((windows|winsock2|winternl|ntddk|ntifs|wdm|unistd|pthread|fcntl|dlfcn|poll|sched|signal|ifaddrs|"
     r"netdb|pwd|grp|syslog|spawn|termios)\.h|(sys|linux|netinet|arpa|net|asm)/[^>]*)>")
-# products/ are the composition roots and mains of one system; sources/ are the systems' packets and
-# sockets; both keep each system in files of its own.
-OS_FOLDERS = ("src/platform/", "src/products/", "src/sources/")
+# products/ are the composition roots and mains of one system: libebpfapi's descriptors, for example,
+# are the host's.
+OS_FOLDERS = ("src/platform/", "src/products/")
 
 
 def systems(project):
