@@ -90,12 +90,15 @@ void announce_structures(std::ostream& out, const std::vector<Helper>& helpers) 
         for (std::string text :
              {std::string(info(id).c_result), std::string(info(id).c_parameters)}) {
             for (std::size_t at = 0; (at = text.find("struct ", at)) != std::string::npos;) {
+                const bool a_word = at == 0 || text[at - 1] == ' ';  // not the end of task_struct
                 at += 7;
+                if (!a_word) continue;
                 std::size_t end = at;
                 while (end < text.size() && (std::isalnum(text[end]) || text[end] == '_')) ++end;
                 const std::string name = text.substr(at, end - at);
-                if (std::find(names.begin(), names.end(), name) == names.end())
+                if (std::find(names.begin(), names.end(), name) == names.end()) {
                     names.push_back(name);
+                }
             }
         }
     }
