@@ -194,8 +194,7 @@ Status Reader::check_unrelocated(Linking& linking, u32 index, const Function& fu
     const isa::Insn& insn = linking.program.insns[index];
     const Where where = at_offset(place, function.section);
     if (is_local_call(insn) || is_wide(insn, isa::WideKind::Function)) {
-        const i64 distance = is_call(insn) ? insn.imm : low_half(insn);
-        const i64 target = static_cast<i64>(place) + (1 + distance) * i64{kSlotBytes};
+        const i64 target = static_cast<i64>(place) + (1 + insn.imm) * i64{kSlotBytes};
         const u32 callee = function_at(function.section, target);
         // A function without a symbol, inside this one (hand-written code): the displacement stays
         // as it is, since both move together.
@@ -355,10 +354,7 @@ Result<ir::Program> Reader::link(u32 entry) {
         slots += insn.slots();
     }
     for (const auto& [insn, position] : linking.references) {
-        const i64 distance = slot_of[linking.begin[position]] - slot_of[insn] - 1;
-        program.insns[insn].imm = is_call(program.insns[insn])
-                                      ? distance
-                                      : static_cast<i64>(u64{static_cast<u32>(distance)});
+        program.insns[insn].imm = slot_of[linking.begin[position]] - slot_of[insn] - 1;
     }
     if (const Status status = ir::resolve_control_flow(program); !status) {
         Error error = status.error();

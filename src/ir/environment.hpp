@@ -7,8 +7,8 @@
 namespace ebpf::ir {
 
 struct Privileges {
-    bool root = true;            // Linux: CAP_BPF + CAP_PERFMON; pointer comparison and leaks follow
-    bool allow_ptr_leaks = true; // Linux's CAP_PERFMON
+    bool root = true;  // Linux: CAP_BPF + CAP_PERFMON; pointer comparison and leaks follow
+    bool allow_ptr_leaks = true;  // Linux's CAP_PERFMON
 };
 
 struct Environment {

@@ -16,7 +16,7 @@ struct InsnFacts {
     bool reachable = false;
     MemoryKind memory = MemoryKind::Unknown;  // what a load, store or atomic touches, on every path
     bool divisor_nonzero = false;             // Div, Mod, SDiv, SMod by register
-    i32 constant_map = -1;                    // helper call: index of the map in r1, if always the same
+    i32 constant_map = -1;  // helper call: index of the map in r1, if always the same
 };
 
 struct Facts {

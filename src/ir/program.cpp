@@ -37,7 +37,7 @@ bool names_subprogram(const isa::Insn& insn) {
 // for two-slot callback addresses too (kernel/bpf/verifier.c, add_subprog of BPF_PSEUDO_FUNC).
 i64 displacement(const isa::Insn& insn) {
     if (insn.is_jump()) return insn.displacement();
-    return static_cast<i32>(static_cast<u32>(insn.imm));
+    return insn.imm;
 }
 
 // Fills slot_of; the result maps a slot to its instruction, kNoTarget in the middle of one.
@@ -196,10 +196,8 @@ Result<std::vector<std::byte>> encode_program(const Program& program) {
                     return fail(Errc::BadJumpTarget, at_insn(slot_of[i]), "jump too far");
                 }
                 insn.off = static_cast<i16>(distance);
-            } else if (insn.is_jump() || is_local_call(insn)) {
-                insn.imm = distance;
             } else {
-                insn.imm = static_cast<i64>(static_cast<u64>(static_cast<u32>(distance)));
+                insn.imm = distance;
             }
         }
         isa::Slot out[2];

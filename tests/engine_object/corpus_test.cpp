@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "engine/object.hpp"
+#include "objects.hpp"
 
 namespace ebpf::engine {
 namespace {
@@ -20,13 +21,6 @@ namespace fs = std::filesystem;
 fs::path corpus() {
     const char* shared = std::getenv("CASEMENT_SHARED");
     return fs::path(shared != nullptr ? shared : CASEMENT_SHARED_DIR) / "corpus";
-}
-
-std::vector<std::byte> read_file(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
-    return {bytes, bytes + text.size()};
 }
 
 struct Row {

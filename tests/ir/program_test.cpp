@@ -121,6 +121,17 @@ TEST(Program, EncodingGivesTheBytesBack) {
     EXPECT_EQ(*back, bytes);
 }
 
+TEST(Program, ACallbackMayStandBeforeItsUse) {
+    const auto bytes = code({ja(1), kExit, mov(0, 0), lddw(2, 4, -3), kLddwEnd, kExit});
+    const auto program = decode_program(bytes);
+    ASSERT_FALSE(program);  // slot 1 is in the entry's own range, which the jump then leaves
+    const auto own = code({call_local(1), kExit, lddw(2, 4, -1), kLddwEnd, kExit});
+    const auto itself = decode_program(own);
+    ASSERT_TRUE(itself);
+    EXPECT_EQ(itself->target[2], 2u);
+    EXPECT_EQ(encode_program(*itself).value(), own);
+}
+
 TEST(Program, EncodingWritesMovedTargets) {
     auto program = decode_program(code({ja(1), mov(0, 1), mov(0, 0), kExit}));
     ASSERT_TRUE(program);
