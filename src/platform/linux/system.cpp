@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "platform/system.hpp"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+
+#include "platform/irql.hpp"
+#include "platform/lock.hpp"
+
+namespace ebpf::platform {
+namespace {
+
+u64 clock_ns(clockid_t clock) {
+    timespec now{};
+    clock_gettime(clock, &now);
+    return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
+}
+
+thread_local ThreadWord word;
+
+}  // namespace
+
+u64 monotonic_ns() {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+u64 boot_ns() {
+    return clock_ns(CLOCK_BOOTTIME);
+}
+
+u32 possible_cpus() {
+    const long count = sysconf(_SC_NPROCESSORS_CONF);
+    return count > 0 ? static_cast<u32>(count) : 1;
+}
+
+u32 current_cpu() {
+    const int cpu = sched_getcpu();
+    return cpu > 0 ? static_cast<u32>(cpu) % possible_cpus() : 0;
+}
+
+u64 current_process_and_thread() {
+    static thread_local const u64 thread = static_cast<u64>(syscall(SYS_gettid));
+    return static_cast<u64>(getpid()) << 32 | thread;
+}
+
+void fill_random(MutableBytes out) {
+    require_irql_at_most(Irql::Passive, "fill_random");
+    std::size_t done = 0;
+    while (done < out.size()) {
+        const ssize_t n = getrandom(out.data() + done, out.size() - done, 0);
+        if (n > 0) done += static_cast<std::size_t>(n);
+    }
+}
+
+ThreadWord& thread_word() {
+    return word;
+}
+
+void spin_pause(u32 round) {
+    if (round % 64 == 63) {
+        sched_yield();
+    } else {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
+void Event::signal() {
+    std::atomic_ref(sequence_).fetch_add(1, std::memory_order_release);
+    syscall(SYS_futex, &sequence_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+u32 Event::ticket() const {
+    return __atomic_load_n(&sequence_, __ATOMIC_ACQUIRE);
+}
+
+bool Event::wait(u32 ticket_value, i32 timeout_ms) {
+    require_irql_at_most(Irql::Passive, "Event::wait");
+    const u64 deadline =
+        monotonic_ns() + static_cast<u64>(timeout_ms < 0 ? 0 : timeout_ms) * 1'000'000;
+    while (ticket() == ticket_value) {
+        timespec left{};
+        if (timeout_ms >= 0) {
+            const u64 now = monotonic_ns();
+            if (now >= deadline) return false;
+            left.tv_sec = static_cast<time_t>((deadline - now) / 1'000'000'000);
+            left.tv_nsec = static_cast<long>((deadline - now) % 1'000'000'000);
+        }
+        syscall(SYS_futex, &sequence_, FUTEX_WAIT_PRIVATE, ticket_value,
+                timeout_ms >= 0 ? &left : nullptr, nullptr, 0);
+    }
+    return true;
+}
+
+}  // namespace ebpf::platform

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/error.hpp"
+
+namespace ebpf::platform {
+
+inline constexpr u32 kPageSize = 4096;
+
+// `size` zeroed bytes, 16-aligned and not paged out, or null. <= DISPATCH.
+void* allocate(std::size_t size);
+// Gives back what allocate() returned; null is allowed. <= DISPATCH.
+void release(void* memory);
+
+// Test builds make allocations fail: the hook is asked before each one and null is returned when it
+// answers false. Null removes it. Not in the kernel (there it does nothing). PASSIVE.
+void set_allocation_hook(bool (*may_allocate)(std::size_t size, void* context), void* context);
+// Blocks that allocate() gave out and release() did not take back yet; for leak tests. Any level.
+u64 allocations();
+
+// Memory for machine code, writable or executable but never both (W^X). It stands at its final
+// address from the beginning, so that relocations can be written before it is sealed.
+class CodePages {
+  public:
+    CodePages() = default;
+    CodePages(CodePages&& other) noexcept : memory_(other.memory_), size_(other.size_) {
+        other.memory_ = nullptr;
+        other.size_ = 0;
+    }
+    CodePages& operator=(CodePages&&) = delete;
+    ~CodePages();
+
+    // Writable pages for `size` bytes. PASSIVE. NoMemory.
+    static Result<CodePages> create(std::size_t size);
+    MutableBytes writable() { return {static_cast<std::byte*>(memory_), size_}; }
+    // From here on the pages can be executed and no longer written. PASSIVE. BlockedByPolicy when
+    // the system refuses executable memory.
+    Status seal();
+    const void* address() const { return memory_; }
+
+  private:
+    void* memory_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// The memory of a ring buffer: a private page of the owner, then what consumers map: the consumer's
+// page, the producer's page, and the data twice in a row, so that no record is ever split.
+struct RingMemory {
+    std::byte* base = nullptr;  // private page; +1 page consumer, +2 producer, +3 data
+    std::size_t data_size = 0;
+
+    std::byte* consumer() const { return base + kPageSize; }
+    std::byte* producer() const { return base + 2 * kPageSize; }
+    std::byte* data() const { return base + 3 * kPageSize; }
+};
+// data_size: a multiple of kPageSize (Windows: of its 64 KiB granule, else Unsupported). PASSIVE.
+Result<RingMemory> create_ring(std::size_t data_size);
+void destroy_ring(const RingMemory& ring);
+
+}  // namespace ebpf::platform

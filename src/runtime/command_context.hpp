@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// What the handlers of commands share. One handler per command: an overload of handle() for its
+// attribute structure; dispatch() finds it by type.
+#pragma once
+
+#include "runtime/runtime.hpp"
+
+namespace ebpf::runtime {
+
+struct CommandContext {
+    Runtime& runtime;
+    Session& session;
+    spec::Dialect dialect;
+};
+
+Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a);
+Result<i64> handle(CommandContext& c, spec::RingMapAttr& a);
+Result<i64> handle(CommandContext& c, spec::RingWaitAttr& a);
+
+Result<i64> handle(CommandContext& c, spec::ProgInstallAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgBindMapAttr& a);
+
+Result<i64> handle(CommandContext& c, spec::ProgAttachAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgDetachAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgQueryAttr& a);
+Result<i64> handle(CommandContext& c, spec::LinkCreateAttr& a);
+Result<i64> handle(CommandContext& c, spec::LinkUpdateAttr& a);
+Result<i64> handle(CommandContext& c, spec::LinkDetachAttr& a);
+
+Result<i64> handle(CommandContext& c, spec::HandleCloseAttr& a);
+Result<i64> handle(CommandContext& c, spec::HandleDuplicateAttr& a);
+Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a);
+Result<i64> handle(CommandContext& c, spec::ObjGetAttr& a);
+Result<i64> handle(CommandContext& c, spec::ObjUnpinAttr& a);
+Result<i64> handle(CommandContext& c, spec::PinGetNextAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapGetNextIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgGetNextIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::LinkGetNextIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapGetFdByIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::ProgGetFdByIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a);
+Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a);
+
+// A reference to the object of a kind behind a handle. InvalidFd when it is no handle; for an
+// object of another kind InvalidArgument, as Linux says of a descriptor of another kind.
+template <typename T>
+Result<Ref<T>> object(CommandContext& c, u32 handle, ObjectKind kind, const char* what) {
+    TRY_ASSIGN(Ref<Object> any, c.session.object(handle));
+    if (any->kind != kind) return fail(Errc::InvalidArgument, {}, what, handle);
+    return Ref<T>::adopt(static_cast<T*>(any.detach()));
+}
+inline Result<Ref<Map>> map_of(CommandContext& c, u32 handle) {
+    return object<Map>(c, handle, ObjectKind::Map, "not a map");
+}
+inline Result<Ref<Program>> program_of(CommandContext& c, u32 handle) {
+    return object<Program>(c, handle, ObjectKind::Program, "not a program");
+}
+inline Result<Ref<Link>> link_of(CommandContext& c, u32 handle) {
+    return object<Link>(c, handle, ObjectKind::Link, "not a link");
+}
+
+template <typename T = void>
+T* pointer(u64 address) {
+    return reinterpret_cast<T*>(address);
+}
+
+// A name's characters: letters, digits, '_' and '.', ended by a NUL (kernel/bpf/syscall.c's rule).
+Status check_name(const spec::ObjectName& name);
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// BPF_OBJ_GET_INFO_BY_FD. The caller's structure may be older or newer than ours: as much as both
+// have is written, and what it says beyond ours must be zero.
+#include "runtime/command_context.hpp"
+#include "runtime/info_layout.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+// Copies as many ids as there is room for; the number in the structure becomes the total.
+void copy_map_ids(const Program& program, linux_abi::ProgInfo& info, u32 room) {
+    auto* ids = pointer<u32>(info.map_ids);
+    info.nr_map_ids = program.map_count;
+    for (u32 i = 0; ids != nullptr && i < room && i < program.map_count; ++i)
+        ids[i] = program.maps[i]->id;
+}
+
+void fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
+    info = {};
+    info.type = static_cast<u32>(spec::number(c.dialect, map.info->type));
+    info.id = map.id;
+    info.key_size = map.key_size;
+    info.value_size = map.value_size;
+    info.max_entries = map.max_entries;
+    info.map_flags = map.flags;
+    info.name = map.name;
+}
+
+void fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info) {
+    const linux_abi::ProgInfo asked = info;
+    info = {};
+    info.type = static_cast<u32>(spec::number(c.dialect, program.type));
+    info.id = program.id;
+    info.load_time = program.loaded_at;
+    info.name = program.name;
+    info.gpl_compatible = program.gpl_compatible;
+    info.verified_insns = program.verified_insns;
+    info.map_ids = asked.map_ids;
+    copy_map_ids(program, info, asked.nr_map_ids);
+    const u32 bytes = program.insn_count * 8;
+    info.xlated_prog_insns = asked.xlated_prog_insns;
+    info.xlated_prog_len = bytes;
+    if (asked.xlated_prog_insns != 0 && bytes != 0) {
+        std::memcpy(pointer(asked.xlated_prog_insns), program.insns,
+                    asked.xlated_prog_len < bytes ? asked.xlated_prog_len : bytes);
+    }
+    info.jited_prog_len = program.entry != nullptr ? program.code_bytes : 0;  // its bytes stay ours
+}
+
+void fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
+    info = {};
+    const auto& column = spec::info(link.attach).in(c.dialect);
+    info.type = spec::link_number(c.dialect, column.link);
+    info.id = link.id;
+    EpochGuard guard(c.runtime.epochs());
+    if (guard.status()) info.prog_id = link.binding.program.load(std::memory_order_acquire)->id;
+    info.target = link.target;
+}
+
+template <typename Info, typename T>
+Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr& a) {
+    auto* bytes = pointer<std::byte>(a.info);
+    for (u32 i = sizeof(Info); i < a.info_len; ++i) {
+        if (bytes[i] != std::byte{0}) return fail(Errc::TooLarge, {}, "info_len", a.info_len);
+    }
+    const u32 size = a.info_len < sizeof(Info) ? a.info_len : sizeof(Info);
+    Info info{};
+    std::memcpy(&info, bytes, size);
+    fill(c, object, info);
+    std::memcpy(bytes, &info, size);
+    a.info_len = size;
+    return 0;
+}
+
+}  // namespace
+
+Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a) {
+    if (c.dialect != spec::Dialect::Linux) {
+        return fail(Errc::NotSupported, {}, "object information in eBPF for Windows' layout");
+    }
+    TRY_ASSIGN(const Ref<Object> object, c.session.object(a.bpf_fd));
+    if (a.info == 0) return fail(Errc::InvalidPointer, {}, "info");
+    switch (object->kind) {
+        case ObjectKind::Map:
+            return answer<linux_abi::MapInfo>(c, static_cast<const Map&>(*object), a);
+        case ObjectKind::Program:
+            return answer<linux_abi::ProgInfo>(c, static_cast<const Program&>(*object), a);
+        case ObjectKind::Link:
+            return answer<linux_abi::LinkInfo>(c, static_cast<const Link&>(*object), a);
+    }
+    return fail(Errc::InvalidObject);
+}
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// Commands on maps. Argument checks and their order are Linux's (kernel/bpf/syscall.c).
+#include <new>
+
+#include "runtime/command_context.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+void map_forgotten(Object& object) {
+    auto& map = static_cast<Map&>(object);
+    map.ops->forgotten(map);
+}
+
+Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
+                    const spec::MapCreateAttr& a) {
+    if (!type.implemented || map_ops(type.type) == nullptr) {
+        return fail(Errc::NotSupported, {}, type.name);
+    }
+    if ((a.map_flags & ~type.flags) != 0)
+        return fail(Errc::InvalidArgument, {}, "map_flags", a.map_flags);
+    constexpr u32 kBoth = spec::kMapReadOnly | spec::kMapWriteOnly;
+    constexpr u32 kBothProgram = spec::kMapReadOnlyProgram | spec::kMapWriteOnlyProgram;
+    if ((a.map_flags & kBoth) == kBoth || (a.map_flags & kBothProgram) == kBothProgram) {
+        return fail(Errc::InvalidArgument, {}, "map_flags", a.map_flags);
+    }
+    if ((a.map_flags & spec::kMapMmapable) != 0) {
+        return fail(Errc::NotSupported, {}, "maps that applications map (BPF_F_MMAPABLE)");
+    }
+    if (!spec::fits(type, dialect, a.key_size, a.value_size, a.max_entries)) {
+        return fail(Errc::InvalidArgument, {}, "key_size, value_size or max_entries");
+    }
+    if (a.inner_map_fd != 0) return fail(Errc::InvalidArgument, {}, "inner_map_fd", a.inner_map_fd);
+    if (a.map_ifindex != 0) return fail(Errc::NotSupported, {}, "map_ifindex", a.map_ifindex);
+    if (a.map_extra != 0) return fail(Errc::InvalidArgument, {}, "map_extra", a.map_extra);
+    if (a.btf_fd != 0 || a.btf_key_type_id != 0 || a.btf_value_type_id != 0) {
+        return fail(Errc::NotSupported, {}, "BTF of a map's key and value");
+    }
+    if (a.btf_vmlinux_value_type_id != 0)
+        return fail(Errc::InvalidArgument, {}, "vmlinux value type");
+    // A value is addressed with 32 bits, padded and once per slot.
+    if (a.value_size > (1u << 30)) return fail(Errc::TooLarge, {}, "value_size", a.value_size);
+    return check_name(a.map_name);
+}
+
+// What an application may do with a map's content.
+Status may_read(const Map& map) {
+    if ((map.flags & spec::kMapWriteOnly) != 0)
+        return fail(Errc::AccessDenied, {}, "write-only map");
+    return {};
+}
+Status may_write(const Map& map) {
+    if ((map.flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
+    if (map.frozen.load(std::memory_order_acquire)) return fail(Errc::ReadOnly, {}, "frozen map");
+    return {};
+}
+
+Status check_key(const Map& map, u64 key) {
+    if (map.key_size != 0 && key == 0) return fail(Errc::InvalidPointer, {}, "key");
+    if (map.key_size == 0 && key != 0)
+        return fail(Errc::InvalidArgument, {}, "key of a map without keys");
+    return {};
+}
+
+}  // namespace
+
+Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
+    const auto type = spec::map_type_from_number(c.dialect, a.map_type);
+    if (!type) return fail(Errc::InvalidArgument, {}, "map_type", a.map_type);
+    const spec::MapTypeInfo& info = spec::info(*type);
+    TRY(check_create(info, c.dialect, a));
+
+    void* memory = platform::allocate(sizeof(Map));
+    if (memory == nullptr) return fail(Errc::NoMemory, {}, "map");
+    auto* map = new (memory) Map;
+    map->runtime = &c.runtime;
+    map->kind = ObjectKind::Map;
+    map->name = a.map_name;
+    map->ops = map_ops(*type);
+    map->info = &info;
+    map->key_size = a.key_size;
+    map->value_size = a.value_size;
+    map->max_entries = a.max_entries;
+    map->flags = a.map_flags;
+    map->slots = c.runtime.epochs().slots();
+    map->value_stride = (a.value_size + 7) & ~7u;
+    if (map->ops->forgotten != nullptr) map->forgotten = map_forgotten;
+    Status made = map->ops->create(*map);
+    if (made) {
+        made = c.runtime.adopt(*map);
+        if (!made) map->ops->destroy(*map);
+    }
+    if (!made) {
+        map->~Map();
+        platform::release(map);
+        return std::unexpected(made.error());
+    }
+    const Ref<Map> ref = Ref<Map>::adopt(map);
+    return c.session.open(*ref);
+}
+
+Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    TRY(may_read(*map));
+    if (map->ops->read == nullptr) return fail(Errc::NotSupported, {}, "lookup in this map type");
+    TRY(check_key(*map, a.key));
+    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    EpochGuard guard(c.runtime.epochs());
+    TRY(guard.status());
+    TRY(map->ops->read(*map, pointer(a.key), pointer(a.value)));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may_write(*map));
+    TRY(check_key(*map, a.key));
+    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    if (map->ops->write_object != nullptr) {
+        u32 handle = 0;
+        std::memcpy(&handle, pointer(a.value), sizeof handle);
+        TRY_ASSIGN(const Ref<Object> object, c.session.object(handle));
+        EpochGuard guard(c.runtime.epochs());
+        TRY(guard.status());
+        TRY(map->ops->write_object(*map, pointer(a.key), *object, a.flags));
+        return 0;
+    }
+    if (map->ops->write == nullptr) return fail(Errc::NotSupported, {}, "update of this map type");
+    EpochGuard guard(c.runtime.epochs());
+    TRY(guard.status());
+    TRY(map->ops->write(*map, pointer(a.key), pointer(a.value), a.flags));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may_write(*map));
+    if (map->ops->remove == nullptr) return fail(Errc::NotSupported, {}, "delete in this map type");
+    TRY(check_key(*map, a.key));
+    EpochGuard guard(c.runtime.epochs());
+    TRY(guard.status());
+    TRY(map->ops->remove(*map, pointer(a.key)));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    TRY(may_read(*map));
+    TRY(may_write(*map));
+    if (map->ops->take == nullptr) {
+        return fail(Errc::NotSupported, {}, "lookup-and-delete in this map type");
+    }
+    TRY(check_key(*map, a.key));
+    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    EpochGuard guard(c.runtime.epochs());
+    TRY(guard.status());
+    TRY(map->ops->take(*map, pointer(a.key), pointer(a.value)));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may_read(*map));
+    if (map->ops->next_key == nullptr) return fail(Errc::NotSupported, {}, "keys of this map type");
+    if (a.next_key == 0) return fail(Errc::InvalidPointer, {}, "next_key");
+    EpochGuard guard(c.runtime.epochs());
+    TRY(guard.status());
+    TRY(map->ops->next_key(*map, pointer(a.key), pointer(a.next_key)));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (map->frozen.exchange(true, std::memory_order_acq_rel)) {
+        return fail(Errc::Busy, {}, "frozen already");
+    }
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::RingMapAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (map->ops != &kRingOps || a.index != 0)
+        return fail(Errc::InvalidArgument, {}, "not a ring buffer");
+    const RingView view = ring_view(*map);
+    a.consumer = reinterpret_cast<u64>(view.consumer);
+    a.producer = reinterpret_cast<u64>(view.producer);
+    a.data = reinterpret_cast<u64>(view.data);
+    a.data_size = view.size;
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::RingWaitAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (map->ops != &kRingOps || a.index != 0)
+        return fail(Errc::InvalidArgument, {}, "not a ring buffer");
+    return ring_wait(*map, a.timeout_ms) ? 1 : 0;
+}
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Commands on objects of any kind: handles, ids, pins.
+#include "runtime/command_context.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr std::size_t kMaxPath = 4096;
+
+Result<std::string_view> path_of(u64 address) {
+    const char* text = pointer<const char>(address);
+    if (text == nullptr) return fail(Errc::InvalidPointer, {}, "path");
+    const std::string_view path = text;
+    if (path.empty()) return fail(Errc::ObjectNotFound, {}, "empty path");
+    if (path.size() >= kMaxPath) return fail(Errc::NameTooLong, {}, "path", path.size());
+    return path;
+}
+
+template <typename Attr>
+Result<i64> next_id(CommandContext& c, ObjectKind kind, Attr& a) {
+    if (a.open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", a.open_flags);
+    const u32 id = c.runtime.ids(kind).next(a.start_id);
+    if (id == 0) return fail(Errc::NoMoreKeys, {}, "ids");
+    a.next_id = id;
+    return 0;
+}
+
+Result<i64> open_by_id(CommandContext& c, ObjectKind kind, u32 id, u32 open_flags) {
+    if (open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", open_flags);
+    Object* found = c.runtime.ids(kind).find(id);
+    if (found == nullptr) return fail(Errc::ObjectNotFound, {}, "id", id);
+    const Ref<Object> object = Ref<Object>::adopt(found);
+    return c.session.open(*object);
+}
+
+}  // namespace
+
+Result<i64> handle(CommandContext& c, spec::HandleCloseAttr& a) {
+    TRY(c.session.close(a.fd));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::HandleDuplicateAttr& a) {
+    TRY_ASSIGN(const Ref<Object> object, c.session.object(a.fd));
+    return c.session.open(*object);
+}
+
+Result<i64> handle(CommandContext& c, spec::MapGetNextIdAttr& a) {
+    return next_id(c, ObjectKind::Map, a);
+}
+Result<i64> handle(CommandContext& c, spec::ProgGetNextIdAttr& a) {
+    return next_id(c, ObjectKind::Program, a);
+}
+Result<i64> handle(CommandContext& c, spec::LinkGetNextIdAttr& a) {
+    return next_id(c, ObjectKind::Link, a);
+}
+
+Result<i64> handle(CommandContext& c, spec::MapGetFdByIdAttr& a) {
+    return open_by_id(c, ObjectKind::Map, a.map_id, a.open_flags);
+}
+Result<i64> handle(CommandContext& c, spec::ProgGetFdByIdAttr& a) {
+    return open_by_id(c, ObjectKind::Program, a.prog_id, a.open_flags);
+}
+Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a) {
+    return open_by_id(c, ObjectKind::Link, a.link_id, a.open_flags);
+}
+
+Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
+    if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
+    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
+    TRY_ASSIGN(const Ref<Object> object, c.session.object(a.bpf_fd));
+    TRY(c.runtime.pins().add(path, *object));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::ObjGetAttr& a) {
+    if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
+    if (a.bpf_fd != 0) return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
+    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
+    Object* found = c.runtime.pins().find(path);
+    if (found == nullptr) return fail(Errc::ObjectNotFound, {}, "nothing is pinned at this path");
+    const Ref<Object> object = Ref<Object>::adopt(found);
+    return c.session.open(*object);
+}
+
+Result<i64> handle(CommandContext& c, spec::ObjUnpinAttr& a) {
+    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
+    TRY(c.runtime.pins().remove(path));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::PinGetNextAttr& a) {
+    // The numbers of the attribute's `type`.
+    constexpr ObjectKind kKinds[] = {ObjectKind::Map, ObjectKind::Link, ObjectKind::Program};
+    if (a.type > std::size(kKinds)) return fail(Errc::InvalidArgument, {}, "type", a.type);
+    const ObjectKind* kind = a.type == 0 ? nullptr : &kKinds[a.type - 1];
+    const std::string_view start = a.start != 0 ? pointer<const char>(a.start) : std::string_view{};
+    if (a.path == 0) return fail(Errc::InvalidPointer, {}, "path");
+    TRY_ASSIGN(const ObjectKind found,
+               c.runtime.pins().next(start, kind, {pointer<char>(a.path), a.path_len}));
+    a.type = static_cast<u32>(found) + 1;
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a) {
+    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    c.runtime.epochs().synchronize();
+    return 0;
+}
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+// Commands on programs: installing verified code, and running it on test data.
+#include <new>
+
+#include "runtime/command_context.hpp"
+#include "runtime/helpers.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+// Answers relocations with addresses of this execution context, which never leave it.
+struct Addresses {
+    Runtime& runtime;
+    const Program& program;
+
+    Result<u64> helper(u32 index) const {
+        if (index >= spec::kHelperCount) return fail(Errc::UnresolvedSymbol, {}, "helper", index);
+        if (const auto address =
+                helper_address(program.dialect, static_cast<spec::Helper>(index))) {
+            return reinterpret_cast<u64>(address);
+        }
+        const ebpf_hook_provider_t* provider = runtime.provider(program.type, {});
+        for (std::size_t i = 0; provider != nullptr && i < provider->helper_count; ++i) {
+            if (provider->helpers[i].id == index) {
+                return reinterpret_cast<u64>(provider->helpers[i].function);
+            }
+        }
+        return fail(Errc::NotSupported, {}, spec::info(static_cast<spec::Helper>(index)).name);
+    }
+    Result<u64> map_value(u32 index, u32 offset) const {
+        Map& map = *program.maps[index];
+        void* address = map.ops->value_address ? map.ops->value_address(map, offset) : nullptr;
+        if (address == nullptr)
+            return fail(Errc::OutOfBounds, {}, "offset in a map's value", offset);
+        return reinterpret_cast<u64>(address);
+    }
+    static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend) {
+        const auto& addresses = *static_cast<const Addresses*>(self);
+        switch (kind) {
+            case code::RelocKind::Helper64:
+                return addresses.helper(index);
+            case code::RelocKind::Map64:
+                return reinterpret_cast<u64>(addresses.program.maps[index]);
+            case code::RelocKind::MapValue64:
+                return addresses.map_value(index, addend);
+            case code::RelocKind::Function64:
+                break;  // the engine's own
+        }
+        return fail(Errc::BadFormat, {}, "relocation kind", static_cast<u32>(kind));
+    }
+};
+
+// Machine code goes to its final place, gets its addresses there and is sealed before it can be
+// called.
+Status place_machine_code(Program& program, const code::CodeView& view,
+                          const code::Resolver& resolver) {
+    TRY_ASSIGN(platform::CodePages pages, platform::CodePages::create(view.text.size()));
+    const MutableBytes text = pages.writable().first(view.text.size());
+    std::memcpy(text.data(), view.text.data(), text.size());
+    TRY(code::relocate(text, view.relocations, resolver));
+    TRY(pages.seal());
+    program.entry =
+        reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages.address()) + view.entry);
+    new (&program.pages) platform::CodePages(std::move(pages));
+    return {};
+}
+
+Status prepare_for_engine(Program& program, const code::CodeView& view,
+                          const code::EngineOps& engine, const code::Resolver& resolver) {
+    TRY_ASSIGN(const u64 size, engine.prepared_size(view));
+    program.prepared = platform::allocate(size);
+    if (program.prepared == nullptr) return fail(Errc::NoMemory, {}, "prepared code", size);
+    TRY(engine.prepare(view, resolver, {static_cast<std::byte*>(program.prepared), size}));
+    program.engine = &engine;
+    return {};
+}
+
+Status take_maps(CommandContext& c, Program& program, const spec::ProgInstallAttr& a) {
+    if (a.map_count == 0) return {};
+    if (a.map_count > 4096) return fail(Errc::TooLarge, {}, "map_count", a.map_count);
+    program.maps = static_cast<Map**>(platform::allocate(a.map_count * sizeof(Map*)));
+    if (program.maps == nullptr) return fail(Errc::NoMemory, {}, "maps", a.map_count);
+    for (u32 i = 0; i < a.map_count; ++i) {
+        TRY_ASSIGN(Ref<Map> map, map_of(c, pointer<const u32>(a.map_fds)[i]));
+        program.maps[program.map_count++] = map.detach();
+    }
+    return {};
+}
+
+Status keep_insns(Program& program, const spec::ProgInstallAttr& a) {
+    if (a.insn_cnt == 0 || a.insns == 0) return {};
+    program.insns = static_cast<std::byte*>(platform::allocate(u64{a.insn_cnt} * 8));
+    if (program.insns == nullptr) return fail(Errc::NoMemory, {}, "instructions", a.insn_cnt);
+    std::memcpy(program.insns, pointer(a.insns), u64{a.insn_cnt} * 8);
+    program.insn_count = a.insn_cnt;
+    return {};
+}
+
+// The licences that may call GPL-only functions (include/linux/license.h).
+bool is_gpl_compatible(const char* license) {
+    constexpr std::string_view kCompatible[] = {
+        "GPL",          "GPL v2",       "GPL and additional rights",
+        "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
+    for (const std::string_view name : kCompatible) {
+        if (license != nullptr && name == license) return true;
+    }
+    return false;
+}
+
+code::CodeView view_of(const spec::ProgInstallAttr& a) {
+    return {.engine = static_cast<code::EngineKind>(a.engine),
+            .cpu = static_cast<code::Cpu>(a.cpu),
+            .entry = a.entry,
+            .stack_bytes = a.stack_bytes,
+            .map_count = a.map_count,
+            .program_info_hash = a.program_info_hash,
+            .text = {pointer<const std::byte>(a.code), a.code_size},
+            .relocations = {pointer<const code::Relocation>(a.relocations), a.relocation_count}};
+}
+
+Status check_install(const spec::ProgInstallAttr& a) {
+    if (a.code == 0 || a.code_size == 0)
+        return fail(Errc::InvalidArgument, {}, "code_size", a.code_size);
+    if (a.relocation_count != 0 && a.relocations == 0)
+        return fail(Errc::InvalidPointer, {}, "relocations");
+    if (a.map_count != 0 && a.map_fds == 0) return fail(Errc::InvalidPointer, {}, "map_fds");
+    if (a.dialect >= spec::kDialectCount)
+        return fail(Errc::InvalidArgument, {}, "dialect", a.dialect);
+    if (a.prog_type >= spec::kProgramTypeCount) {
+        return fail(Errc::InvalidArgument, {}, "prog_type", a.prog_type);
+    }
+    if (a.attach_type >= spec::kAttachTypeCount) {
+        return fail(Errc::InvalidArgument, {}, "attach_type", a.attach_type);
+    }
+    if (a.prog_flags != 0) return fail(Errc::NotSupported, {}, "prog_flags", a.prog_flags);
+    // The proof holds for the description of the program type that it was made against.
+    const spec::ProgramTypeInfo* info = spec::program_info(
+        static_cast<spec::Dialect>(a.dialect), static_cast<spec::ProgramType>(a.prog_type));
+    if (info == nullptr) return fail(Errc::InvalidArgument, {}, "prog_type", a.prog_type);
+    if (info->hash != a.program_info_hash) return fail(Errc::StaleProgramInfo, {}, info->name);
+    return check_name(a.prog_name);
+}
+
+Status fill(CommandContext& c, Program& program, const spec::ProgInstallAttr& a) {
+    program.name = a.prog_name;
+    program.type = static_cast<spec::ProgramType>(a.prog_type);
+    program.attach = static_cast<spec::AttachType>(a.attach_type);
+    program.dialect = static_cast<spec::Dialect>(a.dialect);
+    program.gpl_compatible = is_gpl_compatible(pointer<const char>(a.license));
+    program.verified_insns = a.verified_insns;
+    program.stack_bytes = a.stack_bytes;
+    program.code_bytes = a.code_size;
+    program.loaded_at = platform::boot_ns();
+    const code::CodeView view = view_of(a);
+    TRY(code::validate(view));
+    TRY(take_maps(c, program, a));
+    TRY(keep_insns(program, a));
+    Addresses addresses{c.runtime, program};
+    const code::Resolver resolver{&addresses, &Addresses::resolve};
+    if (view.engine != code::EngineKind::Interpreter)
+        return place_machine_code(program, view, resolver);
+    const code::EngineOps* engine = c.runtime.engine(view.engine);
+    if (engine == nullptr) return fail(Errc::BlockedByPolicy, {}, "no interpreter here");
+    return prepare_for_engine(program, view, *engine, resolver);
+}
+
+}  // namespace
+
+Result<i64> handle(CommandContext& c, spec::ProgInstallAttr& a) {
+    TRY(check_install(a));
+    void* memory = platform::allocate(sizeof(Program));
+    if (memory == nullptr) return fail(Errc::NoMemory, {}, "program");
+    auto* program = new (memory) Program;
+    program->kind = ObjectKind::Program;
+    Status made = fill(c, *program, a);
+    if (made) made = c.runtime.adopt(*program);
+    if (!made) {
+        destroy_program(*program);
+        return std::unexpected(made.error());
+    }
+    const Ref<Program> ref = Ref<Program>::adopt(program);
+    return c.session.open(*ref);
+}
+
+Result<i64> handle(CommandContext& c, spec::ProgBindMapAttr& a) {
+    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    TRY_ASSIGN(const Ref<Program> program, program_of(c, a.prog_fd));
+    TRY_ASSIGN(Ref<Map> map, map_of(c, a.map_fd));
+    platform::LockGuard guard(program->lock);
+    TRY(program->bound_maps.insert(program->bound_maps.size(), map.get()));
+    map.detach();
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
+    TRY_ASSIGN(const Ref<Program> program, program_of(c, a.prog_fd));
+    if (a.flags != 0 || a.cpu != 0 || a.batch_size != 0) {
+        return fail(Errc::NotSupported, {}, "flags, cpu or batch_size of a test run");
+    }
+    const ebpf_hook_provider_t* provider = c.runtime.provider(program->type, {});
+    if (provider == nullptr || provider->create_context == nullptr) {
+        return fail(Errc::NotSupported, {}, "test runs of this program type");
+    }
+    const auto failed = [](u32 error, const char* what) {
+        return fail(static_cast<Errc>(error), {}, what);
+    };
+    ebpf_test_run_t run{.header = {1, sizeof(ebpf_test_run_t), sizeof(ebpf_test_run_t)},
+                        .data_in = pointer<const u8>(a.data_in),
+                        .data_size_in = a.data_size_in,
+                        .context_in = pointer<const u8>(a.ctx_in),
+                        .context_size_in = a.ctx_size_in,
+                        .data_out = pointer<u8>(a.data_out),
+                        .data_size_out = a.data_out != 0 ? a.data_size_out : 0,
+                        .context_out = pointer<u8>(a.ctx_out),
+                        .context_size_out = a.ctx_out != 0 ? a.ctx_size_out : 0};
+    const std::size_t data_room = run.data_size_out;
+    const std::size_t context_room = run.context_size_out;
+    void* context = nullptr;
+    if (const u32 error = provider->create_context(provider->self, &run, &context); error != 0) {
+        return failed(error, "test data or context");
+    }
+    const u32 repeat = a.repeat != 0 ? a.repeat : 1;
+    u64 elapsed = 0;
+    u64 r0 = 0;
+    Status entered;
+    constexpr u32 kBatch = 1024;  // runs between two chances for others
+    for (u32 done = 0; done < repeat && entered;) {
+        EpochGuard guard(c.runtime.epochs());
+        entered = guard.status();
+        const u32 until = repeat - done > kBatch ? done + kBatch : repeat;
+        const u64 start = platform::monotonic_ns();
+        for (; entered && done < until; ++done) {
+            if (done != 0) provider->reset_context(provider->self, &run, context);
+            r0 = runtime::run(c.runtime, *program, context, 0, guard.slot());
+        }
+        elapsed += platform::monotonic_ns() - start;
+    }
+    const u32 error = provider->destroy_context(provider->self, &run, context);
+    TRY(entered);
+    if (error != 0) return failed(error, "test results");
+    a.retval = static_cast<u32>(r0);
+    a.duration = static_cast<u32>(elapsed / repeat);
+    a.data_size_out = static_cast<u32>(run.data_size_out);
+    a.ctx_size_out = static_cast<u32>(run.context_size_out);
+    // Linux: what fits was copied, the size is the whole one.
+    if ((a.data_out != 0 && run.data_size_out > data_room) ||
+        (a.ctx_out != 0 && run.context_size_out > context_room)) {
+        return fail(Errc::OutOfSpace, {}, "data_size_out or ctx_size_out");
+    }
+    return 0;
+}
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//
+// Execution slots and epochs.
+//
+// A slot stands for a CPU: there are as many as the system can have CPUs, a thread holds one while
+// it runs a program or looks into a map, and everything "per CPU" (values, random state, the number
+// that programs see) means the slot. In the kernel a thread at DISPATCH has its CPU's slot at once;
+// in user space it takes its CPU's slot or, when another thread has that, any free one.
+//
+// The slot's word also says since when its holder reads: the global epoch at entry, 0 when nobody
+// holds it. What is unlinked from a shared structure is retired, not freed: it is stamped with a
+// new epoch and freed when no slot shows an older one. A reader that entered before the stamp may
+// still see it; one that entered later cannot, because the unlinking came first. So readers never
+// lock, and write nothing but their own slot.
+#pragma once
+
+#include <atomic>
+
+#include "base/error.hpp"
+#include "platform/lock.hpp"
+#include "platform/system.hpp"
+
+namespace ebpf::runtime {
+
+// Stands in everything that is retired.
+struct Retired {
+    Retired* next = nullptr;
+    u64 epoch = 0;
+    void (*destroy)(Retired* self) = nullptr;
+};
+
+class Epochs {
+  public:
+    // Programs that invoke programs: nested entries of one thread share its slot, up to this depth.
+    static constexpr u32 kMaxDepth = 8;
+
+    Status initialize(u32 slots);
+    ~Epochs();
+
+    // One entry; on the stack of the one who enters. 40 bytes.
+    struct Entry {
+        Epochs* epochs = nullptr;  // null: not entered
+        platform::ThreadWord outer{};
+        u32 slot = 0;
+        platform::Irql irql = platform::Irql::Passive;
+    };
+
+    // Takes a slot. Busy when none became free within the bound (about a second of waiting) or the
+    // thread is kMaxDepth deep already. <= DISPATCH.
+    Status enter(Entry& entry);
+    void leave(Entry& entry);
+
+    // `item` is unreachable for whoever enters from now on; item->destroy(item) runs when nobody
+    // can see it any more, on any thread. <= DISPATCH.
+    void retire(Retired* item);
+    // Frees what can be freed. <= DISPATCH.
+    void collect();
+    bool has_retired() const { return pending_.load(std::memory_order_relaxed) != 0; }
+
+    // Returns when everyone who had entered before the call has left. The caller must not have
+    // entered. PASSIVE.
+    void synchronize();
+
+    u32 slots() const { return slot_count_; }
+    // How often a thread found its CPU's slot and all others taken.
+    u64 waits() const { return waits_.load(std::memory_order_relaxed); }
+
+  private:
+    struct alignas(64) Slot {
+        std::atomic<u64> epoch{0};
+    };
+
+    u64 oldest_reader() const;
+    bool take_slot(Entry& entry);
+
+    Slot* slots_ = nullptr;
+    u32 slot_count_ = 0;
+    std::atomic<u64> epoch_{1};
+    std::atomic<u64> waits_{0};
+    std::atomic<u32> pending_{0};
+    std::atomic<bool> collecting_{false};
+    platform::SpinLock lock_;
+    Retired* retired_ = nullptr;  // newest first: epochs fall along the list
+};
+
+// Holds a slot for a scope.
+class [[nodiscard]] EpochGuard {
+  public:
+    explicit EpochGuard(Epochs& epochs) : status_(epochs.enter(entry_)) {}
+    ~EpochGuard() {
+        if (entry_.epochs != nullptr) entry_.epochs->leave(entry_);
+    }
+    EpochGuard(const EpochGuard&) = delete;
+    EpochGuard& operator=(const EpochGuard&) = delete;
+
+    const Status& status() const { return status_; }
+    u32 slot() const { return entry_.slot; }
+
+  private:
+    Epochs::Entry entry_{};
+    Status status_;
+};
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Arrays and per-CPU arrays: flat memory, values at multiples of 8 bytes. (Linux:
+// kernel/bpf/arraymap.c)
+#include <cstring>
+
+#include "platform/memory.hpp"
+#include "runtime/map.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr u64 kMaxBytes = u64{1} << 37;  // as eBPF for Windows limits a map's storage
+
+u32 index_of(const void* key) {
+    u32 index;
+    std::memcpy(&index, key, sizeof index);
+    return index;
+}
+
+u64 entry_bytes(const Map& map) {
+    return map.info->percpu ? u64{map.value_stride} * map.slots : map.value_stride;
+}
+
+std::byte* entry(const Map& map, u32 index) {
+    return static_cast<std::byte*>(map.state) + u64{index} * entry_bytes(map);
+}
+
+Status create(Map& map) {
+    const u64 bytes = entry_bytes(map);
+    if (bytes > kMaxBytes / map.max_entries) {
+        return fail(Errc::TooLarge, {}, "array size in entries", map.max_entries);
+    }
+    map.state = platform::allocate(bytes * map.max_entries);
+    if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", bytes * map.max_entries);
+    return {};
+}
+
+void destroy(Map& map) {
+    platform::release(map.state);
+}
+
+void* lookup(Map& map, const void* key, u32) {
+    const u32 index = index_of(key);
+    return index < map.max_entries ? entry(map, index) : nullptr;
+}
+
+void* lookup_percpu(Map& map, const void* key, u32 slot) {
+    const u32 index = index_of(key);
+    return index < map.max_entries ? entry(map, index) + u64{slot} * map.value_stride : nullptr;
+}
+
+Status check_update(const Map& map, u32 index, u64 flags) {
+    if (flags > kUpdateExist) return fail(Errc::InvalidArgument, {}, "flags", flags);
+    if (index >= map.max_entries) return fail(Errc::TooLarge, {}, "index", index);
+    if (flags == kUpdateNoExist) return fail(Errc::KeyAlreadyExists, {}, "index", index);
+    return {};
+}
+
+Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
+    const u32 index = index_of(key);
+    TRY(check_update(map, index, flags));
+    std::memcpy(entry(map, index), value, map.value_size);
+    return {};
+}
+
+Status update_percpu(Map& map, const void* key, const void* value, u64 flags, u32 slot) {
+    const u32 index = index_of(key);
+    TRY(check_update(map, index, flags));
+    std::memcpy(entry(map, index) + u64{slot} * map.value_stride, value, map.value_size);
+    return {};
+}
+
+Status remove(Map&, const void*) {
+    return fail(Errc::InvalidArgument, {}, "an array's entries cannot be deleted");
+}
+
+Status read(Map& map, const void* key, void* value) {
+    const u32 index = index_of(key);
+    if (index >= map.max_entries) return fail(Errc::KeyNotFound, {}, "index", index);
+    std::memcpy(value, entry(map, index), map.user_value_size());
+    return {};
+}
+
+Status write(Map& map, const void* key, const void* value, u64 flags) {
+    const u32 index = index_of(key);
+    TRY(check_update(map, index, flags));
+    std::memcpy(entry(map, index), value, map.user_value_size());
+    return {};
+}
+
+// A key that is no index restarts at 0, as Linux does.
+Status next_key(Map& map, const void* key, void* next) {
+    const u32 index = key != nullptr ? index_of(key) : ~u32{0};
+    if (index == map.max_entries - 1) return fail(Errc::NoMoreKeys, {}, "index", index);
+    const u32 following = index < map.max_entries ? index + 1 : 0;
+    std::memcpy(next, &following, sizeof following);
+    return {};
+}
+
+void* value_address(Map& map, u32 offset) {
+    return offset < map.value_size ? static_cast<std::byte*>(map.state) + offset : nullptr;
+}
+
+}  // namespace
+
+const MapOps kArrayOps = {.create = create,
+                          .destroy = destroy,
+                          .lookup = lookup,
+                          .update = update,
+                          .remove = remove,
+                          .read = read,
+                          .write = write,
+                          .next_key = next_key,
+                          .value_address = value_address};
+
+const MapOps kPercpuArrayOps = {.create = create,
+                                .destroy = destroy,
+                                .lookup = lookup_percpu,
+                                .update = update_percpu,
+                                .remove = remove,
+                                .read = read,
+                                .write = write,
+                                .next_key = next_key};
+
+}  // namespace ebpf::runtime

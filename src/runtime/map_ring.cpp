@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//
+// Ring buffers with Linux's memory layout and records (kernel/bpf/ringbuf.c describes both; so does
+// Documentation/bpf/ringbuf.rst): positions only grow, a record is an 8-byte header and data padded
+// to 8 bytes, the header's first word is the length with a busy and a discard bit, the second the
+// distance in pages to the ring's first page, so that a record leads back to its ring.
+//
+// The consumer's position is written by somebody else and is not trusted: a wrong one makes
+// reservations fail or overwrites what he has not read, and touches nothing else.
+#include <cstring>
+#include <new>
+
+#include "platform/memory.hpp"
+#include "runtime/map.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr u32 kBusy = 1u << 31;
+constexpr u32 kDiscarded = 1u << 30;
+constexpr u64 kMaxRecord = (1u << 30) - 1;
+constexpr u64 kNoWakeup = 1;
+constexpr u64 kForceWakeup = 2;
+constexpr u32 kHeaderSize = 8;
+
+struct Header {
+    u32 length;
+    u32 pages;
+};
+
+// In the ring's private page.
+struct Ring {
+    explicit Ring(const platform::RingMemory& m) : memory(m) {}
+
+    platform::RingMemory memory;
+    platform::SpinLock lock;
+    u64 reserved = 0;  // the producer's position, where consumers cannot write it
+    platform::Event ready;
+
+    u64 mask() const { return memory.data_size - 1; }
+    std::atomic_ref<u64> consumer() const { return position(memory.consumer()); }
+    std::atomic_ref<u64> producer() const { return position(memory.producer()); }
+
+  private:
+    static std::atomic_ref<u64> position(std::byte* page) {
+        return std::atomic_ref<u64>(*reinterpret_cast<u64*>(page));
+    }
+};
+static_assert(sizeof(Ring) <= platform::kPageSize);
+
+Ring& ring_of(const Map& map) {
+    return *static_cast<Ring*>(map.state);
+}
+
+Status create(Map& map) {
+    TRY_ASSIGN(const platform::RingMemory memory, platform::create_ring(map.max_entries));
+    map.state = new (memory.base) Ring(memory);
+    return {};
+}
+
+void destroy(Map& map) {
+    platform::destroy_ring(ring_of(map).memory);
+}
+
+}  // namespace
+
+void* ring_reserve(Map& map, u64 size) {
+    Ring& ring = ring_of(map);
+    const u64 total = (size + kHeaderSize + 7) & ~u64{7};
+    if (size > kMaxRecord || total > ring.memory.data_size) return nullptr;
+    platform::LockGuard guard(ring.lock);
+    const u64 end = ring.reserved + total;
+    if (end - ring.consumer().load(std::memory_order_acquire) > ring.mask()) return nullptr;
+    std::byte* record = ring.memory.data() + (ring.reserved & ring.mask());
+    auto* header = reinterpret_cast<Header*>(record);
+    header->pages = static_cast<u32>((record - ring.memory.base) / platform::kPageSize);
+    std::atomic_ref(header->length)
+        .store(static_cast<u32>(size) | kBusy, std::memory_order_relaxed);
+    ring.reserved = end;
+    ring.producer().store(end, std::memory_order_release);
+    return record + kHeaderSize;
+}
+
+void ring_commit(void* data, u64 flags, bool discard) {
+    auto* record = static_cast<std::byte*>(data) - kHeaderSize;
+    auto* header = reinterpret_cast<Header*>(record);
+    const u64 page = reinterpret_cast<u64>(record) & ~u64{platform::kPageSize - 1};
+    Ring& ring = *reinterpret_cast<Ring*>(page - u64{header->pages} * platform::kPageSize);
+    std::atomic_ref length(header->length);
+    const u32 size = length.load(std::memory_order_relaxed) & ~kBusy;
+    length.exchange(discard ? size | kDiscarded : size, std::memory_order_seq_cst);
+    // Only a consumer that has read everything before this record can be asleep.
+    const u64 position = static_cast<u64>(record - ring.memory.data());
+    const bool waiting =
+        (ring.consumer().load(std::memory_order_acquire) & ring.mask()) == position;
+    if ((flags & kForceWakeup) != 0 || (waiting && (flags & kNoWakeup) == 0)) ring.ready.signal();
+}
+
+Status ring_output(Map& map, const void* data, u64 size, u64 flags) {
+    if ((flags & ~(kNoWakeup | kForceWakeup)) != 0)
+        return fail(Errc::InvalidArgument, {}, "flags", flags);
+    void* record = ring_reserve(map, size);
+    if (record == nullptr) return fail(Errc::Again, {}, "ring buffer full");
+    std::memcpy(record, data, size);
+    ring_commit(record, flags, false);
+    return {};
+}
+
+u64 ring_query(const Map& map, u64 what) {
+    const Ring& ring = ring_of(map);
+    const u64 consumer = ring.consumer().load(std::memory_order_acquire);
+    const u64 producer = ring.producer().load(std::memory_order_acquire);
+    const u64 answers[] = {producer - consumer, ring.memory.data_size, consumer, producer};
+    return what < std::size(answers) ? answers[what] : 0;
+}
+
+RingView ring_view(const Map& map) {
+    const platform::RingMemory& memory = ring_of(map).memory;
+    return {memory.consumer(), memory.producer(), memory.data(), memory.data_size};
+}
+
+bool ring_wait(Map& map, i32 timeout_ms) {
+    Ring& ring = ring_of(map);
+    const u32 ticket = ring.ready.ticket();
+    // A record that is reserved but not finished is no data yet; its end will signal.
+    const auto has_data = [&ring] {
+        const u64 consumer = ring.consumer().load(std::memory_order_acquire);
+        if (consumer == ring.producer().load(std::memory_order_acquire)) return false;
+        auto* header =
+            reinterpret_cast<Header*>(ring.memory.data() + (consumer & ring.mask() & ~u64{7}));
+        return (std::atomic_ref(header->length).load(std::memory_order_acquire) & kBusy) == 0;
+    };
+    if (has_data() || timeout_ms == 0) return has_data();
+    return ring.ready.wait(ticket, timeout_ms) || has_data();
+}
+
+const MapOps kRingOps = {.create = create, .destroy = destroy};
+
+}  // namespace ebpf::runtime

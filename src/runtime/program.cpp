@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/program.hpp"
+
+#include "runtime/runtime.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+// Enters what a tail call left pending, and what that tail-calls in turn.
+u64 follow_tail_calls(code::Invocation& invocation, u64 r0) {
+    while (invocation.tail_pending != nullptr) {
+        const auto& next = *static_cast<const Program*>(invocation.tail_pending);
+        invocation.tail_pending = nullptr;
+        invocation.program = &next;
+        r0 = enter(next, invocation.context, invocation.context_size, invocation);
+    }
+    return r0;
+}
+
+// A tail call in a subprogram: the other program's result is the subprogram's, whose caller goes
+// on.
+u64 run_tail(code::Invocation* invocation) {
+    const void* caller = invocation->program;
+    const u64 r0 = follow_tail_calls(*invocation, 0);
+    invocation->program = caller;
+    return r0;
+}
+
+}  // namespace
+
+u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot) {
+    code::Invocation invocation{.run_tail = &run_tail,
+                                .context = context,
+                                .context_size = context_size,
+                                .runtime = &runtime,
+                                .program = &program,
+                                .slot = slot};
+    const u64 r0 = enter(program, context, context_size, invocation);
+    return follow_tail_calls(invocation, r0);
+}
+
+void destroy_program(Program& program) {
+    for (u32 i = 0; i < program.map_count; ++i) release(*program.maps[i]);
+    for (u32 i = 0; i < program.bound_maps.size(); ++i) release(*program.bound_maps[i]);
+    platform::release(program.maps);
+    platform::release(program.prepared);
+    platform::release(program.insns);
+    program.~Program();
+    platform::release(&program);
+}
+
+}  // namespace ebpf::runtime

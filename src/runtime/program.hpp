@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// Installed programs. Code arrives verified and with relocations (code::CodeView); here it is
+// placed: machine code in pages of its own that are sealed before anything can call it, an
+// interpreter's code decoded by the registered engine.
+#pragma once
+
+#include "code/engine.hpp"
+#include "platform/memory.hpp"
+#include "runtime/map.hpp"
+#include "spec/program_info.hpp"
+
+namespace ebpf::runtime {
+
+struct Program : Object {
+    spec::ProgramType type{};
+    spec::AttachType attach{};
+    spec::Dialect dialect{};
+    bool gpl_compatible = false;
+    u32 verified_insns = 0;
+    u32 stack_bytes = 0;
+    u64 loaded_at = 0;  // boot ns
+
+    code::EntryFn entry = nullptr;            // machine code, or
+    const code::EngineOps* engine = nullptr;  // the engine that runs `prepared`
+    void* prepared = nullptr;
+    platform::CodePages pages;
+    u32 code_bytes = 0;
+
+    std::byte* insns = nullptr;  // as they were loaded
+    u32 insn_count = 0;
+    Map** maps = nullptr;  // each with a reference
+    u32 map_count = 0;
+    Table<Map*> bound_maps;   // BPF_PROG_BIND_MAP
+    platform::SpinLock lock;  // bound_maps
+};
+
+// Enters the program once, without following tail calls.
+inline u64 enter(const Program& program, void* context, u64 context_size,
+                 code::Invocation& invocation) {
+    return program.entry != nullptr
+               ? program.entry(context, context_size, &invocation)
+               : program.engine->run(program.prepared, context, context_size, &invocation);
+}
+
+// Runs the program and those that it tail-calls. The caller has entered an epoch and holds `slot`.
+u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot);
+
+// Frees what a program consists of; run when nobody can see it any more.
+void destroy_program(Program& program);
+
+}  // namespace ebpf::runtime
