@@ -16,11 +16,6 @@ bool is_reg_op(const Insn* insn, AluOp op, Width width) {
            insn->width == width;
 }
 
-bool is_imm_op(const Insn* insn, AluOp op, Width width, Reg dst) {
-    return insn != nullptr && insn->form == Form::AluImm && insn->alu() == op &&
-           insn->width == width && insn->dst == dst;
-}
-
 // A shift of a register by a constant that is neither 0 nor as much as the width.
 bool is_shift(const Insn* insn) {
     if (insn == nullptr || insn->form != Form::AluImm) return false;
@@ -109,63 +104,188 @@ std::optional<Rotation> match_rotation(const Sequence& s) {
 
 namespace {
 
-bool fits32(i64 value) {
-    return value == static_cast<i32>(value);
-}
+// Runs mov, add and shifts by 1 to 3 symbolically: what a register would hold, in terms of what the
+// registers held before the sequence. Nothing is emitted meanwhile, so those values are still
+// there.
+class AddressMatcher {
+  public:
+    explicit AddressMatcher(const Sequence& s) : s_(s) {}
 
-// A memory access through `address.dst`, which nobody wants afterwards.
-void add_access(const Sequence& s, Address& address) {
-    const Insn* insn = s[address.count];
-    if (insn == nullptr) return;
-    const bool load = insn->form == Form::Load || insn->form == Form::LoadSx;
-    const bool store = insn->form == Form::StoreReg || insn->form == Form::StoreImm;
-    if (!load && !store) return;
-    if ((load ? insn->src : insn->dst) != address.dst) return;
-    if (insn->form == Form::StoreReg && insn->src == address.dst) return;
-    const bool overwritten = load && insn->dst == address.dst;
-    if (!overwritten && !s.dead_after(address.count, address.dst)) return;
-    if (!fits32(i64{address.disp} + insn->off)) return;
-    address.disp += insn->off;
-    address.access = insn;
-    ++address.count;
-}
+    std::optional<Address> run() {
+        for (u32 n = 0; n < kLongest; ++n) {
+            const Insn* insn = s_[n];
+            if (insn == nullptr) break;
+            if (is_access(*insn)) {
+                take_access(*insn, n);
+                break;
+            }
+            if (!step(*insn)) break;
+            take_sum(n);
+        }
+        if (best_.count < 2) return {};
+        return best_;
+    }
+
+  private:
+    static constexpr u32 kLongest = 8;
+
+    // base + (index << scale) + disp, any part of which may be missing.
+    struct Sum {
+        std::optional<Reg> base, index;
+        u8 scale = 0;
+        i64 disp = 0;
+    };
+    struct Pending {
+        Reg reg{};
+        Sum sum;
+    };
+
+    static bool fits32(i64 value) { return value == static_cast<i32>(value); }
+    static bool is_access(const Insn& insn) {
+        return insn.form == Form::Load || insn.form == Form::LoadSx ||
+               insn.form == Form::StoreReg || insn.form == Form::StoreImm;
+    }
+
+    const Pending* find(Reg reg) const {
+        for (u32 i = 0; i < pending_count_; ++i) {
+            if (pending_[i].reg == reg) return &pending_[i];
+        }
+        return nullptr;
+    }
+    Sum value_of(Reg reg) const {
+        const Pending* p = find(reg);
+        return p != nullptr ? p->sum : Sum{.base = reg};
+    }
+
+    bool set(Reg reg, const Sum& sum) {
+        for (u32 i = 0; i < pending_count_; ++i) {
+            if (pending_[i].reg != reg) continue;
+            pending_[i].sum = sum;
+            return true;
+        }
+        if (pending_count_ == std::size(pending_)) return false;
+        pending_[pending_count_++] = {reg, sum};
+        return true;
+    }
+
+    // False when the result is no sum of that shape, or the instruction none of those.
+    bool step(const Insn& insn) {
+        if (insn.width != Width::W64) return false;
+        if (insn.form == Form::AluReg && insn.alu() == AluOp::Mov)
+            return set(insn.dst, value_of(insn.src));
+        if (insn.form == Form::AluReg && insn.alu() == AluOp::Add) {
+            const std::optional<Sum> sum = add(value_of(insn.dst), value_of(insn.src));
+            return sum && set(insn.dst, *sum);
+        }
+        if (insn.form != Form::AluImm) return false;
+        Sum sum = value_of(insn.dst);
+        if (insn.alu() == AluOp::Add) {
+            sum.disp += static_cast<i32>(insn.imm);
+        } else if (insn.alu() == AluOp::Lsh && insn.imm >= 1 && insn.imm <= 3) {
+            if (!sum.base || sum.index || sum.disp != 0) return false;
+            sum = {.index = sum.base, .scale = static_cast<u8>(insn.imm)};
+        } else {
+            return false;
+        }
+        return fits32(sum.disp) && set(insn.dst, sum);
+    }
+
+    static std::optional<Sum> add(Sum a, Sum b) {
+        if (a.index) std::swap(a, b);
+        if (a.index || !a.base) return {};
+        // a is base + disp.
+        b.disp += a.disp;
+        if (!b.base) {
+            b.base = a.base;
+        } else if (!b.index) {
+            b.index = a.base;
+        } else {
+            return {};
+        }
+        if (!fits32(b.disp)) return {};
+        return b;
+    }
+
+    // Registers that would have to be computed because somebody wants them after instruction `n`.
+    u32 wanted_after(u32 n, const Pending** last) const {
+        u32 wanted = 0;
+        for (u32 i = 0; i < pending_count_; ++i) {
+            if (s_.dead_after(n, pending_[i].reg)) continue;
+            ++wanted;
+            *last = &pending_[i];
+        }
+        return wanted;
+    }
+
+    bool fill(const Sum& sum, i16 off, u32 count) {
+        if (!sum.base || !fits32(sum.disp + off)) return false;
+        best_ = {.count = count,
+                 .base = *sum.base,
+                 .index = sum.index,
+                 .scale_log2 = sum.scale,
+                 .disp = static_cast<i32>(sum.disp + off)};
+        return true;
+    }
+
+    void take_sum(u32 n) {
+        const Pending* result = nullptr;
+        if (wanted_after(n, &result) == 1 && fill(result->sum, 0, n + 1)) best_.dst = result->reg;
+    }
+
+    void take_access(const Insn& insn, u32 n) {
+        const bool load = insn.form == Form::Load || insn.form == Form::LoadSx;
+        if (insn.form == Form::StoreReg && find(insn.src) != nullptr) return;
+        const Sum sum = value_of(load ? insn.src : insn.dst);
+        if (insn.form == Form::Load && take_use(insn, sum, n)) return;
+        const Pending* wanted = nullptr;
+        const u32 count = wanted_after(n, &wanted);
+        const bool only_loaded = count == 1 && load && wanted->reg == insn.dst;
+        if (count != 0 && !only_loaded) return;
+        if (fill(sum, insn.off, n + 1)) best_.access = &insn;
+    }
+
+    // The instruction after the load, with memory as its operand.
+    bool take_use(const Insn& load, const Sum& sum, u32 n) {
+        const Insn* use = s_[n + 1];
+        if (use == nullptr || use->width != load.width || !s_.dead_after(n + 1, load.dst))
+            return false;
+        if (load.width != Width::W64 && load.width != Width::W32) return false;
+        const Pending* wanted = nullptr;
+        if (wanted_after(n + 1, &wanted) != 0) return false;
+        if (use->form == Form::AluReg) {
+            const AluOp op = use->alu();
+            const bool has_form = op == AluOp::Add || op == AluOp::Sub || op == AluOp::Mul ||
+                                  op == AluOp::Or || op == AluOp::And || op == AluOp::Xor;
+            if (!has_form || use->src != load.dst) return false;
+        } else if (use->form == Form::JmpReg) {
+            if (use->cond() == isa::Cond::Set || (use->src != load.dst && use->dst != load.dst))
+                return false;
+        } else if (use->form == Form::JmpImm) {
+            if (use->cond() == isa::Cond::Set || use->dst != load.dst) return false;
+        } else {
+            return false;
+        }
+        // The other operand must be what it was, and not what was loaded.
+        if (use->form != Form::JmpImm) {
+            const Reg other = use->src == load.dst ? use->dst : use->src;
+            if (other == load.dst || find(other) != nullptr) return false;
+        }
+        if (!fill(sum, load.off, n + 2)) return false;
+        best_.access = &load;
+        best_.use = use;
+        return true;
+    }
+
+    const Sequence& s_;
+    Pending pending_[2];
+    u32 pending_count_ = 0;
+    Address best_;
+};
 
 }  // namespace
 
-// [mov t, x;] [lsh t, 1..3;] add t, y; [add t, constant;] [load or store at t]
-// [mov t, x;] add t, constant; [load or store at t]
 std::optional<Address> match_address(const Sequence& s) {
-    const Insn* first = s[0];
-    if (first == nullptr || (first->form != Form::AluReg && first->form != Form::AluImm)) return {};
-    Address a;
-    a.dst = first->dst;
-    Reg x = first->dst;
-    if (is_reg_op(first, AluOp::Mov, Width::W64)) {
-        x = first->src;
-        a.count = 1;
-    }
-    if (is_imm_op(s[a.count], AluOp::Lsh, Width::W64, a.dst) && s[a.count]->imm >= 1 &&
-        s[a.count]->imm <= 3) {
-        a.scale_log2 = static_cast<u8>(s[a.count]->imm);
-        ++a.count;
-    }
-    const Insn* sum = s[a.count];
-    if (is_reg_op(sum, AluOp::Add, Width::W64) && sum->dst == a.dst && sum->src != a.dst) {
-        a.base = sum->src;
-        a.index = x;
-        ++a.count;
-    } else if (a.scale_log2 == 0) {
-        a.base = x;
-    } else {
-        return {};
-    }
-    if (is_imm_op(s[a.count], AluOp::Add, Width::W64, a.dst)) {
-        a.disp = static_cast<i32>(s[a.count]->imm);
-        ++a.count;
-    }
-    add_access(s, a);
-    if (a.count < 2) return {};
-    return a;
+    return AddressMatcher(s).run();
 }
 
 }  // namespace ebpf::jit

@@ -53,15 +53,21 @@ struct Rotation {
 };
 std::optional<Rotation> match_rotation(const Sequence& s);
 
-// dst = base + (index << scale_log2) + disp, and perhaps a load or store there, which then is the
-// sequence's last instruction and the only thing that wanted dst.
+// base + (index << scale_log2) + disp, as one operand. What happens to it:
+//   access == nullptr   it is put in dst
+//   access              loaded or stored there, and no register of the sequence keeps the address;
+//   and use             the register that was loaded is used once: the operand of an operation on
+//                       another register (AluReg) or of a comparison (JmpReg, JmpImm)
+// `access` and `use` are the sequence's last instructions.
 struct Address {
     u32 count = 0;
     isa::Reg dst{}, base{};
     std::optional<isa::Reg> index;
     u8 scale_log2 = 0;
-    i32 disp = 0;                       // includes the access's offset
-    const isa::Insn* access = nullptr;  // Load, LoadSx, StoreReg or StoreImm
+    i32 disp = 0;  // includes the access's offset
+    const isa::Insn* access =
+        nullptr;  // Load, LoadSx, StoreReg or StoreImm; Load where there is a use
+    const isa::Insn* use = nullptr;
 };
 std::optional<Address> match_address(const Sequence& s);
 

@@ -387,7 +387,7 @@ TEST_P(Control, HelperByRegister) {
     const Insn by_register{.form = Form::CallReg, .dst = 2};
     const Output output = compiled(link({mov_imm(2, 5), by_register, exit()}), GetParam());
     ASSERT_EQ(output.relocations.size(), 1u);
-    EXPECT_EQ(output.relocations[0].index, 5u);
+    EXPECT_EQ(output.relocations[0].index, code::kCustomHelper | 5);
     for (const Insns& unknown :
          {Insns{by_register, exit()}, Insns{load(Width::W64, 2, 1, 0), by_register, exit()},
           Insns{mov_imm(2, 5), alu_imm(AluOp::Add, Width::W64, 2, 1), by_register, exit()},

@@ -3,6 +3,7 @@
 // in memory untouched.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <thread>
@@ -202,6 +203,110 @@ TEST_P(Memory, ComputedAddresses) {
     u8 data[16] = {0, 1, 2, 3, 4, 5, 6, 7};
     EXPECT_EQ(test::run(bytes, data, 2, GetParam()), 3u);
     EXPECT_EQ(data[5], 3);
+}
+
+// Address arithmetic, an access and a use of what was loaded, in the shapes that become operands
+// and in others close to them, with random registers alive afterwards.
+struct Addressed {
+    Insns insns;
+    Reg base, index;  // registers that must hold an address and a small number
+};
+
+Addressed addressed(std::mt19937_64& random) {
+    const auto chance = [&](u64 one_in) { return random() % one_in == 0; };
+    Reg regs[10] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    std::shuffle(std::begin(regs), std::end(regs), random);
+    const Reg base = regs[0], index = regs[1], t = regs[2], u = regs[3];
+    const auto any = [&] { return regs[random() % 10]; };
+    const auto not_address = [&] { return regs[4 + random() % 6]; };
+    const auto small = [&] { return static_cast<i32>(random() % 64) - 32; };
+    const i32 scale = 1 + static_cast<i32>(random() % 3);
+
+    Insns s;
+    const Insn scaled_u = alu_imm(AluOp::Lsh, Width::W64, u, scale);
+    switch (random() % 4) {
+        case 0:
+            s = {mov(t, base)};
+            if (chance(2)) s.push_back(alu_imm(AluOp::Add, Width::W64, t, small()));
+            s.push_back(alu(AluOp::Add, Width::W64, t, index));
+            break;
+        case 1:
+            s = {mov(t, index), alu_imm(AluOp::Lsh, Width::W64, t, scale),
+                 alu(AluOp::Add, Width::W64, t, base)};
+            break;
+        case 2:
+            s = {mov(u, index), scaled_u, mov(t, base)};
+            if (chance(2)) s.push_back(alu_imm(AluOp::Add, Width::W64, t, small()));
+            s.push_back(alu(AluOp::Add, Width::W64, t, u));
+            break;
+        default:
+            s = {mov(t, base)};
+    }
+    if (chance(3)) s.push_back(alu_imm(AluOp::Add, Width::W64, t, small()));
+
+    const Width w = kWidths[random() % 4];
+    const i16 off = static_cast<i16>(small());
+    const Reg value = chance(4) ? t : any();
+    switch (random() % 5) {
+        case 0:
+            s.push_back(store(w, t, off, any()));
+            break;
+        case 1:
+            s.push_back(store_imm(w, t, off, static_cast<i32>(random())));
+            break;
+        case 2:
+            s.push_back(load_sx(w == Width::W64 ? Width::W32 : w, value, t, off));
+            break;
+        default:
+            s.push_back(load(chance(2) ? w : Width::W64, value, t, off));
+    }
+    if (s.back().form != Form::Load) return {s, base, index};
+
+    const Width v = chance(4) ? Width::W32 : Width::W64;
+    const AluOp ops[] = {AluOp::Add, AluOp::Sub, AluOp::Mul, AluOp::And,
+                         AluOp::Or,  AluOp::Xor, AluOp::Mov, AluOp::Lsh};
+    const auto cond = static_cast<Cond>(random() % 11);
+    switch (random() % 5) {
+        case 0:
+            s.push_back(jump(cond, v, value, any(), 1));
+            break;
+        case 1:
+            s.push_back(jump(cond, v, any(), value, 1));
+            break;
+        case 2:
+            s.push_back(jump_imm(cond, v, value, static_cast<i32>(random()), 1));
+            break;
+        default:
+            s.push_back(alu(ops[random() % 8], v, not_address(), value));
+            return {s, base, index};
+    }
+    s.push_back(mov_imm(not_address(), 77));
+    return {s, base, index};
+}
+
+TEST_P(Memory, AddressesAndOperands) {
+    std::mt19937_64 random(7);
+    for (int round = 0; round < 6000; ++round) {
+        const auto [insns, base, index] = addressed(random);
+        Machine m = some_machine(random);
+        m.r[base] = reinterpret_cast<u64>(m.memory + 256);
+        m.r[index] = random() % 16;
+        std::byte before[512];
+        std::memcpy(before, m.memory, sizeof before);
+        const Registers expected = evaluate(insns, m.r);
+        std::byte expected_memory[512];
+        std::memcpy(expected_memory, m.memory, sizeof before);
+        std::memcpy(m.memory, before, sizeof before);
+
+        const u16 out = static_cast<u16>(random() & random() & 0x3FF);
+        const Output output = compiled(link(on_registers(insns, out)), GetParam());
+        Placed(output, GetParam().convention).run(m.r.data());
+        for (Reg r = 0; r < 10; ++r) {
+            if ((out >> r & 1) == 0) continue;
+            ASSERT_EQ(m.r[r], expected[r]) << "r" << int{r} << "\n" << disassemble(output);
+        }
+        ASSERT_EQ(std::memcmp(m.memory, expected_memory, sizeof before), 0) << disassemble(output);
+    }
 }
 
 std::string target_name(const testing::TestParamInfo<Target>& info) {

@@ -167,14 +167,20 @@ u64 run(const Insns& insns, void* r1, u64 r2, const Target& target) {
 }
 
 Registers evaluate(const Insns& insns, Registers r) {
-    for (const Insn& insn : insns) {
+    for (std::size_t at = 0; at < insns.size(); ++at) {
+        const Insn& insn = insns[at];
         u64& dst = r[insn.dst];
+        const u64 imm = static_cast<u64>(insn.imm);
+        const auto size = static_cast<std::size_t>(isa::bytes(insn.width));
+        const auto at_register = [&](Reg reg) {
+            return reinterpret_cast<std::byte*>(r[reg] + static_cast<u64>(i64{insn.off}));
+        };
         switch (insn.form) {
             case Form::AluReg:
                 dst = isa::eval_alu(insn.alu(), insn.width, dst, r[insn.src]);
                 break;
             case Form::AluImm:
-                dst = isa::eval_alu(insn.alu(), insn.width, dst, static_cast<u64>(insn.imm));
+                dst = isa::eval_alu(insn.alu(), insn.width, dst, imm);
                 break;
             case Form::Neg:
                 dst = isa::eval_neg(insn.width, dst);
@@ -186,10 +192,32 @@ Registers evaluate(const Insns& insns, Registers r) {
                 dst = isa::eval_endian(insn.endian(), insn.width, dst);
                 break;
             case Form::Wide:
-                dst = static_cast<u64>(insn.imm);
+                dst = imm;
+                break;
+            case Form::Load:
+            case Form::LoadSx: {
+                u64 value = 0;
+                std::memcpy(&value, at_register(insn.src), size);
+                const u8 bits = static_cast<u8>(8 * size);
+                dst = insn.form == Form::Load ? value : isa::eval_movsx(Width::W64, bits, value);
+                break;
+            }
+            case Form::StoreReg:
+                std::memcpy(at_register(insn.dst), &r[insn.src], size);
+                break;
+            case Form::StoreImm:
+                std::memcpy(at_register(insn.dst), &imm, size);
+                break;
+            case Form::JmpReg:
+                if (isa::eval_cond(insn.cond(), insn.width, dst, r[insn.src]))
+                    at += static_cast<u16>(insn.off);
+                break;
+            case Form::JmpImm:
+                if (isa::eval_cond(insn.cond(), insn.width, dst, imm))
+                    at += static_cast<u16>(insn.off);
                 break;
             default:
-                throw std::logic_error("not straight-line arithmetic");
+                throw std::logic_error("not something that evaluate() knows");
         }
     }
     return r;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the JIT's tests share: instructions by short names, programs from lists of them, code placed
-// in executable memory, and a straight-line evaluator made of isa/'s semantics to compare with.
+// in executable memory, and a plain evaluator made of isa/'s semantics to compare with.
 #pragma once
 
 #include <array>
@@ -79,7 +79,7 @@ Output compiled(const ir::Program& program, const Target& target, const ir::Fact
 // Compiles and runs; for programs without relocations.
 u64 run(const Insns& insns, void* r1 = nullptr, u64 r2 = 0, const Target& target = system_v());
 
-// Registers r0 to r9 after straight-line arithmetic.
+// Registers r0 to r9 after arithmetic, loads, stores and forward jumps over one-slot instructions.
 using Registers = std::array<u64, 10>;
 Registers evaluate(const Insns& insns, Registers r);
 // A program that loads r0 to r9 from the array at r1, runs `insns` and stores the registers in

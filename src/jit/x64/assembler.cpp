@@ -145,9 +145,9 @@ void Assembler::arith(Arith a, Width w, Gpr dst, i32 value) {
     fits8(value) ? code.put8(static_cast<u32>(value)) : code.put32(static_cast<u32>(value));
 }
 
-void Assembler::cmp_imm(Width w, Mem mem, i8 value) {
-    rm({0x83}, w, Gpr{static_cast<u8>(Arith::Cmp)}, mem);
-    code.put8(static_cast<u32>(value));
+void Assembler::arith(Arith a, Width w, Mem mem, i32 value) {
+    rm({static_cast<u8>(fits8(value) ? 0x83 : 0x81)}, w, Gpr{static_cast<u8>(a)}, mem);
+    fits8(value) ? code.put8(static_cast<u32>(value)) : code.put32(static_cast<u32>(value));
 }
 
 void Assembler::test_imm(Width w, Gpr a, i32 value) {

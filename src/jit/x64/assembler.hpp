@@ -86,11 +86,13 @@ class Assembler {
 
     void arith(Arith a, Width w, Gpr dst, Gpr src) { rr(reg_rm(a), w, dst, src); }
     void arith(Arith a, Width w, Gpr dst, i32 value);
+    void arith(Arith a, Width w, Gpr dst, Mem mem) { rm(reg_rm(a), w, dst, mem); }
+    void arith(Arith a, Width w, Mem mem, i32 value);
     void arith_store(Arith a, Width w, Mem mem, Gpr src) { rm(rm_reg(a), w, src, mem); }
-    void cmp_imm(Width w, Mem mem, i8 value);
     void test(Width w, Gpr a, Gpr b) { rr(op::kTest, w, a, b); }
     void test_imm(Width w, Gpr a, i32 value);
     void imul(Width w, Gpr dst, Gpr src) { rr(op::kImul, w, dst, src); }
+    void imul(Width w, Gpr dst, Mem mem) { rm(op::kImul, w, dst, mem); }
     void imul(Width w, Gpr dst, Gpr src, i32 value);
     void unary(Encoding e, Width w, Gpr a) { rr(e, w, static_cast<Gpr>(e.digit), a); }
     void call(Gpr target) { unary(op::kCallIndirect, Width::W32, target); }

@@ -206,9 +206,12 @@ Result<Output> Compiler::finish() {
 // Sequences first: each starts with an instruction of a few kinds only.
 u32 Compiler::lower_sequence(u32 at) {
     const Insn& insn = program_.insns[at];
-    if (insn.form != Form::AluReg && insn.form != Form::AluImm) return 0;
-    const isa::AluOp op = insn.alu();
-    if (op != isa::AluOp::Mov && op != isa::AluOp::Lsh && op != isa::AluOp::Add) return 0;
+    const bool alu = insn.form == Form::AluReg || insn.form == Form::AluImm;
+    if (!alu && insn.form != Form::Load) return 0;
+    if (alu && insn.alu() != isa::AluOp::Mov && insn.alu() != isa::AluOp::Lsh &&
+        insn.alu() != isa::AluOp::Add) {
+        return 0;
+    }
     const Sequence s{program_, analysis_, at, program_.subprograms[function_].end};
     if (const auto e = match_extension(s)) {
         at_ = at + e->count - 1;

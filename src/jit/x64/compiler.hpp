@@ -20,6 +20,50 @@
 
 namespace ebpf::jit::x64 {
 
+// The machine's names for BPF's operations and conditions.
+constexpr Arith arith_of(isa::AluOp op) {  // the five that both have
+    switch (op) {
+        case isa::AluOp::Add:
+            return Arith::Add;
+        case isa::AluOp::Sub:
+            return Arith::Sub;
+        case isa::AluOp::Or:
+            return Arith::Or;
+        case isa::AluOp::And:
+            return Arith::And;
+        default:
+            return Arith::Xor;
+    }
+}
+
+constexpr Cc condition_of(isa::Cond cond) {
+    switch (cond) {
+        case isa::Cond::Eq:
+            return Cc::E;
+        case isa::Cond::Ne:
+            return Cc::NE;
+        case isa::Cond::Gt:
+            return Cc::A;
+        case isa::Cond::Ge:
+            return Cc::AE;
+        case isa::Cond::Lt:
+            return Cc::B;
+        case isa::Cond::Le:
+            return Cc::BE;
+        case isa::Cond::SGt:
+            return Cc::G;
+        case isa::Cond::SGe:
+            return Cc::GE;
+        case isa::Cond::SLt:
+            return Cc::L;
+        case isa::Cond::SLe:
+            return Cc::LE;
+        case isa::Cond::Set:
+            return Cc::NE;  // after a test instead of a comparison
+    }
+    return Cc::Always;
+}
+
 class Compiler {
   public:
     Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
@@ -74,6 +118,7 @@ class Compiler {
     Mem memory(isa::Reg base, i32 disp) const { return {reg(base), disp}; }
     void lower_access(const isa::Insn& insn, Mem mem);
     void lower_address(const Address& a);
+    void lower_use(const Address& a, Mem mem);
     void lower_atomic(const isa::Insn& insn);
     void lower_fetch_loop(const isa::Insn& insn);
 

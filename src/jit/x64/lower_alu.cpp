@@ -16,22 +16,6 @@ constexpr Shift shift_of(AluOp op) {
     return op == AluOp::Lsh ? Shift::Shl : op == AluOp::Rsh ? Shift::Shr : Shift::Sar;
 }
 
-// Only for the five operations that the two machines share.
-constexpr Arith arith_of(AluOp op) {
-    switch (op) {
-        case AluOp::Add:
-            return Arith::Add;
-        case AluOp::Sub:
-            return Arith::Sub;
-        case AluOp::Or:
-            return Arith::Or;
-        case AluOp::And:
-            return Arith::And;
-        default:
-            return Arith::Xor;
-    }
-}
-
 }  // namespace
 
 void Compiler::lower_alu_reg(const Insn& insn) {

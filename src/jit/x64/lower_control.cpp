@@ -16,38 +16,6 @@ using isa::WideKind;
 static_assert(offsetof(code::Invocation, tail_pending) == 0);
 static_assert(offsetof(code::Invocation, run_tail) == 8);
 
-namespace {
-
-constexpr Cc condition_of(Cond cond) {
-    switch (cond) {
-        case Cond::Eq:
-            return Cc::E;
-        case Cond::Ne:
-            return Cc::NE;
-        case Cond::Gt:
-            return Cc::A;
-        case Cond::Ge:
-            return Cc::AE;
-        case Cond::Lt:
-            return Cc::B;
-        case Cond::Le:
-            return Cc::BE;
-        case Cond::SGt:
-            return Cc::G;
-        case Cond::SGe:
-            return Cc::GE;
-        case Cond::SLt:
-            return Cc::L;
-        case Cond::SLe:
-            return Cc::LE;
-        case Cond::Set:
-            return Cc::NE;
-    }
-    return Cc::Always;
-}
-
-}  // namespace
-
 void Compiler::lower_jump(const Insn& insn, u32 target) {
     if (target == at_ + 1) return;
     if (insn.form == Form::Ja) return a_.code.jump(Cc::Always, target);
@@ -86,9 +54,11 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
 }
 
 // The register's value must be a constant that the same straight piece of code puts there: helpers
-// are addresses here, and there is no table of them to index.
+// are addresses here, and there is no table of them to index. As in the interpreter, it is the
+// number of one of the embedder's own helpers.
 Status Compiler::lower_call_reg(const Insn& insn) {
     constexpr u32 kReach = 64;  // instructions; keeps the whole linear
+    constexpr i64 kCustomHelpers = 256;
     const u32 begin = program_.subprograms[function_].begin;
     for (u32 i = at_; i > begin && at_ - i < kReach && !analysis_.is_target[i]; --i) {
         const Insn& before = program_.insns[i - 1];
@@ -96,7 +66,11 @@ Status Compiler::lower_call_reg(const Insn& insn) {
         const bool constant = (before.form == Form::AluImm && before.alu() == isa::AluOp::Mov) ||
                               (before.form == Form::Wide && before.wide() == WideKind::Imm64);
         if (!constant) break;
-        helper_call(static_cast<u32>(before.imm));
+        if (before.imm < 0 || before.imm >= kCustomHelpers) {
+            return unsupported("call of a helper by register, number",
+                               static_cast<u64>(before.imm));
+        }
+        helper_call(code::kCustomHelper | static_cast<u32>(before.imm));
         return {};
     }
     return unsupported("call of a helper whose number is not a constant");
@@ -125,7 +99,7 @@ void Compiler::helper_call(u32 helper) {
 
     // The program that was called takes this one's place; in a subprogram, whose caller goes on, it
     // is run here.
-    a_.cmp_imm(Width::W64, {kInvocation, offsetof(code::Invocation, tail_pending)}, 0);
+    a_.arith(Arith::Cmp, Width::W64, Mem{kInvocation, offsetof(code::Invocation, tail_pending)}, 0);
     const u32 stays = a_.code.hop(Cc::E);
     if (function_ != 0) {
         a_.mov(Width::W64, abi_.entry_arg[0], kInvocation);

@@ -28,11 +28,30 @@ void Compiler::lower_address(const Address& a) {
         mem.index = reg(*a.index);
         mem.scale_log2 = a.scale_log2;
     }
+    if (a.use != nullptr) return lower_use(a, mem);
     if (a.access != nullptr) return lower_access(*a.access, mem);
     const Gpr dst = reg(a.dst);
-    // An addition in place is shorter than lea.
+    // Shorter than lea: a move, an addition in place.
+    if (!a.index && a.disp == 0) return mem.base == dst ? void() : a_.mov(Width::W64, dst, mem.base);
     if (!a.index && mem.base == dst) return a_.arith(Arith::Add, Width::W64, dst, a.disp);
     a_.lea(Width::W64, dst, mem);
+}
+
+// An operation or a comparison with memory, in place of what was loaded from there.
+void Compiler::lower_use(const Address& a, Mem mem) {
+    const Insn& use = *a.use;
+    if (use.form == Form::AluReg) {
+        if (use.alu() == isa::AluOp::Mul) return a_.imul(use.width, reg(use.dst), mem);
+        return a_.arith(arith_of(use.alu()), use.width, reg(use.dst), mem);
+    }
+    if (use.form == Form::JmpImm) {
+        a_.arith(Arith::Cmp, use.width, mem, static_cast<i32>(use.imm));
+    } else if (use.dst == a.access->dst) {
+        a_.arith_store(Arith::Cmp, use.width, mem, reg(use.src));
+    } else {
+        a_.arith(Arith::Cmp, use.width, reg(use.dst), mem);
+    }
+    a_.code.jump(condition_of(use.cond()), program_.target[at_]);
 }
 
 void Compiler::lower_atomic(const Insn& insn) {
