@@ -1,70 +1,99 @@
 // SPDX-License-Identifier: MIT
 //
-// The JIT, compiled for this machine and placed by the smallest code that can: the suite is about
-// what compiled code computes.
+// The JIT, for this machine, for any x86-64, and with Windows' calling convention.
 #include "jit/jit.hpp"
 
-#include <sys/mman.h>
-
-#include <cstring>
+#include <array>
+#include <utility>
 
 #include "engine.hpp"
+#include "placed.hpp"
 
 namespace ebpf::engines {
 namespace {
 
-// Machine code that may be executed, until it goes out of scope.
-class Placed {
-  public:
-    Placed() = default;
-    Placed(const Placed&) = delete;
-    ~Placed() {
-        if (memory_ != MAP_FAILED) munmap(memory_, size_);
-    }
+// Helpers are functions of this system's convention; code for Windows calls them through these.
+constexpr std::size_t kThunks = 16;
+std::array<code::HelperFn, kThunks> thunk_targets;
 
-    Status place(const code::CodeView& view, const code::Resolver& resolver) {
-        size_ = view.text.size();
-        memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory_ == MAP_FAILED) return fail(Errc::NoMemory);
-        std::memcpy(memory_, view.text.data(), size_);
-        TRY(code::relocate({static_cast<std::byte*>(memory_), size_}, view.relocations, resolver));
-        if (mprotect(memory_, size_, PROT_READ | PROT_EXEC) != 0) return fail(Errc::AccessDenied);
-        return {};
-    }
-    code::EntryFn entry(u32 offset) const {
-        return reinterpret_cast<code::EntryFn>(static_cast<std::byte*>(memory_) + offset);
-    }
+template <std::size_t I>
+__attribute__((ms_abi)) u64 thunk(u64 a, u64 b, u64 c, u64 d, u64 e, code::Invocation* invocation) {
+    return thunk_targets[I](a, b, c, d, e, invocation);
+}
 
-  private:
-    void* memory_ = MAP_FAILED;
-    std::size_t size_ = 0;
-};
+template <std::size_t... I>
+u64 thunk_address(std::size_t index, std::index_sequence<I...>) {
+    const u64 addresses[] = {reinterpret_cast<u64>(thunk<I>)...};
+    return addresses[index];
+}
 
 class JitEngine : public Engine {
   public:
-    std::string name() const override { return "jit"; }
-    bool limits_call_depth() const override { return true; }  // when it compiles
+    JitEngine(std::string name, const jit::Target& target)
+        : name_(std::move(name)), target_(target) {}
+
+    std::string name() const override { return name_; }
+    bool limits_call_depth() const override { return true; }
 
     Result<u64> run(Bytes slots, MutableBytes memory, const Helpers& helpers) override {
-        TRY_ASSIGN(ir::Program program, ir::decode_program(slots));
+        TRY_ASSIGN(ir::Program program, decode(slots));
         for (isa::Insn& insn : program.insns) {
-            if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper) {
-                insn.imm |= code::kCustomHelper;
-            }
+            const bool helper =
+                insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper;
+            if (helper) insn.imm |= code::kCustomHelper;
         }
-        TRY_ASSIGN(const jit::Output output, jit::compile(program, {}, jit::Target::host()));
-        const code::CodeView view = output.view(0);
-        TRY(code::validate(view));
-        Placed placed;
-        TRY(placed.place(view, resolver_of(helpers)));
+        TRY_ASSIGN(const jit::Output output, jit::compile(program, {}, target_));
+        TRY(code::validate(output.view(0)));
+        TRY(resolvable(output, helpers));
 
+        std::size_t thunks = 0;
+        const auto address = [&](const code::Relocation& r) {
+            const code::HelperFn helper = helpers.at(r.index & ~code::kCustomHelper);
+            if (target_.convention == jit::CallingConvention::SystemV) {
+                return reinterpret_cast<u64>(helper);
+            }
+            thunk_targets.at(thunks) = helper;
+            return thunk_address(thunks++, std::make_index_sequence<kThunks>());
+        };
+        const jit::test::Placed placed(output, target_.convention, address);
         code::Invocation invocation;
         void* const r1 = memory.empty() ? nullptr : memory.data();
-        return placed.entry(view.entry)(r1, memory.size(), &invocation);
+        return placed.run(r1, memory.size(), &invocation);
     }
+
+  private:
+    // Subprograms that lie inside others are nothing that ir/ (or Linux) knows.
+    static Result<ir::Program> decode(Bytes slots) {
+        Result<ir::Program> program = ir::decode_program(slots);
+        if (program || program.error().code != Errc::BadJumpTarget) return program;
+        const Error& error = program.error();
+        return fail(Errc::Unsupported, error.where, error.what, error.arg);
+    }
+
+    static Status resolvable(const jit::Output& output, const Helpers& helpers) {
+        for (const code::Relocation& r : output.relocations) {
+            if (r.kind == code::RelocKind::Function64) continue;
+            const bool known = helpers.contains(r.index & ~code::kCustomHelper);
+            if (r.kind != code::RelocKind::Helper64 || !known) {
+                return fail(Errc::UnresolvedSymbol, {}, "helper", r.index);
+            }
+        }
+        return {};
+    }
+
+    std::string name_;
+    jit::Target target_;
 };
 
-const bool kRegistered = register_engine(std::make_unique<JitEngine>());
+jit::Target plain(jit::CallingConvention convention) {
+    return {.cpu = code::Cpu::X86_64, .convention = convention};
+}
+
+const bool kRegistered = register_engine(std::make_unique<JitEngine>("jit", jit::Target::host())) &&
+                         register_engine(std::make_unique<JitEngine>(
+                             "jit_any_x64", plain(jit::CallingConvention::SystemV))) &&
+                         register_engine(std::make_unique<JitEngine>(
+                             "jit_windows_x64", plain(jit::CallingConvention::WindowsX64)));
 
 }  // namespace
 }  // namespace ebpf::engines

@@ -3,7 +3,6 @@
 
 #include <Zydis/Zydis.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -116,43 +115,6 @@ std::vector<Target> all_targets() {
     std::vector<Target> targets{system_v(), windows()};
     if (Target::host().bmi2) targets.insert(targets.end(), {system_v(true), windows(true)});
     return targets;
-}
-
-Placed::Placed(const Output& output, CallingConvention convention, const Resolve& resolve)
-    : size_(output.text.size()), entry_(output.entry), convention_(convention) {
-    void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    memory_ = static_cast<std::byte*>(memory);
-    std::memcpy(memory_, output.text.data(), size_);
-    for (const code::Relocation& r : output.relocations) {
-        const u64 value = r.kind == code::RelocKind::Function64
-                              ? reinterpret_cast<u64>(memory_ + r.addend)
-                              : resolve(r);
-        std::memcpy(memory_ + r.offset, &value, sizeof value);
-    }
-    if (mprotect(memory_, size_, PROT_READ | PROT_EXEC) != 0) throw std::bad_alloc();
-}
-
-Placed::~Placed() {
-    munmap(memory_, size_);
-}
-
-namespace {
-// A function of its own: where both calls stand in one, GCC 12's -ftree-tail-merge takes them for
-// the same call, since only their convention differs.
-[[gnu::noinline]] u64 call_windows(const void* entry, void* r1, u64 r2,
-                                   code::Invocation* invocation) {
-    using WindowsEntry = __attribute__((ms_abi)) u64 (*)(void*, u64, code::Invocation*);
-    return reinterpret_cast<WindowsEntry>(const_cast<void*>(entry))(r1, r2, invocation);
-}
-}  // namespace
-
-u64 Placed::run(void* r1, u64 r2, code::Invocation* invocation) const {
-    const void* entry = memory_ + entry_;
-    if (convention_ == CallingConvention::WindowsX64) {
-        return call_windows(entry, r1, r2, invocation);
-    }
-    return reinterpret_cast<code::EntryFn>(const_cast<void*>(entry))(r1, r2, invocation);
 }
 
 Output compiled(const ir::Program& program, const Target& target, const ir::Facts& facts) {

@@ -5,14 +5,13 @@
 #pragma once
 
 #include <array>
-#include <functional>
-#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "code/engine.hpp"
 #include "isa/insn.hpp"
 #include "jit/jit.hpp"
+#include "placed.hpp"
 
 namespace ebpf::jit::test {
 
@@ -53,26 +52,6 @@ Target system_v(bool bmi2 = false);
 Target windows(bool bmi2 = false);
 // Both conventions, with BMI2 where this machine has it and without.
 std::vector<Target> all_targets();
-
-// Code in executable memory, with its relocations resolved.
-class Placed {
-  public:
-    using Resolve = std::function<u64(const code::Relocation&)>;
-    Placed(const Output& output, CallingConvention convention, const Resolve& resolve = {});
-    ~Placed();
-    Placed(const Placed&) = delete;
-    Placed& operator=(const Placed&) = delete;
-
-    // Enters it with its own convention.
-    u64 run(void* r1, u64 r2 = 0, code::Invocation* invocation = nullptr) const;
-    const void* at(u32 offset) const { return memory_ + offset; }
-
-  private:
-    std::byte* memory_ = nullptr;
-    std::size_t size_ = 0;
-    u32 entry_ = 0;
-    CallingConvention convention_{};
-};
 
 // Compiles, which must succeed.
 Output compiled(const ir::Program& program, const Target& target, const ir::Facts& facts = {});
