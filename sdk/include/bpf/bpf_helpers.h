@@ -7,12 +7,13 @@
 #define CASEMENT_BPF_HELPERS_H
 #define __BPF_HELPERS__
 
-/* --- the pieces of a map definition, and where things go ---------------------------------------- */
+/* --- the pieces of a map definition, and where things go ----------------------------------------
+ */
 
 /* A number is told by the type of an array: only types reach the object's BTF. */
 #define __uint(name, val) int(*name)[val]
-#define __type(name, val) typeof(val) *name
-#define __array(name, val) typeof(val) *name[]
+#define __type(name, val) typeof(val)* name
+#define __array(name, val) typeof(val)* name[]
 #define __ulong(name, val) enum { BPF_PASTE(name##_, __LINE__) = val } name
 
 #define SEC(name) __attribute__((section(name), used))
@@ -46,14 +47,16 @@
 enum libbpf_pin_type { LIBBPF_PIN_NONE, LIBBPF_PIN_BY_NAME };
 enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
 
-/* --- helper functions ---------------------------------------------------------------------------- */
+/* --- helper functions ----------------------------------------------------------------------------
+ */
 
 #include "bpf_helper_defs.h"
 
-/* --- small things that programs expect ----------------------------------------------------------- */
+/* --- small things that programs expect -----------------------------------------------------------
+ */
 
 #ifndef NULL
-#define NULL ((void *)0)
+#define NULL ((void*)0)
 #endif
 #ifndef KERNEL_VERSION
 #define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))
@@ -63,7 +66,7 @@ enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
 #endif
 #ifndef container_of
 #define container_of(ptr, type, member) \
-    ((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
+    ((type*)((char*)(1 ? (ptr) : &((type*)0)->member) - offsetof(type, member)))
 #endif
 #ifndef barrier
 #define barrier() asm volatile("" ::: "memory")
@@ -81,7 +84,7 @@ enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
 
 /* A tail call whose map and index are constants in the code; ctx in r1, map in r2, index in r3. */
 #if defined(__bpf__)
-static __always_inline void bpf_tail_call_static(void *ctx, const void *map, const __u32 slot) {
+static __always_inline void bpf_tail_call_static(void* ctx, const void* map, const __u32 slot) {
     if (!__builtin_constant_p(slot)) __bpf_unreachable();
     asm volatile(
         "r1 = %[ctx]\n\t"
@@ -93,7 +96,8 @@ static __always_inline void bpf_tail_call_static(void *ctx, const void *map, con
 }
 #endif
 
-/* --- printing ------------------------------------------------------------------------------------ */
+/* --- printing ------------------------------------------------------------------------------------
+ */
 
 /* Number of arguments, 0 to 12, and the arguments as 64-bit array elements. */
 #define BPF_PICK(_, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, n, ...) n
@@ -113,21 +117,22 @@ static __always_inline void bpf_tail_call_static(void *ctx, const void *map, con
 #define BPF_U64_12(x, ...) BPF_U64_1(x), BPF_U64_11(__VA_ARGS__)
 #define BPF_U64(...) BPF_PASTE(BPF_U64_, BPF_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
-/* Calls `function`(before..., format, its size or not, array, its size) with the arguments in an array. */
-#define BPF_WITH_ARGS(call, fmt, ...)                                   \
-    ({                                                                  \
-        static const char bpf_format_[] = fmt;                          \
-        unsigned long long bpf_args_[] = {BPF_U64(__VA_ARGS__)};        \
-        call;                                                           \
+/* Calls `function`(before..., format, its size or not, array, its size) with the arguments in an
+ * array. */
+#define BPF_WITH_ARGS(call, fmt, ...)                            \
+    ({                                                           \
+        static const char bpf_format_[] = fmt;                   \
+        unsigned long long bpf_args_[] = {BPF_U64(__VA_ARGS__)}; \
+        call;                                                    \
     })
 
-#define BPF_SEQ_PRINTF(seq, fmt, ...)                                                            \
-    BPF_WITH_ARGS(bpf_seq_printf(seq, bpf_format_, sizeof(bpf_format_), bpf_args_,               \
-                                 sizeof(bpf_args_)),                                             \
-                  fmt, ##__VA_ARGS__)
+#define BPF_SEQ_PRINTF(seq, fmt, ...)                                                             \
+    BPF_WITH_ARGS(                                                                                \
+        bpf_seq_printf(seq, bpf_format_, sizeof(bpf_format_), bpf_args_, sizeof(bpf_args_)), fmt, \
+        ##__VA_ARGS__)
 
-#define BPF_SNPRINTF(out, out_size, fmt, ...)                                                    \
-    BPF_WITH_ARGS(bpf_snprintf(out, out_size, bpf_format_, bpf_args_, sizeof(bpf_args_)), fmt,   \
+#define BPF_SNPRINTF(out, out_size, fmt, ...)                                                  \
+    BPF_WITH_ARGS(bpf_snprintf(out, out_size, bpf_format_, bpf_args_, sizeof(bpf_args_)), fmt, \
                   ##__VA_ARGS__)
 
 /* With up to three arguments the old helper does; the format is read-only data, or on the stack for
@@ -137,15 +142,15 @@ static __always_inline void bpf_tail_call_static(void *ctx, const void *map, con
 #else
 #define BPF_FORMAT_STORAGE static const
 #endif
-#define BPF_PRINTK_FEW(fmt, ...)                                                    \
-    ({                                                                              \
-        BPF_FORMAT_STORAGE char bpf_format_[] = fmt;                                \
-        bpf_trace_printk(bpf_format_, sizeof(bpf_format_), ##__VA_ARGS__);          \
+#define BPF_PRINTK_FEW(fmt, ...)                                           \
+    ({                                                                     \
+        BPF_FORMAT_STORAGE char bpf_format_[] = fmt;                       \
+        bpf_trace_printk(bpf_format_, sizeof(bpf_format_), ##__VA_ARGS__); \
     })
-#define BPF_PRINTK_MANY(fmt, ...)                                                                \
-    BPF_WITH_ARGS(bpf_trace_vprintk(bpf_format_, sizeof(bpf_format_), bpf_args_,                 \
-                                    sizeof(bpf_args_)),                                          \
-                  fmt, ##__VA_ARGS__)
+#define BPF_PRINTK_MANY(fmt, ...)                                                               \
+    BPF_WITH_ARGS(                                                                              \
+        bpf_trace_vprintk(bpf_format_, sizeof(bpf_format_), bpf_args_, sizeof(bpf_args_)), fmt, \
+        ##__VA_ARGS__)
 #define BPF_PRINTK_0 BPF_PRINTK_FEW
 #define BPF_PRINTK_1 BPF_PRINTK_FEW
 #define BPF_PRINTK_2 BPF_PRINTK_FEW

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arguments of traced functions: registers of a probe by the calling convention (x86-64 and AArch64)
- * and typed parameter lists for program functions. The interface is libbpf's. For a program's target
- * define __TARGET_ARCH_x86 or __TARGET_ARCH_arm64, else the compiling machine's is taken.
+ * Arguments of traced functions: registers of a probe by the calling convention (x86-64 and
+ * AArch64) and typed parameter lists for program functions. The interface is libbpf's. For a
+ * program's target define __TARGET_ARCH_x86 or __TARGET_ARCH_arm64, else the compiling machine's is
+ * taken.
  */
 #ifndef CASEMENT_BPF_TRACING_H
 #define CASEMENT_BPF_TRACING_H
@@ -11,7 +12,7 @@
 #include "bpf_helpers.h"
 
 #if defined(__TARGET_ARCH_arm64) || (!defined(__TARGET_ARCH_x86) && defined(__aarch64__))
-#define PT_REGS_CAST(x) ((const struct user_pt_regs *)(x))
+#define PT_REGS_CAST(x) ((const struct user_pt_regs*)(x))
 #define PT_REG_1 regs[0]
 #define PT_REG_2 regs[1]
 #define PT_REG_3 regs[2]
@@ -92,57 +93,60 @@
 #define PT_REGS_PARM5_CORE_SYSCALL(x) PT_REGS_PARM5_CORE(x)
 #define PT_REGS_PARM6_CORE_SYSCALL(x) PT_REGS_PARM6_CORE(x)
 
-/* --- typed parameters ---------------------------------------------------------------------------- */
+/* --- typed parameters ----------------------------------------------------------------------------
+ */
 
 /*
- * BPF_PROG(name, int a, void *b) { ... } defines the program `name(unsigned long long *ctx)` around a
- * body that sees `ctx`, a and b. The casts go through void *, which fits every argument type.
+ * BPF_PROG(name, int a, void *b) { ... } defines the program `name(unsigned long long *ctx)` around
+ * a body that sees `ctx`, a and b. The casts go through void *, which fits every argument type.
  */
-#define BPF_PARAMETERS(name, context, arguments, ...)                                     \
-    name(context);                                                                        \
+#define BPF_PARAMETERS(name, context, arguments, ...)                                          \
+    name(context);                                                                             \
     static __always_inline typeof(name(0)) BPF_PASTE(bpf_body_, name)(context, ##__VA_ARGS__); \
-    typeof(name(0)) name(context) {                                                       \
-        _Pragma("GCC diagnostic push")                                                    \
-        _Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                            \
-        return BPF_PASTE(bpf_body_, name)(arguments);                                     \
-        _Pragma("GCC diagnostic pop")                                                     \
-    }                                                                                     \
+    typeof(name(0)) name(context) {                                                            \
+        _Pragma("GCC diagnostic push")                                                         \
+            _Pragma("GCC diagnostic ignored \"-Wint-conversion\"") return BPF_PASTE(           \
+                bpf_body_, name)(arguments);                                                   \
+        _Pragma("GCC diagnostic pop")                                                          \
+    }                                                                                          \
     static __always_inline typeof(name(0)) BPF_PASTE(bpf_body_, name)(context, ##__VA_ARGS__)
 
+/* The body need not look at the context itself. */
+#define BPF_UNUSED __attribute__((unused))
 #define BPF_CTX_0() ctx
-#define BPF_CTX_1(x) BPF_CTX_0(), (void *)ctx[0]
-#define BPF_CTX_2(x, ...) BPF_CTX_1(__VA_ARGS__), (void *)ctx[1]
-#define BPF_CTX_3(x, ...) BPF_CTX_2(__VA_ARGS__), (void *)ctx[2]
-#define BPF_CTX_4(x, ...) BPF_CTX_3(__VA_ARGS__), (void *)ctx[3]
-#define BPF_CTX_5(x, ...) BPF_CTX_4(__VA_ARGS__), (void *)ctx[4]
-#define BPF_CTX_6(x, ...) BPF_CTX_5(__VA_ARGS__), (void *)ctx[5]
-#define BPF_CTX_7(x, ...) BPF_CTX_6(__VA_ARGS__), (void *)ctx[6]
-#define BPF_CTX_8(x, ...) BPF_CTX_7(__VA_ARGS__), (void *)ctx[7]
-#define BPF_CTX_9(x, ...) BPF_CTX_8(__VA_ARGS__), (void *)ctx[8]
-#define BPF_CTX_10(x, ...) BPF_CTX_9(__VA_ARGS__), (void *)ctx[9]
-#define BPF_CTX_11(x, ...) BPF_CTX_10(__VA_ARGS__), (void *)ctx[10]
-#define BPF_CTX_12(x, ...) BPF_CTX_11(__VA_ARGS__), (void *)ctx[11]
+#define BPF_CTX_1(x) BPF_CTX_0(), (void*)ctx[0]
+#define BPF_CTX_2(x, ...) BPF_CTX_1(__VA_ARGS__), (void*)ctx[1]
+#define BPF_CTX_3(x, ...) BPF_CTX_2(__VA_ARGS__), (void*)ctx[2]
+#define BPF_CTX_4(x, ...) BPF_CTX_3(__VA_ARGS__), (void*)ctx[3]
+#define BPF_CTX_5(x, ...) BPF_CTX_4(__VA_ARGS__), (void*)ctx[4]
+#define BPF_CTX_6(x, ...) BPF_CTX_5(__VA_ARGS__), (void*)ctx[5]
+#define BPF_CTX_7(x, ...) BPF_CTX_6(__VA_ARGS__), (void*)ctx[6]
+#define BPF_CTX_8(x, ...) BPF_CTX_7(__VA_ARGS__), (void*)ctx[7]
+#define BPF_CTX_9(x, ...) BPF_CTX_8(__VA_ARGS__), (void*)ctx[8]
+#define BPF_CTX_10(x, ...) BPF_CTX_9(__VA_ARGS__), (void*)ctx[9]
+#define BPF_CTX_11(x, ...) BPF_CTX_10(__VA_ARGS__), (void*)ctx[10]
+#define BPF_CTX_12(x, ...) BPF_CTX_11(__VA_ARGS__), (void*)ctx[11]
 #define BPF_CTX(...) BPF_PASTE(BPF_CTX_, BPF_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define BPF_PROG(name, ...) \
-    BPF_PARAMETERS(name, unsigned long long *ctx, BPF_CTX(__VA_ARGS__), ##__VA_ARGS__)
+    BPF_PARAMETERS(name, unsigned long long* ctx BPF_UNUSED, BPF_CTX(__VA_ARGS__), ##__VA_ARGS__)
 
 #define BPF_REGS_0() ctx
-#define BPF_REGS_1(x) BPF_REGS_0(), (void *)PT_REGS_PARM1(ctx)
-#define BPF_REGS_2(x, ...) BPF_REGS_1(__VA_ARGS__), (void *)PT_REGS_PARM2(ctx)
-#define BPF_REGS_3(x, ...) BPF_REGS_2(__VA_ARGS__), (void *)PT_REGS_PARM3(ctx)
-#define BPF_REGS_4(x, ...) BPF_REGS_3(__VA_ARGS__), (void *)PT_REGS_PARM4(ctx)
-#define BPF_REGS_5(x, ...) BPF_REGS_4(__VA_ARGS__), (void *)PT_REGS_PARM5(ctx)
-#define BPF_REGS_6(x, ...) BPF_REGS_5(__VA_ARGS__), (void *)PT_REGS_PARM6(ctx)
+#define BPF_REGS_1(x) BPF_REGS_0(), (void*)PT_REGS_PARM1(ctx)
+#define BPF_REGS_2(x, ...) BPF_REGS_1(__VA_ARGS__), (void*)PT_REGS_PARM2(ctx)
+#define BPF_REGS_3(x, ...) BPF_REGS_2(__VA_ARGS__), (void*)PT_REGS_PARM3(ctx)
+#define BPF_REGS_4(x, ...) BPF_REGS_3(__VA_ARGS__), (void*)PT_REGS_PARM4(ctx)
+#define BPF_REGS_5(x, ...) BPF_REGS_4(__VA_ARGS__), (void*)PT_REGS_PARM5(ctx)
+#define BPF_REGS_6(x, ...) BPF_REGS_5(__VA_ARGS__), (void*)PT_REGS_PARM6(ctx)
 #define BPF_REGS(...) BPF_PASTE(BPF_REGS_, BPF_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define BPF_KPROBE(name, ...) \
-    BPF_PARAMETERS(name, struct pt_regs *ctx, BPF_REGS(__VA_ARGS__), ##__VA_ARGS__)
+    BPF_PARAMETERS(name, struct pt_regs* ctx BPF_UNUSED, BPF_REGS(__VA_ARGS__), ##__VA_ARGS__)
 #define BPF_UPROBE(name, ...) BPF_KPROBE(name, ##__VA_ARGS__)
 
 #define BPF_RESULT_0() ctx
-#define BPF_RESULT_1(x) ctx, (void *)PT_REGS_RC(ctx)
+#define BPF_RESULT_1(x) ctx, (void*)PT_REGS_RC(ctx)
 #define BPF_RESULT(...) BPF_PASTE(BPF_RESULT_, BPF_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define BPF_KRETPROBE(name, ...) \
-    BPF_PARAMETERS(name, struct pt_regs *ctx, BPF_RESULT(__VA_ARGS__), ##__VA_ARGS__)
+    BPF_PARAMETERS(name, struct pt_regs* ctx BPF_UNUSED, BPF_RESULT(__VA_ARGS__), ##__VA_ARGS__)
 #define BPF_URETPROBE(name, ...) BPF_KRETPROBE(name, ##__VA_ARGS__)
 
 #endif /* CASEMENT_BPF_TRACING_H */

@@ -11,8 +11,8 @@
 
 /* A number is told by the type of an array: only types reach the object's BTF. */
 #define __uint(name, val) int(*name)[val]
-#define __type(name, val) typeof(val) *name
-#define __array(name, val) typeof(val) *name[]
+#define __type(name, val) typeof(val)* name
+#define __array(name, val) typeof(val)* name[]
 
 #define SEC(name) __attribute__((section(name), used))
 
@@ -26,7 +26,7 @@
 #define __hidden __attribute__((visibility("hidden")))
 #endif
 #ifndef NULL
-#define NULL ((void *)0)
+#define NULL ((void*)0)
 #endif
 
 #define bpf_map_def _ebpf_map_definition_in_file
@@ -39,34 +39,36 @@
 
 #include "bpf_helper_defs.h"
 
-/* --- printing: a helper for each number of arguments ---------------------------------------------- */
+/* --- printing: a helper for each number of arguments
+ * ---------------------------------------------- */
 
 #define EBPF_PASTE_(a, b) a##b
 #define EBPF_PASTE(a, b) EBPF_PASTE_(a, b)
 #define EBPF_PICK(_1, _2, _3, _4, _5, n, ...) n
 #define EBPF_COUNT(...) EBPF_PICK(__VA_ARGS__, 5, 4, 3, 2, 1, )
-#define bpf_trace_printk(fmt, size, ...)                                                        \
+#define bpf_trace_printk(fmt, size, ...) \
     EBPF_PASTE(bpf_trace_printk, EBPF_COUNT(fmt, size, ##__VA_ARGS__))(fmt, size, ##__VA_ARGS__)
-#define bpf_printk(fmt, ...)                                                  \
-    ({                                                                        \
-        char ebpf_format_[] = fmt;                                            \
-        bpf_trace_printk(ebpf_format_, sizeof(ebpf_format_), ##__VA_ARGS__);  \
+#define bpf_printk(fmt, ...)                                                 \
+    ({                                                                       \
+        char ebpf_format_[] = fmt;                                           \
+        bpf_trace_printk(ebpf_format_, sizeof(ebpf_format_), ##__VA_ARGS__); \
     })
 
-/* --- memory ---------------------------------------------------------------------------------------- */
+/* --- memory
+ * ---------------------------------------------------------------------------------------- */
 
 /* A constant size becomes instructions, any other a call of the helper. */
 #define EBPF_INLINE_SIZE(size) (__builtin_constant_p(size) && (size) <= 512)
-#define memcpy(destination, source, size)                                       \
-    (EBPF_INLINE_SIZE(size)                                                     \
+#define memcpy(destination, source, size)                                                   \
+    (EBPF_INLINE_SIZE(size)                                                                 \
          ? (void)__builtin_memcpy(destination, source, EBPF_INLINE_SIZE(size) ? (size) : 0) \
          : (void)bpf_memcpy_s(destination, size, source, size))
-#define memmove(destination, source, size)                                      \
-    (EBPF_INLINE_SIZE(size)                                                     \
+#define memmove(destination, source, size)                                                   \
+    (EBPF_INLINE_SIZE(size)                                                                  \
          ? (void)__builtin_memmove(destination, source, EBPF_INLINE_SIZE(size) ? (size) : 0) \
          : (void)bpf_memmove_s(destination, size, source, size))
-#define memset(memory, value, size)                                             \
-    (EBPF_INLINE_SIZE(size)                                                     \
+#define memset(memory, value, size)                                                   \
+    (EBPF_INLINE_SIZE(size)                                                           \
          ? (void)__builtin_memset(memory, value, EBPF_INLINE_SIZE(size) ? (size) : 0) \
          : (void)bpf_memset(memory, size, value))
 #define memcmp(memory1, memory2, size) bpf_memcmp_s(memory1, size, memory2, size)

@@ -3,8 +3,8 @@
 #ifndef CASEMENT_BPF_HELPERS_PLATFORM_H
 #define CASEMENT_BPF_HELPERS_PLATFORM_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef int8_t __s8;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts, verdicts and helpers of the network hooks: XDP, bind, socket addresses, socket events. */
+/* Contexts, verdicts and helpers of the network hooks: XDP, bind, socket addresses, socket events.
+ */
 #ifndef CASEMENT_EBPF_NETHOOKS_H
 #define CASEMENT_EBPF_NETHOOKS_H
 
 #include "bpf_helpers_platform.h"
 
-/* --- XDP: SEC("xdp") ------------------------------------------------------------------------------- */
+/* --- XDP: SEC("xdp")
+ * ------------------------------------------------------------------------------- */
 
 typedef struct xdp_md {
-    void *data;               /* first byte of the packet */
-    void *data_end;           /* one behind its last */
+    void* data;               /* first byte of the packet */
+    void* data_end;           /* one behind its last */
     uint64_t data_meta;       /* address of the metadata in front of it */
     uint32_t ingress_ifindex; /* interface that received it */
 } xdp_md_t;
@@ -20,9 +22,10 @@ typedef enum _xdp_action {
     XDP_TX = 3, /* send it out of the interface that received it */
 } xdp_action_t;
 
-typedef xdp_action_t xdp_hook_t(xdp_md_t *context);
+typedef xdp_action_t xdp_hook_t(xdp_md_t* context);
 
-/* --- bind: SEC("bind") ----------------------------------------------------------------------------- */
+/* --- bind: SEC("bind")
+ * ----------------------------------------------------------------------------- */
 
 typedef enum _bind_operation {
     BIND_OPERATION_BIND,      /* a socket is about to be bound */
@@ -31,8 +34,8 @@ typedef enum _bind_operation {
 } bind_operation_t;
 
 typedef struct _bind_md {
-    uint8_t *app_id_start; /* path of the application, UTF-16 */
-    uint8_t *app_id_end;
+    uint8_t* app_id_start; /* path of the application, UTF-16 */
+    uint8_t* app_id_end;
     uint64_t process_id;
     uint8_t socket_address[16];
     uint8_t socket_address_length; /* in bytes */
@@ -48,9 +51,10 @@ typedef enum _bind_action {
     BIND_PERMIT_HARD = 3, /* whoever refuses */
 } bind_action_t;
 
-typedef bind_action_t bind_hook_t(bind_md_t *context);
+typedef bind_action_t bind_hook_t(bind_md_t* context);
 
-/* --- socket addresses: SEC("cgroup/connect4"), ... --------------------------------------------------- */
+/* --- socket addresses: SEC("cgroup/connect4"), ...
+ * --------------------------------------------------- */
 
 #define BPF_SOCK_ADDR_VERDICT_REJECT 0
 #define BPF_SOCK_ADDR_VERDICT_PROCEED_SOFT 1
@@ -58,7 +62,8 @@ typedef bind_action_t bind_hook_t(bind_md_t *context);
 #define BPF_SOCK_ADDR_VERDICT_PROCEED_HARD 2
 
 /* Addresses and ports are in network order. msg_src is the local side, user the remote one (of bind
- * and listen: the address that is bound). Only connect programs may change user_ip and user_port. */
+ * and listen: the address that is bound). Only connect programs may change user_ip and user_port.
+ */
 typedef struct bpf_sock_addr {
     uint32_t family; /* AF_INET or AF_INET6 with Windows' numbers */
     struct {
@@ -88,9 +93,10 @@ typedef struct _bpf_sock_addr_network_context {
     uint32_t sub_interface_index;
 } bpf_sock_addr_network_context_t;
 
-typedef int sock_addr_hook_t(bpf_sock_addr_t *context);
+typedef int sock_addr_hook_t(bpf_sock_addr_t* context);
 
-/* --- socket events: SEC("sockops") ------------------------------------------------------------------- */
+/* --- socket events: SEC("sockops")
+ * ------------------------------------------------------------------- */
 
 typedef enum _bpf_sock_op_type {
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB,  /* connected */
@@ -120,7 +126,7 @@ typedef struct _bpf_sock_ops {
     uint64_t interface_luid;
 } bpf_sock_ops_t;
 
-typedef int sock_ops_hook_t(bpf_sock_ops_t *context);
+typedef int sock_ops_hook_t(bpf_sock_ops_t* context);
 
 #include "ebpf_nethooks_defs.h"
 

@@ -5,11 +5,14 @@
 
 #include "bpf_helpers_platform.h"
 
-typedef enum _process_operation { PROCESS_OPERATION_CREATE, PROCESS_OPERATION_DELETE } process_operation_t;
+typedef enum _process_operation {
+    PROCESS_OPERATION_CREATE,
+    PROCESS_OPERATION_DELETE
+} process_operation_t;
 
 typedef struct _process_md {
-    uint8_t *command_start; /* command line, UTF-16 */
-    uint8_t *command_end;
+    uint8_t* command_start; /* command line, UTF-16 */
+    uint8_t* command_end;
     uint64_t process_id;
     uint64_t parent_process_id;
     uint64_t creating_process_id;
@@ -20,15 +23,15 @@ typedef struct _process_md {
     process_operation_t operation : 8;
 } process_md_t;
 
-typedef int process_hook_t(process_md_t *context);
+typedef int process_hook_t(process_md_t* context);
 
 typedef struct _netevent_event_md {
-    uint8_t *data_meta;
-    uint8_t *data;
-    uint8_t *data_end;
+    uint8_t* data_meta;
+    uint8_t* data;
+    uint8_t* data_end;
 } netevent_event_md_t;
 
-typedef int netevent_event_hook_t(netevent_event_md_t *context);
+typedef int netevent_event_hook_t(netevent_event_md_t* context);
 
 #include "ebpf_ntos_hooks_defs.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Map definitions, and the numbers of map types, program types, attach types, helpers and results. */
+/* Map definitions, and the numbers of map types, program types, attach types, helpers and results.
+ */
 #ifndef CASEMENT_EBPF_STRUCTS_H
 #define CASEMENT_EBPF_STRUCTS_H
 
@@ -30,7 +31,8 @@ typedef enum ebpf_pin_type { LIBBPF_PIN_NONE = 0, LIBBPF_PIN_BY_NAME = 1 } ebpf_
 
 typedef uint32_t ebpf_id_t;
 
-/* One record of the section "maps". inner_map_idx counts records; id and inner_id name them instead. */
+/* One record of the section "maps". inner_map_idx counts records; id and inner_id name them
+ * instead. */
 typedef struct _ebpf_map_definition_in_file {
     ebpf_map_type_t type;
     uint32_t key_size;

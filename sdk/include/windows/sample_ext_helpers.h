@@ -6,8 +6,8 @@
 #include "bpf_helpers_platform.h"
 
 typedef struct _sample_program_context {
-    uint8_t *data_start;
-    uint8_t *data_end;
+    uint8_t* data_start;
+    uint8_t* data_end;
     uint32_t uint32_data;
     uint16_t uint16_data;
     uint32_t helper_data_1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The exact-width integers from the compiler alone: a host's own header is not for the BPF target. */
+/* The exact-width integers from the compiler alone: a host's own header is not for the BPF target.
+ */
 #ifndef CASEMENT_STDINT_H
 #define CASEMENT_STDINT_H
 

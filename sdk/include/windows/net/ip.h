@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IPv4 and IPv6 headers, by both systems' names; bit-fields as little-endian compilers order them. */
+/* IPv4 and IPv6 headers, by both systems' names; bit-fields as little-endian compilers order them.
+ */
 #ifndef CASEMENT_NET_IP_H
 #define CASEMENT_NET_IP_H
 
