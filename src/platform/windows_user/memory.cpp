@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "platform/memory.hpp"
+
+#include <windows.h>
+
+#include <atomic>
+
+#include "platform/irql.hpp"
+
+namespace ebpf::platform {
+namespace {
+
+constexpr u64 kGranule = 64 * 1024;  // views of a section begin at multiples of it
+
+std::atomic<bool (*)(std::size_t, void*)> allocation_hook{nullptr};
+std::atomic<void*> allocation_hook_context{nullptr};
+std::atomic<u64> live_allocations{0};
+
+bool may_allocate(std::size_t size) {
+    const auto hook = allocation_hook.load(std::memory_order_acquire);
+    return hook == nullptr || hook(size, allocation_hook_context.load(std::memory_order_relaxed));
+}
+
+std::size_t whole_pages(std::size_t size) {
+    return (size + kPageSize - 1) & ~std::size_t{kPageSize - 1};
+}
+
+// Maps the section's head and data, and its data again behind, at `at`.
+bool map_ring(HANDLE section, std::byte* at, u64 data_size) {
+    const u64 first = kGranule + data_size;
+    if (MapViewOfFileEx(section, FILE_MAP_WRITE, 0, 0, first, at) != at) return false;
+    if (MapViewOfFileEx(section, FILE_MAP_WRITE, 0, kGranule, data_size, at + first) ==
+        at + first) {
+        return true;
+    }
+    UnmapViewOfFile(at);
+    return false;
+}
+
+}  // namespace
+
+void* allocate(std::size_t size) {
+    if (!may_allocate(size)) return nullptr;
+    // 16-aligned on 64-bit Windows ("HeapAlloc", Microsoft).
+    void* memory = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, size);
+    if (memory != nullptr) live_allocations.fetch_add(1, std::memory_order_relaxed);
+    return memory;
+}
+
+void release(void* memory) {
+    if (memory == nullptr) return;
+    live_allocations.fetch_sub(1, std::memory_order_relaxed);
+    HeapFree(GetProcessHeap(), 0, memory);
+}
+
+void set_allocation_hook(bool (*hook)(std::size_t size, void* context), void* context) {
+    allocation_hook_context.store(context, std::memory_order_relaxed);
+    allocation_hook.store(hook, std::memory_order_release);
+}
+
+u64 allocations() {
+    return live_allocations.load(std::memory_order_relaxed);
+}
+
+Result<CodePages> CodePages::create(std::size_t size) {
+    require_irql_at_most(Irql::Passive, "CodePages::create");
+    const std::size_t bytes = whole_pages(size);
+    if (bytes == 0 || bytes < size) return fail(Errc::InvalidArgument, {}, "code size", size);
+    if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "code pages", bytes);
+    void* memory = VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    if (memory == nullptr) return fail(Errc::NoMemory, {}, "code pages", bytes);
+    CodePages pages;
+    pages.memory_ = memory;
+    pages.size_ = bytes;
+    return pages;
+}
+
+Status CodePages::seal() {
+    require_irql_at_most(Irql::Passive, "CodePages::seal");
+    DWORD before = 0;
+    if (VirtualProtect(memory_, size_, PAGE_EXECUTE_READ, &before) == 0) {
+        return fail(Errc::BlockedByPolicy, {}, "executable memory");
+    }
+    FlushInstructionCache(GetCurrentProcess(), memory_, size_);
+    return {};
+}
+
+CodePages::~CodePages() {
+    if (memory_ != nullptr) VirtualFree(memory_, 0, MEM_RELEASE);
+}
+
+// The section is one granule, whose last three pages are the private, the consumer's and the
+// producer's, and the data. An address range is found by reserving it and letting go; another
+// thread may take it before the views are there, so that is tried again.
+Result<RingMemory> create_ring(std::size_t data_size) {
+    require_irql_at_most(Irql::Passive, "create_ring");
+    if (data_size == 0 || data_size % kPageSize != 0) {
+        return fail(Errc::InvalidArgument, {}, "ring size", data_size);
+    }
+    if (data_size % kGranule != 0) {
+        return fail(Errc::Unsupported, {}, "ring size that is no multiple of 64 KiB", data_size);
+    }
+    const u64 bytes = kGranule + data_size;
+    if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "ring", bytes);
+    const HANDLE section =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
+                           static_cast<DWORD>(bytes >> 32), static_cast<DWORD>(bytes), nullptr);
+    if (section == nullptr) return fail(Errc::NoMemory, {}, "ring", bytes);
+    std::byte* mapped = nullptr;
+    for (int attempt = 0; attempt < 16 && mapped == nullptr; ++attempt) {
+        void* free_range = VirtualAlloc(nullptr, bytes + data_size, MEM_RESERVE, PAGE_NOACCESS);
+        if (free_range == nullptr) break;
+        VirtualFree(free_range, 0, MEM_RELEASE);
+        auto* at = static_cast<std::byte*>(free_range);
+        if (map_ring(section, at, data_size)) mapped = at;
+    }
+    CloseHandle(section);  // the views keep it
+    if (mapped == nullptr) return fail(Errc::NoMemory, {}, "ring", bytes);
+    return RingMemory{mapped + kGranule - 3 * u64{kPageSize}, data_size};
+}
+
+void destroy_ring(const RingMemory& ring) {
+    if (ring.base == nullptr) return;
+    UnmapViewOfFile(ring.data() - kGranule);
+    UnmapViewOfFile(ring.data() + ring.data_size);
+}
+
+}  // namespace ebpf::platform
