@@ -83,6 +83,9 @@ class Analyzer {
 
     const ir::Program& p_;
     const ir::Facts& facts_;
+    // Whether the verifier counted the frames of every path.
+    const bool bounded_ =
+        facts_.max_call_depth >= 1 && facts_.max_call_depth <= u32{isa::kMaxCallDepth};
     Analysis a_;
 };
 
@@ -209,9 +212,13 @@ Status Analyzer::order_functions() {
             if (v.next_callee < f.callees.size()) {
                 const u32 callee = f.callees[v.next_callee++];
                 if (state[callee] == kOpen) {
-                    return fail(Errc::Unsupported,
-                                at_insn(p_.slot_of[p_.subprograms[callee].begin]),
-                                "recursive calls of subprogram", callee);
+                    // The entry takes its arguments as the invoker passes them, not as calls do.
+                    if (callee == 0 || !bounded_) {
+                        return fail(Errc::Unsupported,
+                                    at_insn(p_.slot_of[p_.subprograms[callee].begin]),
+                                    "recursive calls of subprogram", callee);
+                    }
+                    a_.recursive = true;
                 }
                 if (state[callee] == kNew) {
                     state[callee] = kOpen;
@@ -222,7 +229,7 @@ Status Analyzer::order_functions() {
             for (const u32 callee : f.callees) {
                 depth[v.function] = std::max(depth[v.function], depth[callee] + 1);
             }
-            if (depth[v.function] > isa::kMaxCallDepth) {
+            if (!bounded_ && depth[v.function] > isa::kMaxCallDepth) {
                 return fail(Errc::TooLarge, at_insn(p_.slot_of[p_.subprograms[v.function].begin]),
                             "call depth", depth[v.function]);
             }

@@ -45,12 +45,14 @@ struct Analysis {
     std::vector<RegSet> live_after;  // per instruction
     std::vector<Function> functions;
     std::vector<u32> callees_first;  // every function, after all that it calls
+    bool recursive = false;          // ... but for calls in a circle, which the proof bounds
     RegSet written = 0;              // by any function, or by the caller of a callback
     bool calls_helpers = false;
 };
 
 // Errors: InvalidArgument when the facts are another program's; Unsupported for a program whose
-// functions call themselves in a circle; TooLarge for more than isa::kMaxCallDepth frames, or for a
+// functions call themselves in a circle without a proof that bounds it (Facts::max_call_depth), or
+// whose entry does; TooLarge for more than isa::kMaxCallDepth frames, or for a
 // frame of more than isa::kStackSize bytes; BadFormat for a program that ir::decode_program would
 // not have made.
 Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts);

@@ -11,6 +11,7 @@ using isa::Insn;
 namespace {
 // Code for one instruction is about this long; the buffer grows when it is not.
 constexpr u32 kExpectedBytes = 6;
+constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
 constexpr isa::Reg kFirstSaved = 6;
 constexpr isa::Reg kLastSaved = 9;
 }  // namespace
@@ -171,14 +172,19 @@ void Compiler::callback_thunk(u32 function) {
 
 // The deepest chain of native frames, its helpers' own frames not included.
 u32 Compiler::stack_bytes() const {
+    // In a circle of calls any function may fill all the frames that the proof allows.
+    if (analysis_.recursive) {
+        u32 largest = 0;
+        for (const Frame& frame : frames_) largest = std::max(largest, frame.native_bytes());
+        return facts_.max_call_depth * (largest + kThunkBytes);
+    }
     std::vector<u32> deepest(function_count_);
     for (const u32 f : analysis_.callees_first) {
         for (const u32 callee : analysis_.functions[f].callees) {
             deepest[f] = std::max(deepest[f], deepest[callee]);
         }
         deepest[f] += frames_[f].native_bytes();
-        // A thunk's return address and what it saves.
-        if (analysis_.functions[f].is_callback) deepest[f] += 32;
+        if (analysis_.functions[f].is_callback) deepest[f] += kThunkBytes;
     }
     return deepest[0];
 }

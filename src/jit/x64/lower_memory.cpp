@@ -32,7 +32,8 @@ void Compiler::lower_address(const Address& a) {
     if (a.access != nullptr) return lower_access(*a.access, mem);
     const Gpr dst = reg(a.dst);
     // Shorter than lea: a move, an addition in place.
-    if (!a.index && a.disp == 0) return mem.base == dst ? void() : a_.mov(Width::W64, dst, mem.base);
+    if (!a.index && a.disp == 0)
+        return mem.base == dst ? void() : a_.mov(Width::W64, dst, mem.base);
     if (!a.index && mem.base == dst) return a_.arith(Arith::Add, Width::W64, dst, a.disp);
     a_.lea(Width::W64, dst, mem);
 }
