@@ -8,9 +8,7 @@ set(sdk_dir ${CMAKE_INSTALL_DATADIR}/casement/sdk)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
-foreach(dir ${PROJECT_SOURCE_DIR}/sdk/include ${PROJECT_BINARY_DIR}/sdk/include)
-  install(DIRECTORY ${dir}/ DESTINATION ${sdk_dir}/include OPTIONAL)
-endforeach()
+install(DIRECTORY ${PROJECT_BINARY_DIR}/sdk/include/ DESTINATION ${sdk_dir}/include)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 get_property(programs GLOBAL PROPERTY CASEMENT_PROGRAMS)

@@ -117,8 +117,11 @@ class Project:
             text = re.sub(r"#[^\n]*", "", self.text(name))
             for body in re.findall(r"casement_module\(([^)]*)\)", text):
                 words = body.split()
-                if "KERNEL" in words:
-                    found |= {f"{pathlib.PurePath(name).parent}/{w}" for w in words if w.endswith(".cpp")}
+                if "KERNEL" not in words:
+                    continue
+                for variable, value in re.findall(r"set\((\w+) ([\w/.]+)\)", text):
+                    words += [w.replace(f"${{{variable}}}", value) for w in words]
+                found |= {f"{pathlib.PurePath(name).parent}/{w}" for w in words if w.endswith(".cpp")}
         return found
 
     @functools.cached_property
