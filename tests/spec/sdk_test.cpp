@@ -111,6 +111,7 @@ TEST_P(Sdk, WindowsPrograms) {
     EXPECT_EQ(calls["sockops"], Numbers{0x10000});
     calls = program("windows_sample.c", Dialect::Windows);
     EXPECT_EQ(calls["sample_ext/0"], (Numbers{0x10000, 0x10001, 0x10002}));
+    EXPECT_EQ(calls["sample_ext/1"], (Numbers{22, 23, 29}));
     EXPECT_EQ(calls["process"], Numbers{0x10000});
     EXPECT_EQ(calls["netevent_monitor"], Numbers{0x10000});
 }

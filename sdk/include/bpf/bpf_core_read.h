@@ -46,8 +46,7 @@ enum bpf_enum_value_kind { BPF_ENUMVAL_EXISTS = 0, BPF_ENUMVAL_VALUE = 1 };
 #define bpf_core_enum_value(enum_type, enum_value) \
     __builtin_preserve_enum_value(*(typeof(enum_type)*)enum_value, BPF_ENUMVAL_VALUE)
 
-/* --- one access ----------------------------------------------------------------------------------
- */
+/* --- one access --- */
 
 #define BPF_CORE_ADDRESS(place) ((const void*)__builtin_preserve_access_index(place))
 
@@ -58,8 +57,7 @@ enum bpf_enum_value_kind { BPF_ENUMVAL_EXISTS = 0, BPF_ENUMVAL_VALUE = 1 };
 #define bpf_core_read_user_str(dst, size, src) \
     bpf_probe_read_user_str(dst, size, BPF_CORE_ADDRESS(src))
 
-/* --- chains: BPF_CORE_READ(p, a, b, c) is p->a->b->c ---------------------------------------------
- */
+/* --- chains: BPF_CORE_READ(p, a, b, c) is p->a->b->c --- */
 
 /* The pointer p->field, read with `read`; p is evaluated once. */
 #define BPF_CORE_STEP(read, p, field)                         \
@@ -140,8 +138,7 @@ enum bpf_enum_value_kind { BPF_ENUMVAL_EXISTS = 0, BPF_ENUMVAL_VALUE = 1 };
 #define BPF_PROBE_READ_USER_STR_INTO(dst, src, ...) \
     BPF_CORE_INTO(bpf_probe_read_user, bpf_probe_read_user_str, dst, src, __VA_ARGS__)
 
-/* --- bit-fields ----------------------------------------------------------------------------------
- */
+/* --- bit-fields --- */
 
 #define BPF_CORE_INFO(p, field, what) __builtin_preserve_field_info((p)->field, BPF_FIELD_##what)
 /* The field's bits move to the top and back, which extends them as their type says. */

@@ -7,8 +7,7 @@
 #define CASEMENT_BPF_HELPERS_H
 #define __BPF_HELPERS__
 
-/* --- the pieces of a map definition, and where things go ----------------------------------------
- */
+/* --- the pieces of a map definition, and where things go --- */
 
 /* A number is told by the type of an array: only types reach the object's BTF. */
 #define __uint(name, val) int(*name)[val]
@@ -47,13 +46,11 @@
 enum libbpf_pin_type { LIBBPF_PIN_NONE, LIBBPF_PIN_BY_NAME };
 enum libbpf_tristate { TRI_NO = 0, TRI_YES = 1, TRI_MODULE = 2 };
 
-/* --- helper functions ----------------------------------------------------------------------------
- */
+/* --- helper functions --- */
 
 #include "bpf_helper_defs.h"
 
-/* --- small things that programs expect -----------------------------------------------------------
- */
+/* --- small things that programs expect --- */
 
 #ifndef NULL
 #define NULL ((void*)0)
@@ -96,8 +93,7 @@ static __always_inline void bpf_tail_call_static(void* ctx, const void* map, con
 }
 #endif
 
-/* --- printing ------------------------------------------------------------------------------------
- */
+/* --- printing --- */
 
 /* Number of arguments, 0 to 12, and the arguments as 64-bit array elements. */
 #define BPF_PICK(_, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, n, ...) n

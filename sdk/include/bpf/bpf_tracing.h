@@ -93,8 +93,7 @@
 #define PT_REGS_PARM5_CORE_SYSCALL(x) PT_REGS_PARM5_CORE(x)
 #define PT_REGS_PARM6_CORE_SYSCALL(x) PT_REGS_PARM6_CORE(x)
 
-/* --- typed parameters ----------------------------------------------------------------------------
- */
+/* --- typed parameters --- */
 
 /*
  * BPF_PROG(name, int a, void *b) { ... } defines the program `name(unsigned long long *ctx)` around

@@ -39,8 +39,7 @@
 
 #include "bpf_helper_defs.h"
 
-/* --- printing: a helper for each number of arguments
- * ---------------------------------------------- */
+/* --- printing: a helper for each number of arguments --- */
 
 #define EBPF_PASTE_(a, b) a##b
 #define EBPF_PASTE(a, b) EBPF_PASTE_(a, b)
@@ -54,30 +53,30 @@
         bpf_trace_printk(ebpf_format_, sizeof(ebpf_format_), ##__VA_ARGS__); \
     })
 
-/* --- memory
- * ---------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
-/* A constant size becomes instructions, any other a call of the helper. */
+/* A constant size becomes instructions, any other a call of the helper. The values are those of the
+ * helpers: 0, or what is not 0 for memset. */
 #define EBPF_INLINE_SIZE(size) (__builtin_constant_p(size) && (size) <= 512)
-#define memcpy(destination, source, size)                                                   \
-    (EBPF_INLINE_SIZE(size)                                                                 \
-         ? (void)__builtin_memcpy(destination, source, EBPF_INLINE_SIZE(size) ? (size) : 0) \
-         : (void)bpf_memcpy_s(destination, size, source, size))
-#define memmove(destination, source, size)                                                   \
-    (EBPF_INLINE_SIZE(size)                                                                  \
-         ? (void)__builtin_memmove(destination, source, EBPF_INLINE_SIZE(size) ? (size) : 0) \
-         : (void)bpf_memmove_s(destination, size, source, size))
-#define memset(memory, value, size)                                                   \
-    (EBPF_INLINE_SIZE(size)                                                           \
-         ? (void)__builtin_memset(memory, value, EBPF_INLINE_SIZE(size) ? (size) : 0) \
-         : (void)bpf_memset(memory, size, value))
+#define EBPF_CONSTANT(size) (EBPF_INLINE_SIZE(size) ? (size) : 0)
+#define memcpy(destination, source, size)                                         \
+    (EBPF_INLINE_SIZE(size)                                                       \
+         ? ((void)__builtin_memcpy(destination, source, EBPF_CONSTANT(size)), 0L) \
+         : (long)bpf_memcpy_s(destination, size, source, size))
+#define memmove(destination, source, size)                                         \
+    (EBPF_INLINE_SIZE(size)                                                        \
+         ? ((void)__builtin_memmove(destination, source, EBPF_CONSTANT(size)), 0L) \
+         : (long)bpf_memmove_s(destination, size, source, size))
+#define memset(memory, value, size)                                                            \
+    (EBPF_INLINE_SIZE(size) ? ((void)__builtin_memset(memory, value, EBPF_CONSTANT(size)), 1L) \
+                            : (long)bpf_memset(memory, size, value))
 #define memcmp(memory1, memory2, size) bpf_memcmp_s(memory1, size, memory2, size)
 #define memcpy_s bpf_memcpy_s
 #define memmove_s bpf_memmove_s
-#define memcmp_s bpf_memcmp_s
-#define strncpy_s bpf_strncpy_s
-#define strncat_s bpf_strncat_s
-#define strnlen_s bpf_strnlen_s
+/* Names of older headers. */
+#define bpf_memcpy bpf_memcpy_s
+#define bpf_memmove bpf_memmove_s
+#define bpf_memcmp bpf_memcmp_s
 
 #include "ebpf_nethooks.h"
 

@@ -6,8 +6,7 @@
 
 #include "bpf_helpers_platform.h"
 
-/* --- XDP: SEC("xdp")
- * ------------------------------------------------------------------------------- */
+/* --- XDP: SEC("xdp") --- */
 
 typedef struct xdp_md {
     void* data;               /* first byte of the packet */
@@ -24,8 +23,7 @@ typedef enum _xdp_action {
 
 typedef xdp_action_t xdp_hook_t(xdp_md_t* context);
 
-/* --- bind: SEC("bind")
- * ----------------------------------------------------------------------------- */
+/* --- bind: SEC("bind") --- */
 
 typedef enum _bind_operation {
     BIND_OPERATION_BIND,      /* a socket is about to be bound */
@@ -53,8 +51,7 @@ typedef enum _bind_action {
 
 typedef bind_action_t bind_hook_t(bind_md_t* context);
 
-/* --- socket addresses: SEC("cgroup/connect4"), ...
- * --------------------------------------------------- */
+/* --- socket addresses: SEC("cgroup/connect4"), ... --- */
 
 #define BPF_SOCK_ADDR_VERDICT_REJECT 0
 #define BPF_SOCK_ADDR_VERDICT_PROCEED_SOFT 1
@@ -95,8 +92,7 @@ typedef struct _bpf_sock_addr_network_context {
 
 typedef int sock_addr_hook_t(bpf_sock_addr_t* context);
 
-/* --- socket events: SEC("sockops")
- * ------------------------------------------------------------------- */
+/* --- socket events: SEC("sockops") --- */
 
 typedef enum _bpf_sock_op_type {
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB,  /* connected */

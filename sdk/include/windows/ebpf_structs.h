@@ -25,6 +25,8 @@ typedef enum ebpf_pin_type { LIBBPF_PIN_NONE = 0, LIBBPF_PIN_BY_NAME = 1 } ebpf_
 #define BPF_RB_NO_WAKEUP (1ull << 0)
 #define BPF_RB_FORCE_WAKEUP (1ull << 1)
 #define EBPF_MAP_FLAG_CURRENT_CPU 0xffffffffull
+#define EBPF_MAP_FLAG_CTX_LENGTH_SHIFT 32
+#define EBPF_MAP_FLAG_CTX_LENGTH_MASK (0xfffffull << EBPF_MAP_FLAG_CTX_LENGTH_SHIFT)
 #define BPF_F_INDEX_MASK 0xffffffffull
 #define BPF_F_CURRENT_CPU BPF_F_INDEX_MASK
 #define BPF_F_CTXLEN_MASK (0xfffffull << 32)
