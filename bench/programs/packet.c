@@ -4,7 +4,9 @@
 
 enum { kFrame = 32 };
 
-ALWAYS_INLINE u16 be16(const u8* at) { return (u16)(at[0] << 8 | at[1]); }
+ALWAYS_INLINE u16 be16(const u8* at) {
+    return (u16)(at[0] << 8 | at[1]);
+}
 
 ALWAYS_INLINE u32 classify(const u8* p, const u8* end) {
     if (p + 14 > end) return 0;

@@ -2,12 +2,12 @@
 // SipHash-2-4 (Aumasson and Bernstein, 2012) over whole words.
 #include "program.h"
 
-#define ROUND                                                        \
-    do {                                                             \
-        v0 += v1, v1 = rol64(v1, 13), v1 ^= v0, v0 = rol64(v0, 32);  \
-        v2 += v3, v3 = rol64(v3, 16), v3 ^= v2;                      \
-        v0 += v3, v3 = rol64(v3, 21), v3 ^= v0;                      \
-        v2 += v1, v1 = rol64(v1, 17), v1 ^= v2, v2 = rol64(v2, 32);  \
+#define ROUND                                                       \
+    do {                                                            \
+        v0 += v1, v1 = rol64(v1, 13), v1 ^= v0, v0 = rol64(v0, 32); \
+        v2 += v3, v3 = rol64(v3, 16), v3 ^= v2;                     \
+        v0 += v3, v3 = rol64(v3, 21), v3 ^= v0;                     \
+        v2 += v1, v1 = rol64(v1, 17), v1 ^= v2, v2 = rol64(v2, 32); \
     } while (0)
 
 ENTRY u64 PROGRAM(const u8* data, u64 size) {

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+//
+// How fast programs run: interpreter, JIT, and the same C source compiled for this machine, in one
+// run, so that the ratios printed at the end compare like with like. Also how long compiling takes.
+//
+//     bench_engines --benchmark_out=result.json --benchmark_out_format=json
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "elf/elf.hpp"
+#include "interpreter/interpreter.hpp"
+#include "ir/program.hpp"
+#include "jit/jit.hpp"
+#include "platform/memory.hpp"
+
+namespace {
+
+using namespace ebpf;
+
+constexpr std::size_t kInputBytes = 2048;  // programs/program.h
+alignas(16) std::byte input[kInputBytes];
+
+using Native = u64 (*)(const void* data, u64 size);
+#define PROGRAMS(X) X(hash) X(siphash) X(checksum) X(sort) X(match) X(packet) X(sieve) X(matrix)
+#define DECLARE(name) extern "C" u64 name##_native(const void* data, u64 size);
+PROGRAMS(DECLARE)
+
+[[noreturn]] void die(const std::string& name, const Error& error) {
+    char text[200];
+    render(error, text);
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), text);
+    std::exit(1);
+}
+
+template <typename T>
+T value_or_die(const std::string& name, Result<T> result) {
+    if (!result) die(name, result.error());
+    return std::move(*result);
+}
+
+// The section that programs are in. They need nothing linked.
+std::vector<std::byte> read_program(const std::string& name) {
+    std::ifstream stream(BENCH_PROGRAMS "/" + name + ".bpf.o", std::ios::binary);
+    const std::string file((std::istreambuf_iterator<char>(stream)), {});
+    const auto object = value_or_die(name, elf::File::open(std::as_bytes(std::span(file))));
+    for (u32 i = 0; i < object.section_count(); ++i) {
+        const auto section = value_or_die(name, object.section(i));
+        if (section.name == "bench") return {section.bytes.begin(), section.bytes.end()};
+    }
+    die(name, {Errc::BadFormat, {}, "no section `bench`"});
+}
+
+// One program in all its forms.
+class Program {
+  public:
+    Program(std::string name, Native function) : name_(std::move(name)), native_(function) {
+        slots_ = read_program(name_);
+        ir_ = value_or_die(name_, ir::decode_program(slots_));
+        prepare_interpreter();
+        place();
+        const u64 expected = native_(input, kInputBytes);
+        if (interpret() != expected || jit() != expected) {
+            die(name_, {Errc::Failed, {}, "the engines disagree with the native program"});
+        }
+    }
+
+    const std::string& name() const { return name_; }
+    const ir::Program& ir() const { return ir_; }
+    u64 native() const { return native_(input, kInputBytes); }
+    u64 interpret() const {
+        code::Invocation invocation;
+        return interpreter::kEngine.run(prepared_.data(), input, kInputBytes, &invocation);
+    }
+    u64 jit() const {
+        code::Invocation invocation;
+        return entry_(input, kInputBytes, &invocation);
+    }
+
+  private:
+    struct alignas(16) Block {
+        std::byte bytes[16];
+    };
+
+    void prepare_interpreter() {
+        const code::EngineOps& ops = interpreter::kEngine;
+        const code::CodeView view{.engine = code::EngineKind::Interpreter, .text = slots_};
+        prepared_.resize((value_or_die(name_, ops.prepared_size(view)) + 15) / 16);
+        const auto memory = std::as_writable_bytes(std::span(prepared_));
+        if (const Status status = ops.prepare(view, {}, memory); !status)
+            die(name_, status.error());
+    }
+
+    void place() {
+        const auto output = value_or_die(name_, jit::compile(ir_, {}, jit::Target::host()));
+        pages_ = std::make_unique<platform::CodePages>(
+            value_or_die(name_, platform::CodePages::create(output.text.size())));
+        std::copy(output.text.begin(), output.text.end(), pages_->writable().begin());
+        if (const Status status = pages_->seal(); !status) die(name_, status.error());
+        const auto* text = static_cast<const std::byte*>(pages_->address());
+        entry_ = reinterpret_cast<code::EntryFn>(const_cast<std::byte*>(text) + output.entry);
+    }
+
+    std::string name_;
+    Native native_;
+    std::vector<std::byte> slots_;
+    ir::Program ir_;
+    std::vector<Block> prepared_;
+    std::unique_ptr<platform::CodePages> pages_;
+    code::EntryFn entry_ = nullptr;
+};
+
+template <typename Run>
+void add(const Program& program, const char* engine, Run run) {
+    benchmark::RegisterBenchmark((program.name() + "/" + engine).c_str(),
+                                 [=](benchmark::State& state) {
+                                     for (auto _ : state) benchmark::DoNotOptimize(run());
+                                 });
+}
+
+void add_compile(const Program& program) {
+    const auto compile = [&program](benchmark::State& state) {
+        const jit::Target target = jit::Target::host();
+        for (auto _ : state) benchmark::DoNotOptimize(jit::compile(program.ir(), {}, target));
+        const double insns = static_cast<double>(program.ir().insns.size());
+        state.counters["insns"] = insns;
+        state.counters["per_insn"] = benchmark::Counter(
+            insns, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+    };
+    benchmark::RegisterBenchmark((program.name() + "/compile").c_str(), compile);
+}
+
+// Prints as usual, and keeps the times for the table.
+class Reporter : public benchmark::ConsoleReporter {
+  public:
+    void ReportRuns(const std::vector<Run>& runs) override {
+        for (const Run& run : runs) {
+            if (run.run_type != Run::RT_Iteration || run.error_occurred) continue;
+            const std::string name = run.benchmark_name();
+            double& best = times_[name];
+            const double time = run.GetAdjustedCPUTime();
+            if (best == 0 || time < best) best = time;
+        }
+        ConsoleReporter::ReportRuns(runs);
+    }
+
+    void print_ratios(const std::vector<std::unique_ptr<Program>>& programs) const {
+        std::printf("\n%-10s %12s %14s %14s %18s\n", "program", "native ns", "JIT/native",
+                    "interp/native", "interpreter/JIT");
+        double jit_sum = 0, interpreter_sum = 0;
+        int count = 0;
+        for (const auto& program : programs) {
+            const double native = time(program->name() + "/native"),
+                         jit = time(program->name() + "/jit"),
+                         interpreter = time(program->name() + "/interpreter");
+            if (native == 0 || jit == 0 || interpreter == 0) continue;
+            std::printf("%-10s %12.1f %14.2f %14.1f %18.1f\n", program->name().c_str(), native,
+                        jit / native, interpreter / native, interpreter / jit);
+            jit_sum += std::log(jit / native);
+            interpreter_sum += std::log(interpreter / native);
+            ++count;
+        }
+        if (count == 0) return;
+        const double jit = std::exp(jit_sum / count),
+                     interpreter = std::exp(interpreter_sum / count);
+        std::printf("%-10s %12s %14.2f %14.1f %18.1f\n", "geomean", "", jit, interpreter,
+                    interpreter / jit);
+    }
+
+  private:
+    double time(const std::string& name) const {
+        const auto found = times_.find(name);
+        return found == times_.end() ? 0 : found->second;
+    }
+
+    std::map<std::string, double> times_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::mt19937 random(1);
+    for (std::byte& b : input) b = static_cast<std::byte>(random());
+
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+    std::vector<std::unique_ptr<Program>> programs;
+#define MAKE(name) programs.push_back(std::make_unique<Program>(#name, name##_native));
+    PROGRAMS(MAKE)
+    for (const auto& owner : programs) {
+        const Program& program = *owner;
+        add(program, "native", [&program] { return program.native(); });
+        add(program, "jit", [&program] { return program.jit(); });
+        add(program, "interpreter", [&program] { return program.interpret(); });
+        add_compile(program);
+    }
+    Reporter reporter;
+    benchmark::RunSpecifiedBenchmarks(&reporter);
+    reporter.print_ratios(programs);
+    return 0;
+}
