@@ -106,7 +106,7 @@ class Analyzer {
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
     void truncate_path(u32 length);
     void note_loop(u32 loop);
-    void push(const State& state);
+    void push(State state);
     bool within_budget();
     std::string where_the_work_went() const;
     bool same_calls(const State& a, const State& b) const;
@@ -130,7 +130,7 @@ class Analyzer {
 
     // widen.cpp
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
-    bool close(Checkpoint& head);
+    bool close(Checkpoint& head, bool& too_long);
 
     // step.cpp
     Step step();
@@ -144,7 +144,8 @@ class Analyzer {
 
     // branch.cpp
     Step branch(const isa::Insn& insn);
-    void refine_branch(State& s, const isa::Insn& insn, bool taken, bool& possible);
+    bool possible(const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken) const;
+    void refine_branch(State& s, const isa::Insn& insn, bool taken);
     void spread_scalar(State& s, const Reg& before, const Reg& after);
     void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src,
                         bool taken);

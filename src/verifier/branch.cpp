@@ -72,24 +72,28 @@ void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
         });
 }
 
-// Applies an outcome to `s`. `possible` says whether numbers allow it.
-void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken, bool& possible) {
+// Whether the operands allow the outcome.
+bool Analyzer::possible(const isa::Insn& i, const Reg& dst, const Reg& src, bool taken) const {
+    if (!dst.is_scalar() || !src.is_scalar()) return true;
+    if (i.form == isa::Form::JmpReg && i.dst == i.src && i.cond() != Cond::Set) {
+        const bool always = i.cond() == Cond::Eq || i.cond() == Cond::Ge || i.cond() == Cond::Le ||
+                            i.cond() == Cond::SGe || i.cond() == Cond::SLe;
+        return always == taken;
+    }
+    Scalar a = dst.num, b = src.num;
+    return refine(i.cond(), i.width, taken, a, b);
+}
+
+// Applies a possible outcome to `s`.
+void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
     Reg& dst = s.reg(i.dst);
     const Reg constant = Reg::constant(static_cast<u64>(i.imm));
     const bool by_register = i.form == isa::Form::JmpReg;
     const Reg src = by_register ? s.reg(i.src) : constant;
-    possible = true;
     if (dst.is_scalar() && src.is_scalar()) {
-        if (by_register && i.dst == i.src) {
-            const bool always = i.cond() == Cond::Eq || i.cond() == Cond::Ge ||
-                                i.cond() == Cond::Le || i.cond() == Cond::SGe ||
-                                i.cond() == Cond::SLe;
-            possible = i.cond() == Cond::Set || always == taken;
-            return;
-        }
+        if (by_register && i.dst == i.src) return;
         Scalar a = dst.num, b = src.num;
-        possible = refine(i.cond(), i.width, taken, a, b);
-        if (!possible) return;
+        if (!refine(i.cond(), i.width, taken, a, b)) return;
         const Reg dst_before = dst;
         if (!(a == dst.num)) {
             dst.num = a;
@@ -199,23 +203,24 @@ Step Analyzer::branch(const isa::Insn& i) {
         }
     }
 
-    State other = now_;
-    bool taken_possible = true, not_possible = true;
-    refine_branch(other, i, true, taken_possible);
-    refine_branch(now_, i, false, not_possible);
-    if (!taken_possible && !not_possible) {
-        taken_possible = not_possible = true;  // nothing was refined; both ways are followed
-    }
-    if (taken_possible && not_possible) {
-        other.pc = target;
-        now_.pc = next;
-        push(other);
+    const bool taken_possible = possible(i, dst, src, true),
+               not_possible = possible(i, dst, src, false);
+    if (taken_possible != not_possible) {
+        // The ranges decided it; what they exclude need not be followed for states like this one.
+        need(dst);
+        need(src);
+        refine_branch(now_, i, taken_possible);
+        now_.pc = taken_possible ? target : next;
         return Step::Continue;
     }
-    need(dst);
-    need(src);
-    if (taken_possible) now_ = std::move(other);
-    now_.pc = taken_possible ? target : next;
+    State other = now_;
+    other.pc = target;
+    now_.pc = next;
+    if (taken_possible) {  // else nothing fits, which says nothing: both ways without refinement
+        refine_branch(other, i, true);
+        refine_branch(now_, i, false);
+    }
+    push(std::move(other));
     return Step::Continue;
 }
 

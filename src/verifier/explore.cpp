@@ -10,7 +10,7 @@ namespace {
 constexpr u32 kMinDistance = 8;    // instructions between checkpoints
 constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for long
 constexpr u32 kMaxRestarts = 16;
-constexpr u32 kMaxWidenings = 12;
+constexpr u32 kMaxWidenings = 20;
 constexpr RegSet kSavedRegisters = 0b1111000000;  // r6 to r9
 
 }  // namespace
@@ -309,10 +309,18 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
     const u32 pc = now_.pc;
     if (active.widened) {
         if (covers(active, now_, true, active.first_id)) {
-            if (at_callback_entry(now_) || close(active)) {
+            bool too_long = false;
+            if (at_callback_entry(now_) || close(active, too_long)) {
                 inherit(active, true);
                 note_loop(active.own_loop);
                 return true;
+            }
+            if (too_long && !doubtful_) {
+                doubtful_ = Diagnostic{DiagnosticCode::LoopTooLong,
+                                       pc,
+                                       "nothing shows that this loop ends within " +
+                                           std::to_string(kMaxIterations) + " rounds",
+                                       {}};
             }
             no_widening_[pc] = true;  // no counter: perhaps it ends when followed precisely
             restart_ = true;
@@ -398,8 +406,8 @@ void Analyzer::note_loop(u32 loop) {
     }
 }
 
-void Analyzer::push(const State& state) {
-    Pending p{state, static_cast<u32>(path_.size()),
+void Analyzer::push(State state) {
+    Pending p{std::move(state), static_cast<u32>(path_.size()),
               path_.empty() ? scratch_written_ : path_.back().written, since_checkpoint_};
     state_bytes_ += p.state.bytes();
     pending_.push_back(std::move(p));

@@ -408,15 +408,18 @@ bool Analyzer::store(const isa::Insn& i) {
             std::string(name(value.kind)) + " would be stored through " + name(base.kind));
     }
     if (base.kind == Kind::Context) {
-        Reg ignored;
-        if (!load_context(i, base, ignored)) return false;
         const spec::ContextField* field =
-            environment_.type->context.find(static_cast<u32>(i.off), static_cast<u32>(size));
-        if (!field->writable || field->kind != spec::FieldKind::Scalar) {
+            i.off < 0
+                ? nullptr
+                : environment_.type->context.find(static_cast<u32>(i.off), static_cast<u32>(size));
+        if (field != nullptr && base.off == 0 &&
+            (!field->writable || field->kind != spec::FieldKind::Scalar)) {
             return reject(DiagnosticCode::ContextReadOnly,
                           "the context field " + std::string(field->name) +
                               " cannot be written by " + environment_.type->name + " programs");
         }
+        Reg ignored;
+        return load_context(i, base, ignored);
     }
     return true;
 }

@@ -100,12 +100,11 @@ void Stack::clobber(int off, int size) {
         if (!c->reg.is_constant()) continue;
         // What is left of a constant on either side is still known.
         const auto keep = [&](int from, int to) {
-            const unsigned left = static_cast<unsigned>(to - from);
-            if (from >= to || !std::has_single_bit(left)) return;
+            if (from >= to) return;
+            const int left = to - from;
             const u64 value = c->reg.num.value() >> (8 * (from - c->off));
             Cell part{static_cast<i16>(from), static_cast<u8>(left), {}};
-            part.reg =
-                Reg::constant(truncate(Scalar::constant(value), static_cast<int>(left)).value());
+            part.reg = Reg::constant(truncate(Scalar::constant(value), left).value());
             part.reg.need = c->reg.need;
             parts.push_back(part);
         };

@@ -18,8 +18,8 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u64 kTypeLimits[] = {
-    0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kTypeLimits[] = {0, 0xff, 0xffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kNoLimits[] = {0, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
     return *std::ranges::lower_bound(thresholds, v);  // the last threshold is the largest number
@@ -149,8 +149,10 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
                 w.thresholds.push_back(r.num.umax() + static_cast<u64>(d));
         }
         std::ranges::sort(w.thresholds);
-    } else {
+    } else if (attempts < 9) {
         w.thresholds.assign(std::begin(kTypeLimits), std::end(kTypeLimits));
+    } else {
+        w.thresholds.assign(std::begin(kNoLimits), std::end(kNoLimits));
     }
     State out = now;
     for (std::size_t f = 0; f < now.frames.size(); ++f) {
@@ -179,7 +181,7 @@ const Reg* at(const State& state, const Rank& rank) {
 }
 
 // Whether the value came back changed by a constant in a known direction without wrapping.
-bool progresses(const Reg& head, const Reg& back, bool& up) {
+bool progresses(const Reg& head, const Reg& back, bool& up, bool& too_long) {
     if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
     const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
     if (step == 0 || step == std::numeric_limits<i64>::min()) return false;
@@ -197,7 +199,7 @@ bool progresses(const Reg& head, const Reg& back, bool& up) {
 }  // namespace
 
 // The current state, which `head` covers, comes back to it. True when the loop makes progress.
-bool Analyzer::close(Checkpoint& head) {
+bool Analyzer::close(Checkpoint& head, bool& too_long) {
     std::vector<Rank> candidates = head.ranks;
     if (!head.closed) {
         for (u32 f = 0; f < head.state.frames.size(); ++f) {
@@ -214,7 +216,7 @@ bool Analyzer::close(Checkpoint& head) {
         if (before == nullptr || back == nullptr || before->id < head.first_id ||
             before->id >= head.next_id)
             continue;
-        if (!progresses(*before, *back, up)) continue;
+        if (!progresses(*before, *back, up, too_long)) continue;
         if (head.closed && up != rank.up) continue;
         rank.up = up;
         kept.push_back(rank);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// Programs from assembler text against a fixed table of maps.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "isa/text/text.hpp"
+#include "spec/program_types.hpp"
+#include "verifier/render.hpp"
+#include "verifier/verifier.hpp"
+
+namespace ebpf::verifier {
+
+// `ld_pseudo r1, 5, N` loads map N; `ld_pseudo r1, 6, N + (offset << 32)` a data section's address.
+inline std::vector<ir::MapDef> test_maps() {
+    const auto make = [](const char* name, spec::MapType type, u32 key, u32 value, u32 entries) {
+        ir::MapDef m;
+        m.name = name;
+        m.type = type;
+        m.key_size = key;
+        m.value_size = value;
+        m.max_entries = entries;
+        return m;
+    };
+    using spec::MapType;
+    std::vector<ir::MapDef> maps = {
+        make("hash", MapType::Hash, 4, 8, 16),            // 0
+        make("array", MapType::Array, 4, 64, 16),         // 1
+        make("jumps", MapType::ProgArray, 4, 4, 4),       // 2
+        make("ring", MapType::Ringbuf, 0, 0, 4096),       // 3
+        make("percpu", MapType::PercpuArray, 4, 8, 1),    // 4
+        make(".rodata", MapType::Array, 4, 16, 1),        // 5
+        make(".bss", MapType::Array, 4, 16, 1),           // 6
+        make("outer", MapType::ArrayOfMaps, 4, 4, 4),     // 7
+        make("locked", MapType::Array, 4, 16, 1),         // 8
+        make("events", MapType::PerfEventArray, 4, 4, 0), // 9
+    };
+    maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
+    for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));
+    maps[6].is_data_section = true;
+    maps[6].initial.resize(16);
+    maps[7].inner = 0;
+    maps[8].spin_lock_offset = 0;
+    return maps;
+}
+
+inline ir::Program make_program(std::string_view text) {
+    const auto slots = isa::text::assemble(text, isa::text::Dialect::Llvm);
+    if (!slots) {
+        ADD_FAILURE() << "does not assemble, line " << slots.error().where.value << ":\n" << text;
+        return {};
+    }
+    auto program = ir::decode_program(*slots);
+    if (!program) {
+        ADD_FAILURE() << "does not decode: " << message(program.error().code) << " at " << program.error().where.value << "\n" << text;
+        return {};
+    }
+    program->name = "test";
+    program->maps = test_maps();
+    program->license = "GPL";
+    return std::move(*program);
+}
+
+inline Report check(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp, const Options& options = {},
+                    ir::Privileges privileges = {}) {
+    const ir::Program program = make_program(text);
+    ir::Environment environment;
+    environment.type = spec::program_info(spec::Dialect::Linux, type);
+    environment.privileges = privileges;
+    return analyze(program, environment, options);
+}
+
+// "accept", or the code of the first diagnostic.
+inline std::string outcome(const Report& report) {
+    return report.diagnostics.empty() ? name(report.verdict) : name(report.diagnostics[0].code);
+}
+
+inline std::string explain(const Report& report) {
+    std::string text;
+    for (const Diagnostic& d : report.diagnostics) {
+        text += std::to_string(d.insn) + ": " + d.message;
+        for (const std::string& note : d.notes) text += "\n  " + note;
+    }
+    return text;
+}
+
+}  // namespace ebpf::verifier
