@@ -28,7 +28,7 @@ class CodePages {
         other.size_ = 0;
     }
     CodePages& operator=(CodePages&&) = delete;
-    ~CodePages();
+    ~CodePages();  // PASSIVE
 
     // Writable pages for `size` bytes. PASSIVE. NoMemory.
     static Result<CodePages> create(std::size_t size);
@@ -55,6 +55,6 @@ struct RingMemory {
 };
 // data_size: a multiple of kPageSize (Windows: of its 64 KiB granule, else Unsupported). PASSIVE.
 Result<RingMemory> create_ring(std::size_t data_size);
-void destroy_ring(const RingMemory& ring);
+void destroy_ring(const RingMemory& ring);  // PASSIVE
 
 }  // namespace ebpf::platform

@@ -61,6 +61,8 @@ void fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
 
 template <typename Info, typename T>
 Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr& a) {
+    // Linux reads no more than a page of what it does not know (bpf_check_uarg_tail_zero).
+    if (a.info_len > 4096) return fail(Errc::TooLarge, {}, "info_len", a.info_len);
     auto* bytes = pointer<std::byte>(a.info);
     for (u32 i = sizeof(Info); i < a.info_len; ++i) {
         if (bytes[i] != std::byte{0}) return fail(Errc::TooLarge, {}, "info_len", a.info_len);

@@ -83,6 +83,7 @@ Status take_maps(CommandContext& c, Program& program, const spec::ProgInstallAtt
     if (program.maps == nullptr) return fail(Errc::NoMemory, {}, "maps", a.map_count);
     for (u32 i = 0; i < a.map_count; ++i) {
         TRY_ASSIGN(Ref<Map> map, map_of(c, pointer<const u32>(a.map_fds)[i]));
+        TRY(prog_array_bind(*map, program.type, program.dialect));
         program.maps[program.map_count++] = map.detach();
     }
     return {};

@@ -98,27 +98,44 @@ void Epochs::retire(Retired* item) {
         item->next = retired_;
         retired_ = item;
     }
-    if (pending_.fetch_add(1, std::memory_order_relaxed) + 1 >= kCollectAt) collect();
+    if ((pending_.fetch_add(1, std::memory_order_relaxed) + 1) % kCollectAt == 0) collect();
+}
+
+// Unlinks and returns everything that nobody sees any more, deferred items only at PASSIVE.
+Retired* Epochs::take_ready(bool passive) {
+    platform::LockGuard guard(lock_);
+    const u64 oldest = oldest_reader();
+    Retired** link = &retired_;
+    while (*link != nullptr && (*link)->epoch > oldest) link = &(*link)->next;
+    Retired* ready = *link;
+    *link = nullptr;
+    if (passive) {
+        for (link = &ready; *link != nullptr;) link = &(*link)->next;
+        *link = deferred_;
+        deferred_ = nullptr;
+    }
+    return ready;
+}
+
+void Epochs::defer(Retired* item) {
+    platform::LockGuard guard(lock_);
+    item->next = deferred_;
+    deferred_ = item;
 }
 
 void Epochs::collect() {
     // One thread collects at a time; what it destroys may retire more, which the loop picks up.
     if (collecting_.exchange(true, std::memory_order_acquire)) return;
-    for (;;) {
-        Retired* ready = nullptr;
-        {
-            platform::LockGuard guard(lock_);
-            const u64 oldest = oldest_reader();
-            Retired** link = &retired_;
-            while (*link != nullptr && (*link)->epoch > oldest) link = &(*link)->next;
-            ready = *link;
-            *link = nullptr;
-        }
-        if (ready == nullptr) break;
+    const bool passive = platform::current_irql() == platform::Irql::Passive;
+    while (Retired* ready = take_ready(passive)) {
         while (ready != nullptr) {
             Retired* next = ready->next;
-            pending_.fetch_sub(1, std::memory_order_relaxed);
-            ready->destroy(ready);
+            if (ready->at_passive && !passive) {
+                defer(ready);
+            } else {
+                pending_.fetch_sub(1, std::memory_order_relaxed);
+                ready->destroy(ready);
+            }
             ready = next;
         }
     }

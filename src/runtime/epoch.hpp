@@ -27,6 +27,8 @@ struct Retired {
     Retired* next = nullptr;
     u64 epoch = 0;
     void (*destroy)(Retired* self) = nullptr;
+    // destroy() may only run at PASSIVE: it unmaps pages.
+    bool at_passive = false;
 };
 
 class Epochs {
@@ -51,9 +53,10 @@ class Epochs {
     void leave(Entry& entry);
 
     // `item` is unreachable for whoever enters from now on; item->destroy(item) runs when nobody
-    // can see it any more, on any thread. <= DISPATCH.
+    // can see it any more,
+    // on any thread, at PASSIVE where the item says so. <= DISPATCH.
     void retire(Retired* item);
-    // Frees what can be freed. <= DISPATCH.
+    // Frees what can be freed at this level. <= DISPATCH.
     void collect();
     bool has_retired() const { return pending_.load(std::memory_order_relaxed) != 0; }
 
@@ -71,6 +74,8 @@ class Epochs {
     };
 
     u64 oldest_reader() const;
+    Retired* take_ready(bool passive);
+    void defer(Retired* item);
     bool take_slot(Entry& entry);
 
     Slot* slots_ = nullptr;
@@ -80,7 +85,8 @@ class Epochs {
     std::atomic<u32> pending_{0};
     std::atomic<bool> collecting_{false};
     platform::SpinLock lock_;
-    Retired* retired_ = nullptr;  // newest first: epochs fall along the list
+    Retired* retired_ = nullptr;   // newest first: epochs fall along the list
+    Retired* deferred_ = nullptr;  // nobody sees them any more, they wait for PASSIVE
 };
 
 // Holds a slot for a scope.

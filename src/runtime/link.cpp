@@ -40,32 +40,33 @@ Result<Ref<Link>> Links::attach(Runtime& runtime, Program& program,
     }
     Ref<Link> ref = Ref<Link>::adopt(link);
 
-    platform::LockGuard guard(lock_);
+    // Listed first, since that can fail; nobody finds it before it is attached. The provider is
+    // called without the lock: it may wait.
+    {
+        platform::LockGuard guard(lock_);
+        TRY(links_.insert(links_.size(), link));
+    }
     const u32 error = provider.attach(provider.self, &runtime.client(), &link->binding, target);
     if (error != static_cast<u32>(Errc::Ok)) {
+        remove(*link);
         return fail(static_cast<Errc>(error), {}, "attach to target", target);
     }
-    if (const Status listed = links_.insert(links_.size(), link); !listed) {
-        provider.detach(provider.self, &link->binding, target);
-        return std::unexpected(listed.error());
-    }
-    link->attached.store(true, std::memory_order_release);
     acquire(*link);  // the list's
+    link->attached.store(true, std::memory_order_release);
     return ref;
+}
+
+void Links::remove(const Link& link) {
+    platform::LockGuard guard(lock_);
+    u32 at = 0;
+    while (links_[at] != &link) ++at;
+    links_.erase(at);
 }
 
 void Links::detach(Link& link) {
     if (!link.attached.exchange(false, std::memory_order_acq_rel)) return;
     link.provider->detach(link.provider->self, &link.binding, link.target);
-    {
-        platform::LockGuard guard(lock_);
-        for (u32 i = 0; i < links_.size(); ++i) {
-            if (links_[i] == &link) {
-                links_.erase(i);
-                break;
-            }
-        }
-    }
+    remove(link);
     release(link);
 }
 
@@ -89,7 +90,9 @@ Status Links::replace(Link& link, Program& program, const Program* expected) {
 Ref<Link> Links::at(const ebpf_hook_provider_t& provider, u32 target, u32 n) {
     platform::LockGuard guard(lock_);
     for (u32 i = 0; i < links_.size(); ++i) {
-        if (links_[i]->provider == &provider && links_[i]->target == target && n-- == 0) {
+        const Link& link = *links_[i];
+        const bool there = link.attached.load(std::memory_order_acquire);
+        if (there && link.provider == &provider && link.target == target && n-- == 0) {
             return Ref<Link>::share(*links_[i]);
         }
     }

@@ -47,6 +47,8 @@ class Links {
     Ref<Link> at(const ebpf_hook_provider_t& provider, u32 target, u32 n);
 
   private:
+    void remove(const Link& link);
+
     platform::SpinLock lock_;
     Table<Link*> links_;
 };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Prog arrays: programs for tail calls. The first program that is put in fixes what the others must
-// be: of its type and dialect. A program that is in an array keeps it alive, and the array the
-// program; the circle ends when no application can reach the array any more: then it is emptied, as
-// on Linux.
+// Prog arrays: programs for tail calls, all of one type and dialect. A program that is in an array
+// keeps it alive, and the array the program; the circle ends when no application can reach the
+// array any more: then it is emptied, as on Linux.
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -40,10 +39,12 @@ Status create(Map& map) {
     return {};
 }
 
-// Puts `program` (or null) in place of what is there, which loses the array's reference.
-void exchange(Map& map, u32 index, Program* program) {
+// Puts `program` (or null) in place of what is there, which loses the array's reference; whether
+// there was something.
+bool exchange(Map& map, u32 index, Program* program) {
     Program* old = entries_of(map).programs[index].exchange(program, std::memory_order_acq_rel);
     if (old != nullptr) release(*old);
+    return old != nullptr;
 }
 
 void forgotten(Map& map) {
@@ -61,18 +62,7 @@ Status write_object(Map& map, const void* key, Object& object, u64 flags) {
     if (index >= map.max_entries) return fail(Errc::TooLarge, {}, "index", index);
     if (object.kind != ObjectKind::Program) return fail(Errc::InvalidArgument, {}, "not a program");
     auto& program = static_cast<Program&>(object);
-    Entries& entries = entries_of(map);
-    {
-        platform::LockGuard guard(entries.lock);
-        if (!entries.typed) {
-            entries.typed = true;
-            entries.type = program.type;
-            entries.dialect = program.dialect;
-        } else if (entries.type != program.type || entries.dialect != program.dialect) {
-            return fail(Errc::InvalidArgument, {},
-                        "program of another type than those in the array");
-        }
-    }
+    TRY(prog_array_bind(map, program.type, program.dialect));
     acquire(program);
     exchange(map, index, &program);
     return {};
@@ -81,10 +71,7 @@ Status write_object(Map& map, const void* key, Object& object, u64 flags) {
 Status remove(Map& map, const void* key) {
     const u32 index = index_of(key);
     if (index >= map.max_entries) return fail(Errc::TooLarge, {}, "index", index);
-    if (entries_of(map).programs[index].load(std::memory_order_relaxed) == nullptr) {
-        return fail(Errc::KeyNotFound, {}, "index", index);
-    }
-    exchange(map, index, nullptr);
+    if (!exchange(map, index, nullptr)) return fail(Errc::KeyNotFound, {}, "index", index);
     return {};
 }
 
@@ -101,6 +88,20 @@ Status next_key(Map& map, const void* key, void* next) {
 }
 
 }  // namespace
+
+Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect) {
+    if (map.ops != &kProgArrayOps) return {};
+    Entries& entries = entries_of(map);
+    platform::LockGuard guard(entries.lock);
+    if (!entries.typed) {
+        entries.typed = true;
+        entries.type = type;
+        entries.dialect = dialect;
+    } else if (entries.type != type || entries.dialect != dialect) {
+        return fail(Errc::InvalidArgument, {}, "a prog array's programs are of another type");
+    }
+    return {};
+}
 
 const Program* prog_array_at(const Map& map, u64 index) {
     if (index >= map.max_entries) return nullptr;

@@ -6,7 +6,9 @@
 // distance in pages to the ring's first page, so that a record leads back to its ring.
 //
 // The consumer's position is written by somebody else and is not trusted: a wrong one makes
-// reservations fail or overwrites what he has not read, and touches nothing else.
+// reservations fail or overwrites what he has not read, and touches nothing else. In particular no
+// record is given out that overlaps one which a program still writes, whose header it would
+// overwrite.
 #include <cstring>
 #include <new>
 
@@ -35,6 +37,7 @@ struct Ring {
     platform::RingMemory memory;
     platform::SpinLock lock;
     u64 reserved = 0;  // the producer's position, where consumers cannot write it
+    u64 pending = 0;   // everything before it is finished
     platform::Event ready;
 
     u64 mask() const { return memory.data_size - 1; }
@@ -47,6 +50,11 @@ struct Ring {
     }
 };
 static_assert(sizeof(Ring) <= platform::kPageSize);
+
+// Bytes in the ring of a record with `size` bytes of data.
+u64 record_bytes(u64 size) {
+    return (size + kHeaderSize + 7) & ~u64{7};
+}
 
 Ring& ring_of(const Map& map) {
     return *static_cast<Ring*>(map.state);
@@ -62,15 +70,26 @@ void destroy(Map& map) {
     platform::destroy_ring(ring_of(map).memory);
 }
 
+// Moves `pending` on over finished records. Under the lock.
+void pass_finished(Ring& ring) {
+    while (ring.pending < ring.reserved) {
+        auto* header = reinterpret_cast<Header*>(ring.memory.data() + (ring.pending & ring.mask()));
+        const u32 length = std::atomic_ref(header->length).load(std::memory_order_acquire);
+        if ((length & kBusy) != 0) return;
+        ring.pending += record_bytes(length & ~kDiscarded);
+    }
+}
+
 }  // namespace
 
 void* ring_reserve(Map& map, u64 size) {
     Ring& ring = ring_of(map);
-    const u64 total = (size + kHeaderSize + 7) & ~u64{7};
-    if (size > kMaxRecord || total > ring.memory.data_size) return nullptr;
+    if (size > kMaxRecord || record_bytes(size) > ring.memory.data_size) return nullptr;
     platform::LockGuard guard(ring.lock);
-    const u64 end = ring.reserved + total;
+    pass_finished(ring);
+    const u64 end = ring.reserved + record_bytes(size);
     if (end - ring.consumer().load(std::memory_order_acquire) > ring.mask()) return nullptr;
+    if (end - ring.pending > ring.mask()) return nullptr;
     std::byte* record = ring.memory.data() + (ring.reserved & ring.mask());
     auto* header = reinterpret_cast<Header*>(record);
     header->pages = static_cast<u32>((record - ring.memory.base) / platform::kPageSize);

@@ -79,10 +79,12 @@ i64 format_printk(spec::Dialect dialect, std::string_view format, std::span<cons
                   std::span<char> out) {
     const bool windows = dialect == spec::Dialect::Windows;
     if (windows && (format.size() < 2 || format.size() > 511)) return -1;
-    // Linux wants a NUL as the last byte; what stands behind the first one is ignored.
-    const std::size_t end = format.find('\0');
-    if (!windows && end == std::string_view::npos) return -1;
-    if (end != std::string_view::npos) format = format.substr(0, end);
+    // Linux wants a NUL as the last byte; what stands behind the first one is ignored. (A loop: the
+    // kernel offers no memchr, which string_view::find would call.)
+    std::size_t end = 0;
+    while (end < format.size() && format[end] != '\0') ++end;
+    if (!windows && end == format.size()) return -1;
+    format = format.substr(0, end);
 
     Writer writer{out};
     std::size_t used_values = 0;

@@ -134,6 +134,7 @@ void Runtime::forget(Object& object) {
     ids(object.kind).remove(object);
     live_[static_cast<u32>(object.kind)].fetch_sub(1, std::memory_order_relaxed);
     object.destroy = destroy_object;
+    object.at_passive = true;
     epochs_.retire(&object);
 }
 

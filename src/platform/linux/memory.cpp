@@ -72,7 +72,9 @@ Status CodePages::seal() {
 }
 
 CodePages::~CodePages() {
-    if (memory_ != nullptr) munmap(memory_, size_);
+    if (memory_ == nullptr) return;
+    require_irql_at_most(Irql::Passive, "~CodePages");
+    munmap(memory_, size_);
 }
 
 Result<RingMemory> create_ring(std::size_t data_size) {
@@ -105,6 +107,7 @@ Result<RingMemory> create_ring(std::size_t data_size) {
 }
 
 void destroy_ring(const RingMemory& ring) {
+    require_irql_at_most(Irql::Passive, "destroy_ring");
     if (ring.base != nullptr) munmap(ring.base, 3 * std::size_t{kPageSize} + 2 * ring.data_size);
 }
 

@@ -110,6 +110,7 @@ Status CodePages::seal() {
 
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
+    require_irql_at_most(Irql::Passive, "~CodePages");
     ddk::Mdl* pages;
     std::memcpy(&pages, static_cast<std::byte*>(memory_) + size_, sizeof pages);
     ddk::MmUnmapLockedPages(memory_, pages);
@@ -154,6 +155,7 @@ Result<RingMemory> create_ring(std::size_t data_size) {
 }
 
 void destroy_ring(const RingMemory& ring) {
+    require_irql_at_most(Irql::Passive, "destroy_ring");
     if (ring.base != nullptr) unmap(ring.base - kPageSize);
 }
 

@@ -86,7 +86,9 @@ Status CodePages::seal() {
 }
 
 CodePages::~CodePages() {
-    if (memory_ != nullptr) VirtualFree(memory_, 0, MEM_RELEASE);
+    if (memory_ == nullptr) return;
+    require_irql_at_most(Irql::Passive, "~CodePages");
+    VirtualFree(memory_, 0, MEM_RELEASE);
 }
 
 // The section is one granule, whose last three pages are the private, the consumer's and the
@@ -120,6 +122,7 @@ Result<RingMemory> create_ring(std::size_t data_size) {
 }
 
 void destroy_ring(const RingMemory& ring) {
+    require_irql_at_most(Irql::Passive, "destroy_ring");
     if (ring.base == nullptr) return;
     UnmapViewOfFile(ring.data() - kGranule);
     UnmapViewOfFile(ring.data() + ring.data_size);
