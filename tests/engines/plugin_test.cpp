@@ -48,7 +48,7 @@ std::string program(std::string_view text) {
 }
 
 TEST(Plugin, PrintsR0InHex) {
-    for (const char* engine : {"--interpret", ""}) {
+    for (const char* engine : {"--interpret", "--jit", ""}) {
         const Outcome o = run_plugin(engine, program("lddw %r0, 0x8000000000000002\nexit"));
         EXPECT_EQ(o.output, "8000000000000002\n");
         EXPECT_EQ(o.status, 0);
@@ -61,6 +61,18 @@ TEST(Plugin, MemoryIsTheFirstArgument) {
     EXPECT_EQ(run_plugin("'000000ab' --interpret ''", text).output, "ab04\n");
     EXPECT_EQ(run_plugin("'' --interpret", program("mov %r0, %r1\nor %r0, %r2\nexit")).output,
               "0\n");
+}
+
+TEST(Plugin, TheJitRunsTheSame) {
+    const std::string text =
+        program("ldxb %r1, [%r1+3]\nmov %r2, 5\nmov %r3, 6\nmov %r4, 7\nmov %r5, 8\ncall 0\nexit");
+    const std::string expected = run_plugin("'00 00 00 ab' --interpret", text).output;
+    EXPECT_EQ(run_plugin("'00 00 00 ab' --jit", text).output, expected);
+    EXPECT_EQ(
+        run_plugin("--jit", program("mov %r1, -1\nmov %r2, 5\ncall %r2\nmov %r0, 2\nexit")).output,
+        "2\n");
+    EXPECT_EQ(run_plugin("--jit", program("mov %r1, 0\ncall 5\nmov %r0, 2\nexit")).status, 1);
+    EXPECT_EQ(run_plugin("--jit", "ff 00 00 00 00 00 00 00").status, 1);
 }
 
 TEST(Plugin, ProgramAsAnOption) {
