@@ -209,7 +209,7 @@ Result<SymbolTable> File::symbols() const {
             return fail(Errc::TooLarge, at_section(i), "symbol table", header.size);
         }
         TRY_ASSIGN(const Bytes strings, string_table(header.link));
-        return SymbolTable(i, *bytes, strings);
+        return SymbolTable(*bytes, strings);
     }
     return SymbolTable();
 }

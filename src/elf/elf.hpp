@@ -89,8 +89,7 @@ struct Relocation {
 class SymbolTable {
   public:
     SymbolTable() = default;
-    SymbolTable(u32 section, Bytes entries, Bytes strings)
-        : section_(section), entries_(entries), strings_(strings) {}
+    SymbolTable(Bytes entries, Bytes strings) : entries_(entries), strings_(strings) {}
 
     u32 size() const { return static_cast<u32>(entries_.size() / kEntrySize); }
     // OutOfBounds when there is no such symbol; Unsupported for extended section indices.
@@ -101,7 +100,6 @@ class SymbolTable {
     static constexpr u64 kEntrySize = 24;
 
   private:
-    u32 section_ = 0;
     Bytes entries_{};
     Bytes strings_{};
 };

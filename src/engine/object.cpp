@@ -6,6 +6,7 @@
 #include "engine/object.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "engine/object_internal.hpp"
 
@@ -130,7 +131,7 @@ Status Reader::read_relocations(const std::vector<elf::Section>& tables) {
         }
     }
     for (auto& [index, code] : code_) {
-        std::ranges::stable_sort(code.relocations, {}, &elf::Relocation::offset);
+        std::ranges::sort(code.relocations, {}, &elf::Relocation::offset);
     }
     return {};
 }
@@ -201,9 +202,12 @@ void Reader::read_extension() {
              in_words(status.error(), file_, symbols_));
     }
     for (auto& [index, code] : code_) {
-        std::ranges::stable_sort(code.lines, {}, &btf::LineRecord::offset);
-        std::ranges::stable_sort(code.functions, {}, &btf::FunctionRecord::offset);
-        std::ranges::stable_sort(code.core, {}, &btf::CoreRecord::offset);
+        // Sorted already in a sound file.
+        if (!std::ranges::is_sorted(code.lines, {}, &btf::LineRecord::offset)) {
+            std::ranges::sort(code.lines, {}, &btf::LineRecord::offset);
+        }
+        std::ranges::sort(code.functions, {}, &btf::FunctionRecord::offset);
+        std::ranges::sort(code.core, {}, &btf::CoreRecord::offset);
     }
 }
 
@@ -220,7 +224,8 @@ Status Reader::find_functions() {
                           .begin = symbol->value,
                           .end = symbol->value + symbol->size,
                           .name = symbol_name(*symbol),
-                          .is_global = symbol->binding != elf::Binding::Local && !symbol->hidden};
+                          .is_global = symbol->binding != elf::Binding::Local && !symbol->hidden,
+                          .symbol = i};
         if (function.name.empty()) function.name = code->second.section.name;
         if (symbol->size == 0) function.end = size;  // from assembly: to the next, or the end
         if (function.begin >= size || function.end > size || function.end <= function.begin ||
@@ -231,8 +236,9 @@ Status Reader::find_functions() {
         functions_.push_back(function);
     }
     add_section_functions();
-    std::ranges::stable_sort(functions_, [](const Function& a, const Function& b) {
-        return std::pair(a.section, a.begin) < std::pair(b.section, b.begin);
+    // Of several names for one place, the first of the symbol table counts for calls.
+    std::ranges::sort(functions_, [](const Function& a, const Function& b) {
+        return std::tuple(a.section, a.begin, a.symbol) < std::tuple(b.section, b.begin, b.symbol);
     });
     for (std::size_t i = 0; i + 1 < functions_.size(); ++i) {
         Function& f = functions_[i];

@@ -29,11 +29,12 @@ struct Function {
     u64 end = 0;
     std::string_view name;
     bool is_global = false;
+    u32 symbol = 0;
     Status status{};  // a function that lies outside its section, say
     u32 btf_type = 0;
 };
 
-// Line and function records of one section, sorted by offset.
+// A section of code with what other sections say about it, sorted by offset.
 struct CodeSection {
     elf::Section section;
     std::vector<elf::Relocation> relocations;

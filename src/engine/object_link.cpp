@@ -40,6 +40,11 @@ i64 low_half(const isa::Insn& insn) {
     return static_cast<i32>(static_cast<u32>(insn.imm));
 }
 
+// A place in the symbol's section. Nonsense wraps around, and is then outside of everything.
+i64 place_of(const elf::Symbol& symbol, i64 addend) {
+    return static_cast<i64>(symbol.value + static_cast<u64>(addend));
+}
+
 // Decoding counts slots from the function's start; messages count bytes in the section.
 Error in_section(Error error, const Function& function) {
     if (error.where.kind != Where::Kind::Instruction) return error;
@@ -130,7 +135,7 @@ Status Reader::relocate_call(Linking& linking, u32 index, const elf::Relocation&
     // The displacement in place counts from the symbol, as if the call stood before it: -1 is the
     // symbol itself, and a section symbol's function stands imm + 1 slots into the section.
     const i64 slots = insn.imm + 1;
-    const i64 offset = static_cast<i64>(symbol.value & ~u64{0} >> 1) + slots * i64{kSlotBytes};
+    const i64 offset = place_of(symbol, slots * i64{kSlotBytes});
     return refer(linking, index, symbol.section, offset, where);
 }
 
@@ -142,7 +147,7 @@ Status Reader::relocate_wide(Linking& linking, u32 index, const elf::Relocation&
     }
     if (!symbol.is_defined()) return relocate_extern(linking, index, symbol, where);
     const i64 addend = relocation.has_addend ? relocation.addend : low_half(insn);
-    const i64 offset = static_cast<i64>(symbol.value & ~u64{0} >> 1) + addend;
+    const i64 offset = place_of(symbol, addend);
 
     if (code_.contains(symbol.section)) {
         insn.kind = static_cast<u8>(isa::WideKind::Function);

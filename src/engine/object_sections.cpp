@@ -48,19 +48,40 @@ std::string_view base_name(std::string_view path) {
     return path.substr(path.find_last_of("/\\") + 1);
 }
 
-// Types that only one system's compilers and headers write.
-constexpr std::string_view kLinuxTypes[] = {"xdp_md",       "__sk_buff", "pt_regs",
-                                            "bpf_sock_ops", "bpf_sock",  "sk_msg_md"};
-constexpr std::string_view kWindowsTypes[] = {"xdp_md_",           "_bind_md",
-                                              "bind_md",           "_bind_operation",
-                                              "_net_event_header", "_sample_program_context"};
+// Types whose name, or the size of whose member, only one system's headers have.
+struct TypeEvidence {
+    std::string_view name;
+    Dialect dialect;
+    std::string_view member = {};
+    u64 member_size = 0;
+};
+constexpr TypeEvidence kTypes[] = {
+    {"xdp_md", Dialect::Linux, "data", 4}, {"xdp_md", Dialect::Windows, "data", 8},
+    {"xdp_md_", Dialect::Windows},         {"__sk_buff", Dialect::Linux},
+    {"pt_regs", Dialect::Linux},           {"bpf_sock_ops", Dialect::Linux},
+    {"_bpf_sock_ops", Dialect::Windows},   {"_bind_md", Dialect::Windows},
+    {"bind_md", Dialect::Windows},         {"_sample_program_context", Dialect::Windows},
+};
 
-bool has_any_type(const btf::Types& types, std::span<const std::string_view> names) {
-    for (u32 id = 1; id < types->type_count(); ++id) {
-        const auto type = types->type(id);
-        if (!type || (type->kind != btf::Kind::Struct && type->kind != btf::Kind::Enum)) continue;
-        const auto name = types->name(*type);
-        if (name && std::ranges::find(names, *name) != names.end()) return true;
+bool is_evidence(const btf::View& types, const btf::Type& type, std::string_view name,
+                 const TypeEvidence& evidence) {
+    if (name != evidence.name) return false;
+    if (evidence.member.empty()) return true;
+    const auto member = types.find_member(type, evidence.member);
+    const auto size = member ? types.size_of(member->type) : Result<u64>(0);
+    return size && *size == evidence.member_size;
+}
+
+bool has_type_of(const btf::View& types, Dialect dialect) {
+    for (u32 id = 1; id < types.type_count(); ++id) {
+        const auto type = types.type(id);
+        if (!type || type->kind != btf::Kind::Struct) continue;
+        const auto name = types.name(*type);
+        if (!name) continue;
+        for (const TypeEvidence& evidence : kTypes) {
+            if (evidence.dialect == dialect && is_evidence(types, *type, *name, evidence))
+                return true;
+        }
     }
     return false;
 }
@@ -125,8 +146,8 @@ Status Reader::find_dialect() {
         any_shared |= in_linux && in_windows;
     }
     if (object_.btf != nullptr) {
-        linux_evidence |= has_any_type(*object_.btf, kLinuxTypes);
-        windows_evidence |= has_any_type(*object_.btf, kWindowsTypes);
+        linux_evidence |= has_type_of(object_.btf->view(), Dialect::Linux);
+        windows_evidence |= has_type_of(object_.btf->view(), Dialect::Windows);
     }
     object_.dialect = windows_evidence && !linux_evidence ? Dialect::Windows : Dialect::Linux;
     if (linux_evidence && windows_evidence) {

@@ -252,6 +252,22 @@ TEST_F(Objects, WindowsIsRecognised) {
     }
 }
 
+TEST_F(Objects, TheContextsTypeTellsTheDialect) {
+    for (const std::string& compiler : compilers_) {
+        EXPECT_EQ(read(compiler, "windows_xdp").dialect, spec::Dialect::Windows);
+        // Without type information, nothing tells.
+        auto bytes = test_object(compiler, "windows_xdp");
+        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        for (std::size_t at = text.find(".BTF"); at != text.npos; at = text.find(".BTF", at + 1)) {
+            bytes[at + 1] = std::byte{'X'};
+        }
+        const auto object = read_object(bytes, {});
+        ASSERT_FALSE(object);
+        EXPECT_EQ(name(object.error().code), "AmbiguousDialect");
+        EXPECT_TRUE(read_object(bytes, {.dialect = spec::Dialect::Windows}));
+    }
+}
+
 TEST_F(Objects, TextAloneHasItsUncalledFunctions) {
     for (const std::string& compiler : compilers_) {
         SCOPED_TRACE(compiler);
