@@ -211,9 +211,9 @@ Insns on_registers(const Insns& insns, u16 out) {
 
 std::string disassemble(const Output& output) {
     std::string text;
-    for (std::size_t at = 0; at < output.text.size();) {
+    for (std::size_t at = output.entry; at < output.text.size();) {
         ZydisDisassembledInstruction insn;
-        if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at,
+        if (!ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at - output.entry,
                                                 output.text.data() + at, output.text.size() - at,
                                                 &insn))) {
             return text + "(undecodable)\n";

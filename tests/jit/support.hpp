@@ -65,7 +65,7 @@ Registers evaluate(const Insns& insns, Registers r);
 // `out` back.
 Insns on_registers(const Insns& insns, u16 out = 0x3FF);
 
-// The machine code, one instruction a line, in Intel's syntax; offsets are relative to the text.
+// The machine code, one instruction a line, in Intel's syntax; addresses are relative to the entry.
 std::string disassemble(const Output& output);
 
 }  // namespace ebpf::jit::test

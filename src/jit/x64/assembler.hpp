@@ -114,6 +114,7 @@ class Assembler {
     void push(Gpr r);
     void pop(Gpr r);
     void ret() { code.put8(0xC3); }
+    void int3() { code.put8(0xCC); }
     void ud2() {
         code.put8(0x0F);
         code.put8(0x0B);

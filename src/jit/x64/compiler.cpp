@@ -11,6 +11,7 @@ using isa::Insn;
 namespace {
 // Code for one instruction is about this long; the buffer grows when it is not.
 constexpr u32 kExpectedBytes = 6;
+constexpr int kBeforeEntry = 8;
 constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
 constexpr isa::Reg kFirstSaved = 6;
 constexpr isa::Reg kLastSaved = 9;
@@ -29,6 +30,9 @@ Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Tar
       frames_(function_count_) {}
 
 Result<Output> Compiler::run() {
+    // Callers whose compiler checks the types of indirect calls (Clang's function sanitizer, XFG)
+    // read the eight bytes before an entry, which must be there and say nothing.
+    for (int i = 0; i < kBeforeEntry; ++i) a_.int3();
     for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
     for (u32 f = 0; f < function_count_; ++f) {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
