@@ -23,6 +23,11 @@ enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper };
 // `invocation->fault` set; the program that called the helper then stops with the same fault.
 u64 call_function(code::Invocation* invocation, u64 function, const u64 args[5]);
 
+// The relocations that prepare() asks for, made from lowered slots (helper numbers canonical or
+// with kCustomHelper set, maps by index): in ascending order, the first out.size() of them in
+// `out`. Returns how many there are. Errors: isa::decode's.
+Result<u32> relocations_of(Bytes slots, std::span<code::Relocation> out);
+
 // Registered with the runtime where a build wants an interpreter. `prepare` fails with what
 // isa::decode reports, with BadJumpTarget (a jump out of the program or into a two-slot
 // instruction), BadFormat (control can run off the end; a relocation that does not fit its

@@ -278,6 +278,31 @@ Status prepare(const CodeView& code, const Resolver& resolver, MutableBytes memo
 
 }  // namespace
 
+Result<u32> relocations_of(Bytes slots, std::span<Relocation> out) {
+    u32 count = 0;
+    for (u32 pc = 0; pc < slots.size() / sizeof(isa::Slot);) {
+        TRY_ASSIGN(const Insn insn, isa::decode(slots, pc));
+        Relocation r{.offset = pc * u32{sizeof(isa::Slot)}};
+        if (insn.form == Form::Call && insn.call() == CallKind::Helper) {
+            r.kind = RelocKind::Helper64;
+            r.index = static_cast<u32>(insn.imm);
+        } else if (insn.form == Form::Wide && insn.wide() == WideKind::MapIndex) {
+            r.kind = RelocKind::Map64;
+            r.index = insn.map_index();
+        } else if (insn.form == Form::Wide && insn.wide() == WideKind::MapIndexValue) {
+            r.kind = RelocKind::MapValue64;
+            r.index = insn.map_index();
+            r.addend = insn.map_value_offset();
+        }
+        if (r.kind != RelocKind{}) {
+            if (count < out.size()) out[count] = r;
+            ++count;
+        }
+        pc += static_cast<u32>(insn.slots());
+    }
+    return count;
+}
+
 u64 run(const void* prepared, void* r1, u64 r2, code::Invocation* invocation);
 
 const code::EngineOps kEngine = {

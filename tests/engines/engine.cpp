@@ -40,20 +40,6 @@ std::vector<Engine*> all_engines() {
     return all;
 }
 
-Result<std::vector<code::Relocation>> helper_relocations(Bytes slots) {
-    std::vector<code::Relocation> relocations;
-    for (u32 pc = 0; pc < slots.size() / sizeof(isa::Slot);) {
-        TRY_ASSIGN(const isa::Insn insn, isa::decode(slots, pc));
-        if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper) {
-            relocations.push_back({.offset = pc * u32{sizeof(isa::Slot)},
-                                   .kind = code::RelocKind::Helper64,
-                                   .index = code::kCustomHelper | static_cast<u32>(insn.imm)});
-        }
-        pc += static_cast<u32>(insn.slots());
-    }
-    return relocations;
-}
-
 code::Resolver resolver_of(const Helpers& helpers) {
     return {const_cast<Helpers*>(&helpers), resolve};
 }

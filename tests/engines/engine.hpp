@@ -51,8 +51,6 @@ inline std::string engine_name(const testing::TestParamInfo<Engine*>& info) {
     return info.param->name();
 }
 
-// A text relocation for every helper call of `slots`, with index kCustomHelper | number.
-Result<std::vector<code::Relocation>> helper_relocations(Bytes slots);
 // Answers them from `helpers`, which must outlive it.
 code::Resolver resolver_of(const Helpers& helpers);
 

@@ -17,7 +17,9 @@ class InterpreterEngine : public Engine {
 
     Result<u64> run(Bytes slots, MutableBytes memory, const Helpers& helpers) override {
         const code::EngineOps& ops = interpreter::kEngine;
-        TRY_ASSIGN(const auto relocations, helper_relocations(slots));
+        TRY_ASSIGN(const u32 count, interpreter::relocations_of(slots, {}));
+        std::vector<code::Relocation> relocations(count);
+        TRY(interpreter::relocations_of(slots, relocations));
         code::CodeView view;
         view.engine = code::EngineKind::Interpreter;
         view.text = slots;

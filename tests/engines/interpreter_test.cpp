@@ -139,6 +139,28 @@ TEST_F(Interpreter, RelocationsMustFit) {
     EXPECT_EQ(code_of("call 1\nexit", {helper(0)}), "UnresolvedSymbol") << "no such helper";
 }
 
+TEST_F(Interpreter, RelocationsFromLoweredCode) {
+    const auto slots = *isa::text::assemble(
+        "r0 = 1 ll\nld_pseudo r1, 5, 3\ncall 0x80000001\nld_pseudo r1, 6, 0x700000002\n"
+        "ld_pseudo r1, 4, f\ncall f\nexit\nf: exit",
+        isa::text::Dialect::Llvm);
+    Relocation r[2];
+    ASSERT_EQ(relocations_of(slots, r).value(), 3u) << "all are counted, two are written";
+    EXPECT_EQ(r[0].offset, 16u);
+    EXPECT_EQ(r[0].kind, RelocKind::Map64);
+    EXPECT_EQ(r[0].index, 3u);
+    EXPECT_EQ(r[1].offset, 32u);
+    EXPECT_EQ(r[1].kind, RelocKind::Helper64);
+    EXPECT_EQ(r[1].index, kCustomHelper | 1);
+    Relocation all[3];
+    ASSERT_TRUE(relocations_of(slots, all));
+    EXPECT_EQ(all[2].kind, RelocKind::MapValue64);
+    EXPECT_EQ(all[2].index, 2u);
+    EXPECT_EQ(all[2].addend, 7u);
+    const std::byte bad[8]{std::byte{0xff}};
+    EXPECT_EQ(relocations_of(bad, {}).error().code, Errc::BadOpcode);
+}
+
 TEST_F(Interpreter, ErrorsNameTheSlot) {
     const Status jump = prepare("r0 = 0\nif r0 == 0 goto +1\nr0 = 5 ll\nexit");
     ASSERT_FALSE(jump);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "interpreter/interpreter.hpp"
-#include "isa/codec.hpp"
+#include "isa/insn.hpp"
 #include "plugin.hpp"
 
 namespace ebpf::plugin {
@@ -8,18 +8,15 @@ namespace {
 
 constexpr u64 kFuel = 1'000'000'000;  // about two seconds
 
+// Numbers in the program are those of our helpers, not of the runtime's.
 Result<std::vector<code::Relocation>> helper_calls(Bytes slots) {
-    std::vector<code::Relocation> calls;
-    for (u32 pc = 0; pc < slots.size() / sizeof(isa::Slot);) {
-        TRY_ASSIGN(const isa::Insn insn, isa::decode(slots, pc));
-        if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper) {
-            calls.push_back({.offset = pc * u32{sizeof(isa::Slot)},
-                             .kind = code::RelocKind::Helper64,
-                             .index = code::kCustomHelper | static_cast<u32>(insn.imm)});
-        }
-        pc += static_cast<u32>(insn.slots());
+    TRY_ASSIGN(const u32 count, interpreter::relocations_of(slots, {}));
+    std::vector<code::Relocation> relocations(count);
+    TRY(interpreter::relocations_of(slots, relocations));
+    for (code::Relocation& r : relocations) {
+        if (r.kind == code::RelocKind::Helper64) r.index |= code::kCustomHelper;
     }
-    return calls;
+    return relocations;
 }
 
 Status reason(const code::Invocation& invocation) {
