@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -363,7 +365,8 @@ TEST(Helpers, WhoMayCallWhat) {
     EXPECT_TRUE(may(ProgramType::CgroupSkb, Helper::skb_load_bytes));
     EXPECT_FALSE(may(ProgramType::Xdp, Helper::probe_read));
     EXPECT_TRUE(may(ProgramType::Xdp, Helper::probe_read_kernel));
-    EXPECT_FALSE(may(ProgramType::Xdp, Helper::get_current_comm));
+    EXPECT_TRUE(may(ProgramType::Xdp, Helper::get_current_comm));
+    EXPECT_FALSE(may(ProgramType::Netfilter, Helper::csum_diff));
     EXPECT_FALSE(may(ProgramType::Kprobe, Helper::redirect));
     EXPECT_FALSE(may(ProgramType::Kprobe, Helper::seq_printf));
     EXPECT_FALSE(may(ProgramType::Xdp, Helper::sys_bpf));
@@ -380,6 +383,56 @@ TEST(Helpers, WhoMayCallWhat) {
     EXPECT_EQ(find_helper(bind, 26), nullptr);  // get_socket_cookie needs its provider
     EXPECT_EQ(find_helper(bind, 35), nullptr);  // redirect_map too
     EXPECT_EQ(bind.helpers.size(), 33u);
+}
+
+// "1-3 5" as numbers.
+std::set<u32> numbers(const std::string& text) {
+    std::set<u32> found;
+    std::istringstream in(text);
+    for (std::string part; in >> part;) {
+        const std::size_t dash = part.find('-');
+        const u32 first = static_cast<u32>(std::stoul(part));
+        const u32 last =
+            dash == std::string::npos ? first : static_cast<u32>(std::stoul(part.substr(dash + 1)));
+        for (u32 n = first; n <= last; ++n) found.insert(n);
+    }
+    return found;
+}
+
+// Who may call what, against a kernel's own answers. The differences are known: two helpers depend
+// on that kernel's configuration; where it has another prototype for a number in some program
+// types, or wants a sleepable program, the table leaves the helper out of those types.
+TEST(Helpers, CallersAsAKernelSays) {
+    const std::set<u32> configured = {36 /* probe_write_user */, 58 /* override_return */};
+    const std::set<u32> left_out = {17 /* get_cgroup_classid */, 46 /* get_socket_cookie */,
+                                    49 /* setsockopt */,         57 /* getsockopt */,
+                                    148 /* copy_from_user */,    191 /* copy_from_user_task */};
+    std::ifstream file("tests/spec/linux_callers.csv");
+    ASSERT_TRUE(file);
+    int types = 0;
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with('#')) continue;
+        const std::string name = line.substr(0, line.find(','));
+        const std::set<u32> kernel = numbers(line.substr(line.find(',') + 1));
+        const ProgramTypeInfo* type = nullptr;
+        for (int t = 0; t < kProgramTypeCount; ++t) {
+            const ProgramTypeInfo* candidate =
+                program_info(Dialect::Linux, static_cast<ProgramType>(t));
+            if (candidate != nullptr && candidate->name == name) type = candidate;
+        }
+        ASSERT_NE(type, nullptr) << name;
+        ++types;
+        for (u32 n = 1; n <= 211; ++n) {
+            const bool ours = find_helper(*type, n) != nullptr;
+            if (ours && !configured.contains(n)) {
+                EXPECT_TRUE(kernel.contains(n)) << name << " " << n;
+            }
+            if (kernel.contains(n) && !left_out.contains(n)) {
+                EXPECT_TRUE(ours) << name << " " << n;
+            }
+        }
+    }
+    EXPECT_EQ(types, 26);
 }
 
 TEST(Helpers, RowsAreComplete) {
