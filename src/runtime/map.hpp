@@ -65,9 +65,9 @@ extern const MapOps kRingOps;
 // --- what one type offers beside the operations -------------------------------------------------
 
 struct Program;
-// The programs of a prog array and those that tail-call through it are of one type and dialect, since
-// they share the context. The first to come says which: a program that is put in or one that is
-// installed with the map. InvalidArgument for others. Does nothing for other maps.
+// The programs of a prog array and those that tail-call through it are of one type and dialect,
+// since they share the context. The first to come says which: a program that is put in or one that
+// is installed with the map. InvalidArgument for others. Does nothing for other maps.
 Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect);
 // The program at `index` of a prog array, or null; valid inside the epoch.
 const Program* prog_array_at(const Map& map, u64 index);

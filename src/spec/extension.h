@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between the execution context and extensions (hook providers), in C, because on Windows
- * the two are drivers of different makers. Its shape follows eBPF for Windows' version-1 structures:
- * every structure begins with a header that says its version and size, so that either side may be newer.
- * In user mode the structures are passed by a function call (runtime/extensions.hpp); in the Windows
- * kernel through the module registrar.
+ * The contract between the execution context and extensions (hook providers), in C, because on
+ * Windows the two are drivers of different makers. Its shape follows eBPF for Windows' version-1
+ * structures: every structure begins with a header that says its version and size, so that either
+ * side may be newer. In user mode the structures are passed by a function call
+ * (runtime/extensions.hpp); in the Windows kernel through the module registrar.
  *
  * Helpers of a program type have the calling convention of compiled code: five registers, and the
  * running invocation as a hidden sixth argument.
@@ -33,10 +33,12 @@ typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64
 /* What the execution context offers to hooks. */
 typedef struct ebpf_client_dispatch {
     ebpf_extension_header_t header;
-    /* Runs the bound program; *result is r0. 0, or an error of base/errors.def: then nothing ran. */
+    /* Runs the bound program; *result is r0. 0, or an error of base/errors.def: then nothing ran.
+     */
     uint32_t (*invoke)(const ebpf_binding_t* binding, void* context, uint64_t* result);
-    /* The same for many packets in a row, with the cost of entering paid once. Between begin and end
-     * the thread may not wait. `state` is 64 bytes of the caller's, 8-aligned; `client` is this. */
+    /* The same for many packets in a row, with the cost of entering paid once. Between begin and
+     * end the thread may not wait. `state` is 64 bytes of the caller's, 8-aligned; `client` is
+     * this. */
     uint32_t (*batch_begin)(const struct ebpf_client_dispatch* client, void* state);
     uint32_t (*batch_invoke)(const ebpf_binding_t* binding, void* context, uint64_t* result,
                              const void* state);
@@ -73,14 +75,14 @@ typedef struct ebpf_hook_provider {
     void* self;
     /* `target` is what the attach type says, e.g. an interface index. The provider may invoke the
      * binding until detach returns. Errors of base/errors.def. */
-    uint32_t (*attach)(void* self, const ebpf_client_dispatch_t* client, const ebpf_binding_t* binding,
-                       uint32_t target);
+    uint32_t (*attach)(void* self, const ebpf_client_dispatch_t* client,
+                       const ebpf_binding_t* binding, uint32_t target);
     /* Returns when no invocation of the binding is running or will start. */
     void (*detach)(void* self, const ebpf_binding_t* binding, uint32_t target);
     const ebpf_extension_helper_t* helpers;
     size_t helper_count;
-    /* For test runs: *context is what the program gets. reset_context() puts it back between repeats.
-     * destroy_context() fills the outputs. */
+    /* For test runs: *context is what the program gets. reset_context() puts it back between
+     * repeats. destroy_context() fills the outputs. */
     uint32_t (*create_context)(void* self, const ebpf_test_run_t* run, void** context);
     void (*reset_context)(void* self, const ebpf_test_run_t* run, void* context);
     uint32_t (*destroy_context)(void* self, ebpf_test_run_t* run, void* context);

@@ -24,16 +24,16 @@ inline std::vector<ir::MapDef> test_maps() {
     };
     using spec::MapType;
     std::vector<ir::MapDef> maps = {
-        make("hash", MapType::Hash, 4, 8, 16),            // 0
-        make("array", MapType::Array, 4, 64, 16),         // 1
-        make("jumps", MapType::ProgArray, 4, 4, 4),       // 2
-        make("ring", MapType::Ringbuf, 0, 0, 4096),       // 3
-        make("percpu", MapType::PercpuArray, 4, 8, 1),    // 4
-        make(".rodata", MapType::Array, 4, 16, 1),        // 5
-        make(".bss", MapType::Array, 4, 16, 1),           // 6
-        make("outer", MapType::ArrayOfMaps, 4, 4, 4),     // 7
-        make("locked", MapType::Array, 4, 16, 1),         // 8
-        make("events", MapType::PerfEventArray, 4, 4, 0), // 9
+        make("hash", MapType::Hash, 4, 8, 16),             // 0
+        make("array", MapType::Array, 4, 64, 16),          // 1
+        make("jumps", MapType::ProgArray, 4, 4, 4),        // 2
+        make("ring", MapType::Ringbuf, 0, 0, 4096),        // 3
+        make("percpu", MapType::PercpuArray, 4, 8, 1),     // 4
+        make(".rodata", MapType::Array, 4, 16, 1),         // 5
+        make(".bss", MapType::Array, 4, 16, 1),            // 6
+        make("outer", MapType::ArrayOfMaps, 4, 4, 4),      // 7
+        make("locked", MapType::Array, 4, 16, 1),          // 8
+        make("events", MapType::PerfEventArray, 4, 4, 0),  // 9
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));
@@ -52,7 +52,9 @@ inline ir::Program make_program(std::string_view text) {
     }
     auto program = ir::decode_program(*slots);
     if (!program) {
-        ADD_FAILURE() << "does not decode: " << message(program.error().code) << " at " << program.error().where.value << "\n" << text;
+        ADD_FAILURE() << "does not decode: " << message(program.error().code) << " at "
+                      << program.error().where.value << "\n"
+                      << text;
         return {};
     }
     program->name = "test";
@@ -61,8 +63,8 @@ inline ir::Program make_program(std::string_view text) {
     return std::move(*program);
 }
 
-inline Report check(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp, const Options& options = {},
-                    ir::Privileges privileges = {}) {
+inline Report check(std::string_view text, spec::ProgramType type = spec::ProgramType::Xdp,
+                    const Options& options = {}, ir::Privileges privileges = {}) {
     const ir::Program program = make_program(text);
     ir::Environment environment;
     environment.type = spec::program_info(spec::Dialect::Linux, type);

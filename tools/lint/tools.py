@@ -37,11 +37,16 @@ def format(project, options):
         for start in range(0, len(files), 50):
             subprocess.run(["clang-format-19", "-i", *files[start:start + 50]], cwd=project.root, check=True)
         return
-    jobs = [(n, ["clang-format-19", "--dry-run", "-Werror", n]) for n in files]
-    for name, status, output in run_all(jobs, project.root):
-        if status:
-            line = re.search(r":(\d+):\d+: error", output)
-            yield Finding(name, int(line.group(1)) if line else 1, "not formatted: ./dev fmt")
+    batches = [files[i::os.cpu_count()] for i in range(os.cpu_count())]
+    jobs = [("", ["clang-format-19", "--dry-run", "-Werror", *batch]) for batch in batches if batch]
+    for _, status, output in run_all(jobs, project.root):
+        first = {}
+        for name, line in re.findall(r"^(\S+?):(\d+):\d+: error", output, flags=re.M):
+            first.setdefault(name, int(line))
+        if status and not first:
+            yield Finding(".clang-format", 1, f"clang-format-19 failed: {output.strip()[:200]}")
+        for name, line in sorted(first.items()):
+            yield Finding(name, line, "not formatted: ./dev fmt")
 
 
 def public_headers(project, options):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that uses an installed Casement: runs "return 42" and asks libbpf's API for its version. */
+/* A program that uses an installed Casement: runs "return 42" and asks libbpf's API for its
+ * version. */
 #include <bpf/libbpf.h>
 #include <casement/vm.h>
 #include <stdio.h>
@@ -9,8 +10,8 @@ int main(void) {
     static const unsigned char code[] = {0xb7, 0, 0, 0, 42, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0};
     uint64_t result = 0;
     casement_vm* vm = casement_vm_create();
-    if (vm == NULL || casement_vm_load(vm, code, sizeof code) != 0 || casement_vm_compile(vm) != 0 ||
-        casement_vm_run(vm, NULL, 0, &result) != 0) {
+    if (vm == NULL || casement_vm_load(vm, code, sizeof code) != 0 ||
+        casement_vm_compile(vm) != 0 || casement_vm_run(vm, NULL, 0, &result) != 0) {
         fprintf(stderr, "%s\n", vm != NULL ? casement_vm_error(vm) : "no memory");
         return 1;
     }
