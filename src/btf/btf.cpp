@@ -151,8 +151,14 @@ Result<Type> View::type(u32 id) const {
 
 Result<std::string_view> View::string(u32 offset) const {
     if (offset >= strings_.size()) return fail(Errc::OutOfBounds, {}, "BTF string", offset);
-    // open() made sure that the last byte is NUL.
-    return std::string_view(reinterpret_cast<const char*>(strings_.data()) + offset);
+    // open() made sure that the last byte is NUL. The bound keeps many names in one endless string
+    // from costing the square of its length.
+    const Bytes rest = strings_.subspan(offset);
+    const auto* begin = reinterpret_cast<const char*>(rest.data());
+    const u64 size = rest.size() < kMaxString + 1 ? rest.size() : kMaxString + 1;
+    const void* end = std::memchr(begin, 0, size);
+    if (end == nullptr) return fail(Errc::TooLarge, {}, "BTF string", offset);
+    return std::string_view(begin, static_cast<const char*>(end));
 }
 
 Result<Member> View::member(const Type& type, u32 i) const {

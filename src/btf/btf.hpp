@@ -44,6 +44,7 @@ inline constexpr int kKindCount = 20;
 
 inline constexpr u32 kMaxTypes = 0x0010'0000;  // BTF_MAX_TYPE + 1
 inline constexpr u64 kPointerSize = 8;
+inline constexpr u64 kMaxString = 4096;  // bytes of a name or a source line
 // How many typedefs, modifiers, arrays and variables may stand between an id and a size.
 inline constexpr int kMaxChain = 32;
 
@@ -114,7 +115,7 @@ class View {
 
     // OutOfBounds when there is no such type. Id 0 is void.
     Result<Type> type(u32 id) const;
-    // "" at 0. OutOfBounds outside the string section.
+    // "" at 0. OutOfBounds outside the string section, TooLarge beyond kMaxString.
     Result<std::string_view> string(u32 offset) const;
     Result<std::string_view> name(const Type& type) const { return string(type.name_offset); }
 

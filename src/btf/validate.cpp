@@ -23,7 +23,8 @@ Status View::check_reference(u32 owner, u32 id) const {
 }
 
 Status View::check_name(u32 owner, u32 offset) const {
-    if (offset >= strings_.size()) return fail(Errc::OutOfBounds, at_type(owner), "name", offset);
+    const auto text = string(offset);
+    if (!text) return fail(text.error().code, at_type(owner), "name", offset);
     return {};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "elf/elf.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -62,10 +63,16 @@ Result<std::string_view> string_at(Bytes strings, u32 offset, Where where, const
         if (offset == 0) return std::string_view{};
         return fail(Errc::OutOfBounds, where, what, offset);
     }
-    ByteReader reader(strings, offset);
-    auto text = reader.c_string(what);
-    if (!text) return fail(Errc::Truncated, where, what, offset);
-    return *text;
+    // Bounded, so that many names in one endless string do not cost the square of its length.
+    const Bytes rest =
+        strings.subspan(offset, std::min<u64>(kMaxName + 1, strings.size() - offset));
+    const auto* begin = reinterpret_cast<const char*>(rest.data());
+    const void* end = std::memchr(begin, 0, rest.size());
+    if (end == nullptr) {
+        const bool cut = rest.size() <= kMaxName;
+        return fail(cut ? Errc::Truncated : Errc::TooLarge, where, what, offset);
+    }
+    return std::string_view(begin, static_cast<const char*>(end));
 }
 
 Status check_identity(const FileHeader& header) {

@@ -15,6 +15,7 @@
 namespace ebpf::elf {
 
 inline constexpr u16 kMachineBpf = 247;
+inline constexpr u64 kMaxName = 4096;  // bytes of a name
 
 enum class SectionType : u32 {
     Null = 0,

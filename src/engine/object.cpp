@@ -34,6 +34,7 @@ Result<Object> Reader::read() {
     TRY(read_sections());
     TRY_ASSIGN(symbols_, file_.symbols());
     TRY(read_license_and_version());
+    index_map_symbols();
 
     // Damaged type or line information costs messages, BTF maps and CO-RE, not the object.
     read_btf();
@@ -159,6 +160,36 @@ void Reader::read_btf() {
         return;
     }
     object_.btf = std::move(*types);
+    const btf::View& view = object_.btf->view();
+    for (u32 id = 1; id < view.type_count(); ++id) {
+        const auto type = view.type(id);
+        if (!type || type->kind != btf::Kind::Datasec) continue;
+        const auto name = view.name(*type);
+        if (name) datasecs_.emplace(*name, id);
+    }
+}
+
+// The type of a data section, if it has one.
+std::optional<btf::Type> Reader::datasec(std::string_view name) const {
+    const auto found = datasecs_.find(name);
+    if (found == datasecs_.end()) return std::nullopt;
+    const auto type = object_.btf->view().type(found->second);
+    return type ? std::optional(*type) : std::nullopt;
+}
+
+// A record of a legacy map per symbol.
+void Reader::index_map_symbols() {
+    for (const elf::Section& section : map_sections_) map_symbols_[section.index];
+    for (u32 i = 1; i < symbols_.size(); ++i) {
+        const auto symbol = symbols_.at(i);
+        if (!symbol) continue;
+        const auto section = map_symbols_.find(symbol->section);
+        if (section == map_symbols_.end()) continue;
+        if (symbol->type != elf::SymbolType::Object && symbol->type != elf::SymbolType::None)
+            continue;
+        const std::string_view name = symbol_name(*symbol);
+        if (!name.empty()) section->second.emplace(symbol->value, name);
+    }
 }
 
 void Reader::read_extension() {

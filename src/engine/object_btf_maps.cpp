@@ -18,6 +18,7 @@ namespace {
 
 // 1 is LIBBPF_PIN_BY_NAME; 1 and 2 are PIN_OBJECT_NS and PIN_GLOBAL_NS of iproute2.
 constexpr u64 kPinGlobal = 2;
+constexpr u32 kMaxMembers = 64;  // of a definition; there are some fifteen to choose from
 
 Result<u32> as_u32(u64 value, const char* what) {
     if (value > std::numeric_limits<u32>::max()) return fail(Errc::TooLarge, {}, what, value);
@@ -46,20 +47,24 @@ Result<u64> Reader::encoded_number(u32 type) const {
 }
 
 // Where a value has a lock or a timer: among the members of its structure.
-void Reader::find_special_fields(ir::MapDef& map) const {
+void Reader::find_special_fields(ir::MapDef& map) {
+    const auto [known, is_new] = special_fields_.emplace(map.value_type, std::pair(-1, -1));
+    auto& [lock, timer] = known->second;
     const btf::View& types = object_.btf->view();
     const auto value = types.resolve(map.value_type);
-    if (!value || value->kind != btf::Kind::Struct) return;
-    for (u32 i = 0; i < value->count; ++i) {
+    const u32 count = is_new && value && value->kind == btf::Kind::Struct ? value->count : 0;
+    for (u32 i = 0; i < count; ++i) {
         const auto member = types.member(*value, i);
         const auto type = member ? types.resolve(member->type) : Result<btf::Type>(btf::Type{});
         if (!type || type->kind != btf::Kind::Struct) continue;
         const auto name = types.name(*type);
         if (!name) continue;
         const i32 offset = static_cast<i32>(member->bit_offset / 8);
-        if (*name == "bpf_spin_lock") map.spin_lock_offset = offset;
-        if (*name == "bpf_timer") map.timer_offset = offset;
+        if (*name == "bpf_spin_lock") lock = offset;
+        if (*name == "bpf_timer") timer = offset;
     }
+    map.spin_lock_offset = lock;
+    map.timer_offset = timer;
 }
 
 // `values`: an array of pointers to the definition of the inner map, or to functions.
@@ -156,6 +161,10 @@ Status Reader::read_btf_map(const btf::Type& definition, u32 index, bool is_inne
     if (definition.kind != btf::Kind::Struct) {
         return fail(Errc::BadFormat, at_type(definition.id), "a map definition is no structure");
     }
+    if (definition.count > kMaxMembers) {
+        return fail(Errc::BadFormat, at_type(definition.id), "members of a map definition",
+                    definition.count);
+    }
     const btf::View& types = object_.btf->view();
     std::optional<btf::Member> values;
     for (u32 i = 0; i < definition.count; ++i) {
@@ -186,8 +195,8 @@ Status Reader::read_btf_maps() {
         return fail(Errc::BadFormat, at_section(section), "maps without type information");
     }
     const btf::View& types = object_.btf->view();
-    const auto datasec = object_.btf->find(btf::Kind::Datasec, ".maps");
-    if (!datasec) return fail(Errc::BadFormat, at_section(section), "maps without types");
+    const auto variables = datasec(".maps");
+    if (!variables) return fail(Errc::BadFormat, at_section(section), "maps without types");
 
     // Object files leave the variables' offsets to their symbols.
     std::unordered_map<std::string_view, u64> offset_of;
@@ -197,8 +206,8 @@ Status Reader::read_btf_maps() {
             continue;
         offset_of.emplace(symbol_name(*symbol), symbol->value);
     }
-    for (u32 i = 0; i < datasec->count; ++i) {
-        TRY_ASSIGN(const btf::SectionVariable variable, types.variable(*datasec, i));
+    for (u32 i = 0; i < variables->count; ++i) {
+        TRY_ASSIGN(const btf::SectionVariable variable, types.variable(*variables, i));
         TRY_ASSIGN(const btf::Type var, types.type(variable.type));
         if (var.kind != btf::Kind::Var) continue;
         TRY_ASSIGN(const std::string_view name, types.name(var));

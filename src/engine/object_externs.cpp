@@ -34,10 +34,10 @@ void Reader::read_externs() {
         if (!name.empty()) weak.emplace(name, symbol->binding == elf::Binding::Weak);
     }
     for (const std::string_view section : {".ksyms", ".kconfig"}) {
-        const auto datasec = object_.btf->find(btf::Kind::Datasec, section);
-        if (!datasec) continue;
-        for (u32 i = 0; i < datasec->count; ++i) {
-            const auto variable = types.variable(*datasec, i);
+        const auto all = datasec(section);
+        if (!all) continue;
+        for (u32 i = 0; i < all->count; ++i) {
+            const auto variable = types.variable(*all, i);
             const auto type =
                 variable ? types.type(variable->type) : Result<btf::Type>(btf::Type{});
             const auto name = type ? types.name(*type) : std::string_view{};
@@ -50,25 +50,25 @@ void Reader::read_externs() {
                                                               : Kind::Variable;
             externs_.emplace(*name, Extern{.kind = kind, .weak = symbol->second});
         }
-        if (section == ".kconfig") read_kconfig(*datasec);
+        if (section == ".kconfig") read_kconfig(*all);
     }
 }
 
 // Lays the variables out one after the other, each aligned to its size up to 8 bytes.
-void Reader::read_kconfig(const btf::Type& datasec) {
+void Reader::read_kconfig(const btf::Type& section) {
     const btf::View& types = object_.btf->view();
     ir::MapDef map{.name = ".kconfig",
                    .type = spec::MapType::Array,
                    .key_size = sizeof(u32),
                    .max_entries = 1,
                    .flags = spec::kMapReadOnlyProgram,
-                   .value_type = datasec.id,
+                   .value_type = section.id,
                    .is_data_section = true,
                    .read_only = true,
                    .frozen = true};
     std::vector<Extern*> placed;
-    for (u32 i = 0; i < datasec.count; ++i) {
-        const auto variable = types.variable(datasec, i);
+    for (u32 i = 0; i < section.count; ++i) {
+        const auto variable = types.variable(section, i);
         const auto type = variable ? types.type(variable->type) : Result<btf::Type>(btf::Type{});
         const auto name = type ? types.name(*type) : std::string_view{};
         const auto known = name ? externs_.find(*name) : externs_.end();

@@ -99,6 +99,8 @@ class Reader {
     Status read_license_and_version();
     void read_btf();
     void read_extension();
+    void index_map_symbols();
+    std::optional<btf::Type> datasec(std::string_view name) const;
     Status find_functions();
     Status list_programs();
     void set_types();
@@ -122,7 +124,7 @@ class Reader {
     Status read_btf_member(const btf::Type& definition, const btf::Member& member, u32 index);
     Status read_btf_values(const btf::Member& member, u32 index, bool is_inner);
     Result<u64> encoded_number(u32 type) const;
-    void find_special_fields(ir::MapDef& map) const;
+    void find_special_fields(ir::MapDef& map);
     Status read_initial_slots();
     void finish_initial_slots();
     void resolve_inner_maps();
@@ -160,7 +162,10 @@ class Reader {
     std::map<u32, CodeSection> code_;         // by section index
     std::vector<elf::Section> data_;          // .data, .rodata, .bss and their like
     std::vector<elf::Section> map_sections_;  // maps, maps/...
-    std::optional<elf::Section> btf_maps_;    // .maps
+    std::unordered_map<u32, std::map<u64, std::string_view>> map_symbols_;  // of each of those
+    std::unordered_map<std::string_view, u32> datasecs_;           // by name, in object_.btf
+    std::unordered_map<u32, std::pair<i32, i32>> special_fields_;  // by type: lock and timer
+    std::optional<elf::Section> btf_maps_;                         // .maps
     std::vector<elf::Relocation> btf_map_relocations_;
     std::vector<InnerMap> inner_maps_;
     std::vector<ValuesArray> values_arrays_;
@@ -174,6 +179,7 @@ class Reader {
     std::vector<bool> called_;  // by function: called or taken the address of by another
     bool only_text_ = false;
     u64 linked_insns_ = 0;
+    u64 map_bytes_ = 0;  // of one copy of the maps
     u64 copied_map_bytes_ = 0;
     u64 line_bytes_ = 0;
 };

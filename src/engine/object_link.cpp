@@ -231,6 +231,9 @@ Status Reader::apply_core(Linking& linking, const Function& function) {
         if (place == offsets.end() || *place != record->offset) {
             return fail(Errc::BadFormat, where, "CO-RE relocation inside an instruction");
         }
+        if (record != records.begin() && std::prev(record)->offset == record->offset) {
+            return fail(Errc::BadFormat, where, "two CO-RE relocations of one instruction");
+        }
         TRY_ASSIGN(const u64 value, btf::core_value(object_.btf->view(), *record));
         isa::Insn& insn = linking.program.insns[static_cast<std::size_t>(place - offsets.begin())];
         if (auto status = btf::core_patch(insn, static_cast<btf::CoreKind>(record->kind), value);
@@ -293,9 +296,12 @@ Status Reader::append(Linking& linking, u32 index) {
 }
 
 Status Reader::copy_maps(ir::Program& program) {
-    for (const ir::MapDef& map : object_.maps) {
-        copied_map_bytes_ += sizeof map + map.name.size() + map.initial.size();
+    if (map_bytes_ == 0) {
+        for (const ir::MapDef& map : object_.maps) {
+            map_bytes_ += sizeof map + map.name.size() + map.initial.size();
+        }
     }
+    copied_map_bytes_ += map_bytes_;
     if (copied_map_bytes_ > kMaxCopiedMapBytes) {
         return fail(Errc::TooLarge, {}, "maps of all programs", copied_map_bytes_);
     }
@@ -317,16 +323,19 @@ void Reader::add_lines(Linking& linking, ir::Program& program) {
                              : linking.offsets.end();
         auto at = begin;
         for (; record != records.end() && record->offset < function.end; ++record) {
-            at = std::lower_bound(at, end, record->offset);
-            if (at == end || *at != record->offset) continue;
-            const auto file = object_.btf->view().string(record->file_name);
-            const auto text = object_.btf->view().string(record->text);
-            if (!file || !text) continue;
-            line_bytes_ += sizeof(ir::SourceLine) + std::min(text->size(), kMaxName);
+            // Damaged records cost something too.
+            line_bytes_ += sizeof(ir::SourceLine);
             if (line_bytes_ > kMaxLineBytes) {
                 warn("line information beyond a limit left out");
                 return;
             }
+            at = std::lower_bound(at, end, record->offset);
+            if (at == end || *at != record->offset) continue;
+            const auto file = object_.btf->view().string(record->file_name);
+            const auto text = object_.btf->view().string(record->text);
+            if (!file) continue;
+            std::string copy = text ? copy_name(*text) : std::string();
+            line_bytes_ += copy.size();
             const auto [entry, is_new] =
                 file_index.emplace(record->file_name, static_cast<u32>(program.files.size()));
             if (is_new) {
@@ -337,7 +346,7 @@ void Reader::add_lines(Linking& linking, ir::Program& program) {
                                      .file = entry->second,
                                      .line = record->line,
                                      .column = record->column,
-                                     .text = copy_name(*text)});
+                                     .text = std::move(copy)});
         }
     }
 }

@@ -85,15 +85,7 @@ Status Reader::read_legacy_maps() {
 
 Status Reader::read_legacy_section(const elf::Section& section) {
     // A record per symbol; their common size is the section's over their number.
-    std::map<u64, std::string_view> names;
-    for (u32 i = 1; i < symbols_.size(); ++i) {
-        const auto symbol = symbols_.at(i);
-        if (!symbol || symbol->section != section.index) continue;
-        if (symbol->type != elf::SymbolType::Object && symbol->type != elf::SymbolType::None)
-            continue;
-        const std::string_view name = symbol_name(*symbol);
-        if (!name.empty()) names.emplace(symbol->value, name);
-    }
+    const auto& names = map_symbols_[section.index];
     if (section.bytes.empty()) return {};
     if (names.empty())
         return fail(Errc::BadFormat, at_section(section.index), "maps without symbols");
@@ -197,10 +189,7 @@ Status Reader::read_data_sections() {
             status = fail(Errc::TooLarge, at_section(section.index), "data section", section.size);
             map.value_size = 0;
         }
-        if (object_.btf != nullptr) {
-            const auto type = object_.btf->find(btf::Kind::Datasec, section.name);
-            if (type) map.value_type = type->id;
-        }
+        if (const auto type = datasec(section.name)) map.value_type = type->id;
         TRY_ASSIGN(const u32 index,
                    add_map(std::move(map), std::move(status), section.index, kNone));
         data_map_.emplace(section.index, index);

@@ -116,14 +116,7 @@ Status Reader::find_dialect() {
     bool has_windows_maps = false;
     for (const elf::Section& section : map_sections_) {
         constexpr u64 kWindowsRecord = 32;
-        u32 symbols = 0;
-        for (u32 i = 1; i < symbols_.size(); ++i) {
-            const auto symbol = symbols_.at(i);
-            if (symbol && symbol->section == section.index &&
-                symbol->type == elf::SymbolType::Object) {
-                ++symbols;
-            }
-        }
+        const u64 symbols = map_symbols_[section.index].size();
         if (symbols == 0) continue;
         const bool windows = section.size == symbols * kWindowsRecord;
         (windows ? has_windows_maps : has_linux_maps) = true;
