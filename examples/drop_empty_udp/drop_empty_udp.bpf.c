@@ -36,10 +36,12 @@ int drop_empty_udp(struct xdp_md* ctx) {
     void* data_end = (void*)(long)ctx->data_end;
 
     struct packet packet = parse(data, data_end);
-    if (packet.protocol != IPPROTO_UDP || !packet.transport) return count(packet.protocol, XDP_PASS);
+    if (packet.protocol != IPPROTO_UDP || !packet.transport)
+        return count(packet.protocol, XDP_PASS);
 
     struct udphdr* udp = packet.transport;
-    if ((void*)(udp + 1) > data_end) return count(IPPROTO_UDP, XDP_PASS);  // cut off: not ours to judge
+    if ((void*)(udp + 1) > data_end)
+        return count(IPPROTO_UDP, XDP_PASS);  // cut off: not ours to judge
 
     int empty = udp->len == bpf_htons(sizeof(*udp));
     return count(IPPROTO_UDP, empty ? XDP_DROP : XDP_PASS);

@@ -14,10 +14,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define VLAN_DEPTH 2           // 802.1ad outside 802.1Q
-#define IPV6_EXTENSIONS 4      // extension headers that are followed before giving up
+#define VLAN_DEPTH 2       // 802.1ad outside 802.1Q
+#define IPV6_EXTENSIONS 4  // extension headers that are followed before giving up
 #define IP_FRAGMENT_OFFSET 0x1fff
-#define NOT_IP 0x10000         // added to an EtherType, so that it is no IP protocol number
+#define NOT_IP 0x10000  // added to an EtherType, so that it is no IP protocol number
 
 struct vlan_tag {
     __be16 control;
@@ -30,8 +30,9 @@ struct ipv6_extension {
 };
 
 struct packet {
-    __u32 protocol;    // of IP, or NOT_IP + EtherType
-    void* transport;   // what stands behind the IP headers, or NULL (later fragment, truncated, not IP)
+    __u32 protocol;   // of IP, or NOT_IP + EtherType
+    void* transport;  // what stands behind the IP headers, or NULL (later fragment, truncated, not
+                      // IP)
 };
 
 static __always_inline int is_vlan(__be16 ether_type) {

@@ -25,6 +25,9 @@ Result<int> bpf(spec::Command command, Attr& attr) {
     return bpf(*here, static_cast<u32>(command), &attr, sizeof attr);
 }
 
+// Closes a descriptor that the library made.
+void close_descriptor(int descriptor);
+
 inline u64 address(const void* pointer) {
     return reinterpret_cast<u64>(pointer);
 }

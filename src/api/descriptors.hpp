@@ -22,6 +22,9 @@ class Descriptors {
     // when it was, and its number is another file's now.
     virtual Result<u32> handle(int descriptor) const = 0;
 
+    // Closes a descriptor of ours and, when it was the last of its object, the handle.
+    virtual void close(int descriptor) = 0;
+
     // Closes the handles whose descriptors are gone. Called wherever objects are made or dropped.
     virtual void sweep() = 0;
 };

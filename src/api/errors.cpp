@@ -7,13 +7,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "spec/errors.hpp"
+
 namespace ebpf::api {
 namespace {
-
-constexpr u16 kErrno[] = {
-#define ERROR(id, linux_errno, result, ntstatus, text) linux_errno,
-#include "base/errors.def"
-};
 
 int print_to_stderr(libbpf_print_level level, const char* format, va_list arguments) {
     return level == LIBBPF_DEBUG ? 0 : std::vfprintf(stderr, format, arguments);
@@ -43,7 +40,7 @@ static_assert(std::size(kLibbpfTexts) == __LIBBPF_ERRNO__END - __LIBBPF_ERRNO__S
 }  // namespace
 
 int errno_of(const Error& error) {
-    return kErrno[static_cast<u16>(error.code)];
+    return spec::linux_errno(error.code);
 }
 
 int negative(int errno_value) {

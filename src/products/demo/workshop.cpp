@@ -77,9 +77,9 @@ fs::path Workshop::compile(const std::string& source_name, double& nanoseconds) 
     const fs::path object = output / input.filename().replace_extension(".o");
     // From the project's folder and with relative names, so that debug information has short ones.
     const std::string command = fmt::format(
-        "cd {} && {} -target bpf -O2 -g -Wall -I{} {} -c {} -o {}", quoted(source.string()), clang,
-        quoted(CASEMENT_SDK_INCLUDE), CASEMENT_UAPI_INCLUDE, quoted("examples/" + source_name),
-        quoted(object.string()));
+        "cd {} && {} -target bpf -O2 -g -Wall -fdebug-compilation-dir=. -I{} {} -c {} -o {}",
+        quoted(source.string()), clang, quoted((programs.parent_path() / "sdk/include").string()),
+        CASEMENT_UAPI_INCLUDE, quoted("examples/" + source_name), quoted(object.string()));
     bool ok = false;
     const auto start = std::chrono::steady_clock::now();
     const std::string messages = run(command, ok);

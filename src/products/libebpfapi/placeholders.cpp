@@ -23,8 +23,8 @@ Placeholders::Placeholders(void* self, void (*close_handle)(void* self, u32 hand
     : self_(self), close_handle_(close_handle), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
 Placeholders::~Placeholders() {
-    for (const auto& [inode, object] : objects_) close(object.write_end);
-    if (epoll_ >= 0) close(epoll_);
+    for (const auto& [inode, object] : objects_) ::close(object.write_end);
+    if (epoll_ >= 0) ::close(epoll_);
 }
 
 Result<int> Placeholders::publish(u32 handle) {
@@ -39,8 +39,8 @@ Result<int> Placeholders::publish(u32 handle) {
     // No events asked for: EPOLLERR, which is always reported, is the closing of the read end.
     if (!known || epoll_ctl(epoll_, EPOLL_CTL_ADD, ends[1], &event) != 0) {
         const Errc code = error_of_errno();
-        close(ends[0]);
-        close(ends[1]);
+        ::close(ends[0]);
+        ::close(ends[1]);
         return fail(code, {}, "descriptor");
     }
     const std::scoped_lock lock(mutex_);
@@ -61,6 +61,11 @@ Result<u32> Placeholders::handle(int descriptor) const {
     return found->second.handle;
 }
 
+void Placeholders::close(int descriptor) {
+    ::close(descriptor);
+    sweep();
+}
+
 void Placeholders::sweep() {
     std::vector<u32> gone;
     {
@@ -72,7 +77,7 @@ void Placeholders::sweep() {
                 const auto found =
                     objects_.find(static_cast<ino_t>(events[static_cast<size_t>(i)].data.u64));
                 if (found == objects_.end()) continue;
-                close(found->second.write_end);  // leaves the epoll set with it
+                ::close(found->second.write_end);  // leaves the epoll set with it
                 gone.push_back(found->second.handle);
                 objects_.erase(found);
             }

@@ -35,6 +35,7 @@ class Placeholders : public api::Descriptors {
 
     Result<int> publish(u32 handle) override;
     Result<u32> handle(int descriptor) const override;
+    void close(int descriptor) override;
     void sweep() override;
 
   private:

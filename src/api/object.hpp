@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// What libbpf.h's opaque types are: an opened object, its programs and its maps. Programs stay as
+// ir::Program (with their source lines), so that loading explains itself in the programmer's words.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/load_program.hpp"
+#include "engine/object.hpp"
+#include "ir/program.hpp"
+
+struct bpf_map {
+    bpf_object* object = nullptr;
+    ebpf::ir::MapDef def;
+    int fd = -1;
+    std::optional<ebpf::Error> bad;  // why the object's description of it makes no sense
+    bool reused = false;             // the descriptor came from bpf_map__reuse_fd() or a pin
+    bool pinned = false;
+    std::string pin_path;
+
+    const char* name() const { return def.name.c_str(); }
+};
+
+struct bpf_program {
+    bpf_object* object = nullptr;
+    ebpf::ir::Program program;
+    std::vector<std::byte> insns;         // as the object has them, maps by index
+    std::optional<ebpf::Error> unlinked;  // why there are no instructions, and that in words
+    std::string message;
+    int fd = -1;
+    bool autoload = true;
+    ebpf::u32 log_level = 0;
+    char* log_buf = nullptr;
+    size_t log_size = 0;
+
+    const char* name() const { return program.name.c_str(); }
+};
+
+struct bpf_object {
+    std::string name;
+    bool loaded = false;
+    ebpf::engine::EngineChoice engine = ebpf::engine::EngineChoice::Default;
+    char* log_buf = nullptr;  // of bpf_object_open_opts, for programs without their own
+    size_t log_size = 0;
+    ebpf::u32 log_level = 0;
+    std::string pin_root = "/sys/fs/bpf";
+    // Behind pointers: the application keeps bpf_map* and bpf_program*.
+    std::vector<std::unique_ptr<bpf_map>> maps;
+    std::vector<std::unique_ptr<bpf_program>> programs;
+    std::vector<ebpf::engine::InitialSlot> slots;
+};

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "api/prog_load.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/load_program.hpp"
+#include "isa/codec.hpp"
+#include "spec/attach_types.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::api {
+namespace {
+
+constexpr u32 kKnownLogLevels = engine::kLogReport | engine::kLogVerbose | engine::kLogStats;
+constexpr u32 kMaxLog = ~u32{0} >> 2;  // Linux's
+constexpr size_t kMaxLicense = 128;    // Linux's
+
+Status check_log(const spec::ProgLoadAttr& attr) {
+    const bool has_buffer = attr.log_buf != 0;
+    if (has_buffer != (attr.log_size != 0))
+        return fail(Errc::InvalidArgument, {}, "log_buf and log_size");
+    if (has_buffer && !attr.log_level) return fail(Errc::InvalidArgument, {}, "log_level");
+    if (attr.log_level & ~kKnownLogLevels) {
+        return fail(Errc::InvalidArgument, {}, "log_level", attr.log_level);
+    }
+    if (attr.log_size > kMaxLog) return fail(Errc::InvalidArgument, {}, "log_size", attr.log_size);
+    return {};
+}
+
+// Descriptors of instructions, directly or through fd_array.
+struct ProgramDescriptors {
+    Session& session;
+    const i32* fd_array;
+
+    static Result<u32> resolve(void* self, i32 number, bool from_fd_array) {
+        const auto& here = *static_cast<ProgramDescriptors*>(self);
+        if (!from_fd_array) return here.session.descriptors->handle(number);
+        if (!here.fd_array) return fail(Errc::InvalidPointer, {}, "fd_array");
+        if (number < 0) return fail(Errc::InvalidArgument, {}, "index into fd_array");
+        return here.session.descriptors->handle(here.fd_array[number]);
+    }
+};
+
+Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAttr& attr) {
+    if (!attr.insns) return fail(Errc::InvalidPointer, {}, "insns");
+    if (!attr.license) return fail(Errc::InvalidPointer, {}, "license");
+    if (attr.insn_cnt == 0 || attr.insn_cnt > isa::kMaxSlots) {
+        return fail(Errc::TooLarge, {}, "insn_cnt", attr.insn_cnt);
+    }
+    const spec::Dialect dialect = session.caller.dialect;
+    const auto type = spec::program_type_from_number(dialect, attr.prog_type);
+    if (!type) return fail(Errc::InvalidArgument, {}, "prog_type", attr.prog_type);
+
+    engine::LoadRequest request;
+    request.insns =
+        Bytes(reinterpret_cast<const std::byte*>(attr.insns), size_t{attr.insn_cnt} * 8);
+    TRY_ASSIGN(request.program, ir::decode_program(request.insns));
+    ir::Program& program = request.program;
+    program.dialect = dialect;
+    program.type = *type;
+    const auto attach = spec::expected_attach_type(dialect, *type, attr.expected_attach_type);
+    if (!attach)
+        return fail(Errc::InvalidArgument, {}, "expected_attach_type", attr.expected_attach_type);
+    program.attach = *attach;
+    program.name.assign(attr.prog_name.data(),
+                        strnlen(attr.prog_name.data(), attr.prog_name.size()));
+    if (program.name.size() == attr.prog_name.size())
+        return fail(Errc::InvalidArgument, {}, "prog_name");
+    const char* license = reinterpret_cast<const char*>(attr.license);
+    program.license.assign(license, strnlen(license, kMaxLicense));
+    request.flags = attr.prog_flags;
+    request.log_level = attr.log_level;
+
+    ProgramDescriptors descriptors{session, reinterpret_cast<const i32*>(attr.fd_array)};
+    TRY_ASSIGN(request.map_handles, engine::link_maps(program, session.door, session.caller,
+                                                      {.self = &descriptors,
+                                                       .handle_of = &ProgramDescriptors::resolve}));
+    return request;
+}
+
+}  // namespace
+
+Status write_log(char* buffer, u32 size, const std::string& log) {
+    if (!buffer || size == 0) return {};
+    const size_t fits = std::min<size_t>(log.size(), size - 1);
+    std::memcpy(buffer, log.data(), fits);
+    buffer[fits] = '\0';
+    return fits == log.size() ? Status{} : fail(Errc::OutOfSpace, {}, "log buffer", log.size() + 1);
+}
+
+Result<i64> prog_load(Session& session, spec::ProgLoadAttr& attr) {
+    TRY(check_log(attr));
+    std::string log;
+    const auto loaded = [&]() -> Result<engine::Loaded> {
+        TRY_ASSIGN(const engine::LoadRequest request, request_of(session, attr));
+        return engine::load_program(*session.service, session.caller, request, log);
+    }();
+    if (!attr.log_level) log.clear();
+    attr.log_true_size = log.empty() ? 0 : static_cast<u32>(log.size() + 1);
+    const Status written = write_log(reinterpret_cast<char*>(attr.log_buf), attr.log_size, log);
+    if (!loaded) return std::unexpected(loaded.error());
+    if (!written) {
+        spec::HandleCloseAttr close{.fd = loaded->handle};
+        (void)session.door(session.caller, spec::Command::HandleClose, &close);
+        return std::unexpected(written.error());
+    }
+    return i64{loaded->handle};
+}
+
+}  // namespace ebpf::api

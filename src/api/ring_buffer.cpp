@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//
+// ring_buffer__*: the consumer's side of ring buffer maps. The map's memory has Linux's layout: a
+// page with the consumer's position, a page with the producer's, and the data, mapped twice in a
+// row so that no record is split. A record is an 8-byte header, whose first word is the length with
+// two flag bits, and the data, padded to 8 bytes.
+#include <bpf/libbpf.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <memory>
+#include <vector>
+
+#include "api/bpf.hpp"
+#include "api/errors.hpp"
+#include "api/opts.hpp"
+
+using namespace ebpf;
+using api::address;
+using api::negative;
+
+namespace {
+
+constexpr u32 kBusy = 1u << 31;
+constexpr u32 kDiscarded = 1u << 30;
+constexpr u64 kHeader = 8;
+
+struct Ring {
+    int map;  // the application's descriptor
+    ring_buffer_sample_fn callback;
+    void* context;
+    std::atomic<u64>* consumer;
+    const std::atomic<u64>* producer;
+    std::byte* data;
+    u64 mask;
+};
+
+// Hands finished records to the callback until there is none, at most `limit`. The number of them,
+// or the negative value that the callback returned; that record counts as consumed.
+i64 consume(Ring& ring, i64 limit) {
+    i64 count = 0;
+    u64 position = ring.consumer->load(std::memory_order_acquire);
+    while (count < limit && position < ring.producer->load(std::memory_order_acquire)) {
+        std::byte* const record = ring.data + (position & ring.mask);
+        const u32 header =
+            std::atomic_ref<u32>(*reinterpret_cast<u32*>(record)).load(std::memory_order_acquire);
+        if (header & kBusy) break;
+        const u32 size = header & ~(kBusy | kDiscarded);
+        position += (size + kHeader + 7) & ~u64{7};
+        if (header & kDiscarded) {
+            ring.consumer->store(position, std::memory_order_release);
+            continue;
+        }
+        const int status = ring.callback(ring.context, record + kHeader, size);
+        ring.consumer->store(position, std::memory_order_release);
+        if (status < 0) return status;
+        ++count;
+    }
+    return count;
+}
+
+}  // namespace
+
+struct ring_buffer {
+    std::vector<Ring> rings;
+};
+
+namespace {
+
+i64 consume_all(ring_buffer* rb) {
+    i64 total = 0;
+    for (Ring& ring : rb->rings) {
+        const i64 count = consume(ring, INT_MAX - total);
+        if (count < 0) return count;
+        total += count;
+    }
+    return total;
+}
+
+}  // namespace
+
+extern "C" {
+
+struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void* ctx,
+                                     const struct ring_buffer_opts* opts) {
+    if (!api::valid(opts)) return api::null(EINVAL);
+    auto rb = std::make_unique<ring_buffer>();
+    if (const int status = ring_buffer__add(rb.get(), map_fd, sample_cb, ctx); status < 0) {
+        return api::null(-status);
+    }
+    return rb.release();
+}
+
+int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn sample_cb,
+                     void* ctx) {
+    if (!rb || !sample_cb) return negative(EINVAL);
+    spec::RingMapAttr attr{.map_fd = static_cast<u32>(map_fd)};
+    if (const auto mapped = api::bpf(spec::Command::RingMap, attr); !mapped)
+        return negative(mapped.error());
+    rb->rings.push_back({.map = map_fd,
+                         .callback = sample_cb,
+                         .context = ctx,
+                         .consumer = reinterpret_cast<std::atomic<u64>*>(attr.consumer),
+                         .producer = reinterpret_cast<const std::atomic<u64>*>(attr.producer),
+                         .data = reinterpret_cast<std::byte*>(attr.data),
+                         .mask = attr.data_size - 1});
+    return 0;
+}
+
+void ring_buffer__free(struct ring_buffer* rb) {
+    delete rb;
+}
+
+int ring_buffer__consume(struct ring_buffer* rb) {
+    if (!rb) return negative(EINVAL);
+    const i64 count = consume_all(rb);
+    return count < 0 ? negative(static_cast<int>(-count)) : static_cast<int>(count);
+}
+
+// Waits for the first ring that has data; with several rings each is waited for a slice at a time.
+int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms) {
+    if (!rb) return negative(EINVAL);
+    constexpr int kSlice = 10;
+    for (int waited = 0;;) {
+        const i64 count = consume_all(rb);
+        if (count < 0) return negative(static_cast<int>(-count));
+        if (count > 0 || rb->rings.empty()) return static_cast<int>(count);
+        if (timeout_ms >= 0 && waited >= timeout_ms) return 0;
+        for (const Ring& ring : rb->rings) {
+            int wait = rb->rings.size() == 1 ? timeout_ms : kSlice;
+            if (timeout_ms >= 0 && wait > timeout_ms - waited) wait = timeout_ms - waited;
+            spec::RingWaitAttr attr{.map_fd = static_cast<u32>(ring.map), .timeout_ms = wait};
+            const auto ready = api::bpf(spec::Command::RingWait, attr);
+            if (!ready) return negative(ready.error());
+            if (*ready) break;
+            waited += wait < 0 ? 0 : wait;
+            if (timeout_ms >= 0 && waited >= timeout_ms) break;
+        }
+    }
+}
+
+}  // extern "C"

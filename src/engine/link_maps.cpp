@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include <cstring>
+#include <optional>
+
+#include "engine/load_program.hpp"
+#include "spec/map_types.hpp"
+
+namespace ebpf::engine {
+namespace {
+
+using isa::WideKind;
+
+// The beginning of Linux's struct bpf_map_info, which later versions only add to.
+struct MapInfo {
+    u32 type, id, key_size, value_size, max_entries, map_flags;
+    char name[16];
+};
+static_assert(sizeof(MapInfo) == 40);
+
+constexpr u32 kMaxMaps = 64;  // Linux's limit of maps that one program uses
+
+class Linker {
+  public:
+    Linker(ir::Program& program, const spec::Door& door, const spec::Caller& caller)
+        : program_(program), door_(door), caller_(caller) {}
+
+    // The index of the map with this handle in the program's table, which grows by it at need.
+    Result<u32> index_of(u32 handle) {
+        MapInfo info{};
+        spec::ObjGetInfoByFdAttr ask{
+            .bpf_fd = handle, .info_len = sizeof info, .info = reinterpret_cast<u64>(&info)};
+        TRY(door_(caller_, spec::Command::ObjGetInfoByFd, &ask));
+        for (u32 i = 0; i < ids_.size(); ++i) {
+            if (ids_[i] == info.id) return i;
+        }
+        if (ids_.size() == kMaxMaps)
+            return fail(Errc::TooLarge, {}, "maps of one program", kMaxMaps);
+        TRY_ASSIGN(ir::MapDef def, definition(info));
+        program_.maps.push_back(std::move(def));
+        handles_.push_back(handle);
+        ids_.push_back(info.id);
+        return static_cast<u32>(ids_.size() - 1);
+    }
+
+    std::vector<u32> take_handles() { return std::move(handles_); }
+
+  private:
+    Result<ir::MapDef> definition(const MapInfo& info) {
+        const auto type = spec::map_type_from_number(caller_.dialect, info.type);
+        if (!type) return fail(Errc::Unsupported, {}, "map type", info.type);
+        ir::MapDef def;
+        def.name.assign(info.name, strnlen(info.name, sizeof info.name));
+        def.type = *type;
+        def.key_size = info.key_size;
+        def.value_size = info.value_size;
+        def.max_entries = info.max_entries;
+        def.flags = info.map_flags;
+        def.read_only = (info.map_flags & spec::kMapReadOnlyProgram) != 0;
+        // Linux lets a program address into an array's only value; whether its content is final the
+        // information does not say, so that nothing is assumed about it.
+        def.is_data_section = *type == spec::MapType::Array && info.max_entries == 1;
+        return def;
+    }
+
+    ir::Program& program_;
+    const spec::Door& door_;
+    const spec::Caller& caller_;
+    std::vector<u32> handles_;
+    std::vector<u32> ids_;
+};
+
+bool refers_to_map(WideKind kind) {
+    return kind == WideKind::MapFd || kind == WideKind::MapFdValue || kind == WideKind::MapIndex ||
+           kind == WideKind::MapIndexValue;
+}
+
+}  // namespace
+
+Result<std::vector<u32>> link_maps(ir::Program& program, const spec::Door& door,
+                                   const spec::Caller& caller, const MapResolver& resolver) {
+    Linker linker(program, door, caller);
+    for (size_t i = 0; i < program.insns.size(); ++i) {
+        isa::Insn& insn = program.insns[i];
+        if (insn.form != isa::Form::Wide || !refers_to_map(insn.wide())) continue;
+        const bool from_array =
+            insn.wide() == WideKind::MapIndex || insn.wide() == WideKind::MapIndexValue;
+        const bool value =
+            insn.wide() == WideKind::MapFdValue || insn.wide() == WideKind::MapIndexValue;
+        const auto handle =
+            resolver.handle_of(resolver.self, static_cast<i32>(insn.map_index()), from_array);
+        if (!handle)
+            return fail(handle.error().code, at_insn(program.slot_of[i]), "map of the instruction");
+        TRY_ASSIGN(const u32 index, linker.index_of(*handle));
+        const ir::MapDef& def = program.maps[index];
+        if (value && (!def.is_data_section || insn.map_value_offset() >= def.value_size)) {
+            return fail(Errc::InvalidArgument, at_insn(program.slot_of[i]),
+                        "offset into a map's value", insn.map_value_offset());
+        }
+        insn.kind = static_cast<u8>(value ? WideKind::MapIndexValue : WideKind::MapIndex);
+        insn.imm = static_cast<i64>(u64{insn.map_value_offset()} << 32 | index);
+    }
+    return linker.take_handles();
+}
+
+}  // namespace ebpf::engine

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "hooks/xdp.hpp"
+
+#include "hooks/xdp_helpers.hpp"
+#include "spec/ids.hpp"
+
+namespace ebpf::hooks {
+
+void XdpFrame::reset(u8* memory, u64 memory_size, u32 size, u32 ifindex) {
+    buffer = memory;
+    buffer_end = memory + memory_size;
+    context = {};
+    context.data = memory + kXdpHeadroom;
+    context.data_end = context.data + size;
+    context.data_meta = reinterpret_cast<u64>(context.data);
+    context.ingress_ifindex = ifindex;
+}
+
+XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0) {
+    const u32 number = static_cast<u32>(r0);
+    if (dialect == spec::Dialect::Windows) {
+        constexpr XdpVerdict kWindows[] = {XdpVerdict::Aborted, XdpVerdict::Pass, XdpVerdict::Drop,
+                                           XdpVerdict::Transmit};
+        return number < 4 ? kWindows[number] : XdpVerdict::Aborted;
+    }
+    return number < kXdpVerdicts ? static_cast<XdpVerdict>(number) : XdpVerdict::Aborted;
+}
+
+const ebpf_hook_provider_t& XdpHook::provider() {
+    provider_ = {.header = {1, sizeof(ebpf_hook_provider_t), sizeof(ebpf_hook_provider_t)},
+                 .program_type = static_cast<u32>(spec::ProgramType::Xdp),
+                 .attach_type = static_cast<u32>(spec::AttachType::Xdp),
+                 .self = this,
+                 .attach = &XdpHook::attach,
+                 .detach = &XdpHook::detach,
+                 .helpers = xdp_helpers().data(),
+                 .helper_count = xdp_helpers().size(),
+                 .create_context = &create_xdp_context,
+                 .reset_context = &reset_xdp_context,
+                 .destroy_context = &destroy_xdp_context};
+    return provider_;
+}
+
+u32 XdpHook::attach(void* self, const ebpf_client_dispatch_t* client, const ebpf_binding_t* binding,
+                    u32 target) {
+    auto& hook = *static_cast<XdpHook*>(self);
+    if (target == 0 || target > kMaxInterface) return static_cast<u32>(Errc::InvalidArgument);
+    hook.client_.store(client, std::memory_order_release);
+    const ebpf_binding_t* none = nullptr;
+    if (!hook.bindings_[target].compare_exchange_strong(none, binding)) {
+        return static_cast<u32>(Errc::Busy);
+    }
+    return static_cast<u32>(Errc::Ok);
+}
+
+// Invocations in flight are the execution context's to wait for, by its epochs: it frees nothing
+// that one may still use.
+void XdpHook::detach(void* self, const ebpf_binding_t* binding, u32 target) {
+    auto& hook = *static_cast<XdpHook*>(self);
+    if (target <= kMaxInterface) hook.bindings_[target].compare_exchange_strong(binding, nullptr);
+}
+
+XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
+    return Batch(*this, ifindex).receive(frame);
+}
+
+// The binding is read inside the batch: from then on the execution context keeps it alive.
+XdpHook::Batch::Batch(XdpHook& hook, u32 ifindex) {
+    const auto* client = hook.client_.load(std::memory_order_acquire);
+    if (!client || ifindex > kMaxInterface) return;
+    if (client->batch_begin(client, state_) != static_cast<u32>(Errc::Ok)) return;
+    client_ = client;
+    binding_ = hook.bindings_[ifindex].load(std::memory_order_acquire);
+    if (binding_) dialect_ = static_cast<spec::Dialect>(client->dialect(binding_));
+}
+
+XdpHook::Batch::~Batch() {
+    if (client_) client_->batch_end(state_);
+}
+
+XdpVerdict XdpHook::Batch::receive(XdpFrame& frame) {
+    if (!binding_) return XdpVerdict::Pass;
+    frame.dialect = dialect_;
+    u64 r0 = 0;
+    const u32 error = client_->batch_invoke(binding_, &frame.context, &r0, state_);
+    return error == static_cast<u32>(Errc::Ok) ? xdp_verdict(dialect_, r0) : XdpVerdict::Aborted;
+}
+
+}  // namespace ebpf::hooks

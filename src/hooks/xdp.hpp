@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//
+// The XDP hook: a program decides about each frame that an interface receives, before anything else
+// sees it. One program per interface. A source (src/sources/) hands over frames; the hook builds
+// the context, runs the program and says in canonical numbers what is to happen to the frame.
+//
+// The frame lies in a buffer with room before and behind it, so that programs can move its borders
+// (bpf_xdp_adjust_head and its kin). Linux's rules hold for both dialects: 256 bytes of headroom,
+// at least an Ethernet header left, metadata of at most 32 bytes in units of 4.
+#pragma once
+
+#include <atomic>
+
+#include "base/error.hpp"
+#include "spec/contexts.hpp"
+#include "spec/dialect.hpp"
+#include "spec/extension.h"
+
+namespace ebpf::hooks {
+
+// What happens to a frame; Linux's numbers (enum xdp_action).
+enum class XdpVerdict : u8 { Aborted = 0, Drop = 1, Pass = 2, Transmit = 3, Redirect = 4 };
+inline constexpr int kXdpVerdicts = 5;
+
+inline constexpr u32 kXdpHeadroom = 256;
+inline constexpr u32 kXdpTailroom = 320;  // what Linux keeps for the frame's later owner
+inline constexpr u32 kXdpMaxFrame = 65535;
+
+// A frame in its buffer. The context is its first member: helpers of this hook get the context's
+// address from the program and find the buffer by it.
+struct XdpFrame {
+    spec::XdpContext context{};
+    u8* buffer = nullptr;
+    u8* buffer_end = nullptr;
+    spec::Dialect dialect{};  // of the running program: whose error numbers its helpers return
+
+    // Puts the frame of `size` bytes that stands at `buffer` + kXdpHeadroom under the program's
+    // eyes.
+    void reset(u8* memory, u64 memory_size, u32 size, u32 ifindex);
+    u32 size() const { return static_cast<u32>(context.data_end - context.data); }
+};
+
+class XdpHook {
+  public:
+    static constexpr u32 kMaxInterface = 1023;
+
+    // What registers with the execution context; the hook must outlive it there.
+    const ebpf_hook_provider_t& provider();
+
+    // The program's verdict about a frame that interface `ifindex` received: Pass when none is
+    // attached, Aborted when it could not be run or returned a number that is no verdict.
+    XdpVerdict receive(u32 ifindex, XdpFrame& frame);
+
+    // The same for many frames in a row: the cost of entering the execution context is paid once.
+    // The thread may not wait while a Batch exists.
+    class Batch {
+      public:
+        Batch(XdpHook& hook, u32 ifindex);
+        ~Batch();
+        Batch(const Batch&) = delete;
+        Batch& operator=(const Batch&) = delete;
+        XdpVerdict receive(XdpFrame& frame);
+
+      private:
+        const ebpf_client_dispatch_t* client_ = nullptr;
+        const ebpf_binding_t* binding_ = nullptr;
+        spec::Dialect dialect_{};
+        alignas(8) u8 state_[64] = {};
+    };
+
+  private:
+    static u32 attach(void* self, const ebpf_client_dispatch_t* client,
+                      const ebpf_binding_t* binding, u32 target);
+    static void detach(void* self, const ebpf_binding_t* binding, u32 target);
+
+    std::atomic<const ebpf_client_dispatch_t*> client_{nullptr};
+    std::atomic<const ebpf_binding_t*> bindings_[kMaxInterface + 1] = {};
+    ebpf_hook_provider_t provider_{};
+};
+
+// A program's r0 in canonical numbers. Windows' verdicts are 1 pass, 2 drop, 3 transmit.
+XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0);
+
+}  // namespace ebpf::hooks

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// bpfverify: verifies every entry-point program of an object file and says why a program is not
+// accepted. Text for people, one JSON object per program and line for programs (--json; the fields
+// are in ARCHITECTURE.md, "What checks rely on"). Exit status: 0 all accepted, 1 one was not, 2 the
+// file could not be read.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "products/bpfverify/verify.hpp"
+
+namespace {
+
+using ebpf::bpfverify::Options;
+
+Options parse(CLI::App& app, int argc, char** argv) {
+    Options options;
+    std::string dialect = "auto", dump;
+    app.add_option("FILE", options.file, "ELF object with BPF programs")->required();
+    app.add_option("--dialect", dialect, "whose numbers and contexts the object uses")
+        ->check(CLI::IsMember({"auto", "linux", "windows"}))
+        ->capture_default_str();
+    app.add_option("--section", options.section, "only programs of this section");
+    app.add_option("--program", options.program, "only the program of this function name");
+    app.add_option("--type", options.type,
+                   "verify as this program type, e.g. xdp, whatever the section says");
+    app.add_option("--dump", dump, "show the instructions")->check(CLI::IsMember({"insns"}));
+    app.add_flag("--json", options.json, "one JSON object per program, a line each");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        std::exit(app.exit(error) == 0 ? 0 : 2);
+    }
+    if (dialect == "linux") options.dialect = ebpf::spec::Dialect::Linux;
+    if (dialect == "windows") options.dialect = ebpf::spec::Dialect::Windows;
+    options.dump_instructions = dump == "insns";
+    options.coloured = isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+    return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"Verifies BPF programs."};
+    return ebpf::bpfverify::run(parse(app, argc, argv));
+}

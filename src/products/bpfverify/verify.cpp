@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "products/bpfverify/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <memory>
+
+#include "engine/environment.hpp"
+#include "engine/object.hpp"
+#include "engine/report_text.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::bpfverify {
+namespace {
+
+constexpr size_t kMaxFile = size_t{512} << 20;
+constexpr int kAllAccepted = 0, kNotAccepted = 1, kUnreadable = 2;
+
+// Microseconds of CPU time of this process.
+double cpu_usec() {
+    return 1e6 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+std::optional<std::vector<std::byte>> read_file(const std::string& path, std::string& why) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                               &std::fclose);
+    if (!file) {
+        why = std::strerror(errno);
+        return std::nullopt;
+    }
+    std::vector<std::byte> bytes;
+    std::byte part[65536];
+    while (const size_t n = std::fread(part, 1, sizeof part, file.get())) {
+        bytes.insert(bytes.end(), part, part + n);
+        if (bytes.size() > kMaxFile) {
+            why = "larger than 512 MiB";
+            return std::nullopt;
+        }
+    }
+    if (std::ferror(file.get())) {
+        why = std::strerror(errno);
+        return std::nullopt;
+    }
+    return bytes;
+}
+
+std::optional<spec::ProgramType> type_named(const std::string& name) {
+    for (int i = 1; i < spec::kProgramTypeCount; ++i) {
+        const auto type = static_cast<spec::ProgramType>(i);
+        for (const char* known : spec::info(type).name) {
+            if (known && name == known) return type;
+        }
+    }
+    return std::nullopt;
+}
+
+// The verdict of an error outside the verifier: what this version lacks is not the program's fault.
+Outcome::Verdict verdict_of(const Error& error) {
+    return error.code == Errc::Unsupported || error.code == Errc::NotSupported
+               ? Outcome::Verdict::Unsupported
+               : Outcome::Verdict::Error;
+}
+
+Outcome::Verdict verdict_of(verifier::Verdict verdict) {
+    switch (verdict) {
+        case verifier::Verdict::Accept:
+            return Outcome::Verdict::Accept;
+        case verifier::Verdict::Unsupported:
+            return Outcome::Verdict::Unsupported;
+        case verifier::Verdict::Reject:
+        case verifier::Verdict::Exhausted:
+            break;
+    }
+    return Outcome::Verdict::Reject;
+}
+
+void set_error(Outcome& outcome, const Error& error, std::string text) {
+    outcome.verdict = verdict_of(error);
+    outcome.error = error;
+    outcome.error_text = std::move(text);
+}
+
+Outcome verify(const Options& options, const engine::ObjectProgram& program) {
+    Outcome outcome;
+    if (program.program) outcome.program = *program.program;
+    outcome.program.name = program.name;
+    outcome.program.section = program.section;
+    if (!program.program) {
+        set_error(outcome, program.program.error(), program.message);
+        return outcome;
+    }
+    if (!options.type.empty()) outcome.program.type = *type_named(options.type);
+    const auto environment = engine::environment_of(outcome.program);
+    if (!environment) {
+        set_error(outcome, environment.error(),
+                  engine::error_text(&outcome.program, environment.error()));
+        return outcome;
+    }
+    const double start = cpu_usec();
+    outcome.report = verifier::analyze(outcome.program, *environment, {});
+    outcome.usec = static_cast<u64>(cpu_usec() - start);
+    outcome.peak_kib = (outcome.report.peak_bytes + 1023) / 1024;
+    outcome.verdict = verdict_of(outcome.report.verdict);
+    return outcome;
+}
+
+u64 instructions(const engine::Object& object) {
+    u64 sum = 0;
+    for (const auto& program : object.programs) {
+        if (program.program) sum += program.program->insns.size();
+    }
+    return sum;
+}
+
+bool selected(const Options& options, const engine::ObjectProgram& program) {
+    return (options.section.empty() || options.section == program.section) &&
+           (options.program.empty() || options.program == program.name);
+}
+
+int unreadable(const Options& options, const std::string& why) {
+    fmt::print(stderr, "bpfverify: {}: {}\n", options.file, why);
+    return kUnreadable;
+}
+
+}  // namespace
+
+int run(const Options& options) {
+    if (!options.type.empty() && !type_named(options.type)) {
+        return unreadable(options, "no such program type: " + options.type);
+    }
+    std::string why;
+    const auto file = read_file(options.file, why);
+    if (!file) return unreadable(options, why);
+
+    const double start = cpu_usec();
+    engine::ReadOptions read{.name = options.file, .dialect = options.dialect, .default_type = {}};
+    read.unknown_kconfig = true;
+    if (!options.type.empty()) read.default_type = type_named(options.type);
+    const auto object = engine::read_object(*file, read);
+    if (!object) return unreadable(options, engine::describe(object.error(), *file));
+    // Decoding was for all programs together; each has its share by instructions.
+    const double decode_usec = cpu_usec() - start;
+    const u64 all = std::max<u64>(instructions(*object), 1);
+
+    if (!options.json) {
+        for (const std::string& warning : object->warnings)
+            fmt::print(stderr, "warning: {}\n", warning);
+    }
+    int status = kAllAccepted;
+    int count = 0;
+    for (const engine::ObjectProgram& program : object->programs) {
+        if (!selected(options, program)) continue;
+        Outcome outcome = verify(options, program);
+        outcome.usec +=
+            static_cast<u64>(decode_usec * static_cast<double>(outcome.program.insns.size()) /
+                             static_cast<double>(all));
+        const std::string text =
+            options.json ? to_json(options, outcome) + "\n" : to_text(options, outcome);
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fflush(stdout);  // a line is there as soon as its program is done
+        if (outcome.verdict != Outcome::Verdict::Accept) status = kNotAccepted;
+        ++count;
+    }
+    if (count == 0) return unreadable(options, "no such program in the object");
+    return status;
+}
+
+}  // namespace ebpf::bpfverify

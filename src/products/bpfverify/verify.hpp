@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "ir/program.hpp"
+#include "verifier/verifier.hpp"
+
+namespace ebpf::bpfverify {
+
+struct Options {
+    std::string file;
+    std::optional<spec::Dialect> dialect;  // none: as the object shows
+    std::string section, program, type;    // empty: all, or as the section says
+    bool json = false;
+    bool dump_instructions = false;
+    bool coloured = false;
+};
+
+// Everything that is said about one program.
+struct Outcome {
+    ir::Program program;
+    enum class Verdict { Accept, Reject, Unsupported, Error } verdict = Verdict::Error;
+    verifier::Report report;
+    std::optional<Error> error;  // what ended it outside the verifier
+    std::string error_text;      // that error in words
+    u64 usec = 0;                // CPU time from decoding to the verdict
+    u64 peak_kib = 0;            // memory of the analysis
+};
+
+const char* name(Outcome::Verdict verdict);  // "accept" ...
+
+// One line of JSON, without its line end.
+std::string to_json(const Options& options, const Outcome& outcome);
+std::string to_text(const Options& options, const Outcome& outcome);
+
+// Verifies and prints; the exit status.
+int run(const Options& options);
+
+}  // namespace ebpf::bpfverify

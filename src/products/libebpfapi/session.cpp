@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// The composition root of the embedded shape: what a process gets that links libebpfapi. The
+// execution context with the interpreter and, where this machine has one, the JIT; the XDP hook;
+// the compiling service in the same process; one session for the process.
+#include "api/session.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "engine/service.hpp"
+#include "interpreter/interpreter.hpp"
+#include "products/libebpfapi/embedded.hpp"
+#include "products/libebpfapi/placeholders.hpp"
+#include "runtime/runtime.hpp"
+
+namespace ebpf {
+namespace {
+
+void close_handle(void* self, u32 handle) {
+    const auto& session = *static_cast<const api::Session*>(self);
+    spec::HandleCloseAttr attr{.fd = handle};
+    (void)session.door(session.caller, spec::Command::HandleClose, &attr);
+}
+
+void trace_to_stderr(void*, std::string_view line) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+// Everything that exists once in the process. Never destroyed: programs may be running in other
+// threads when the process ends.
+struct Process {
+    hooks::XdpHook xdp;
+    engine::Service service;
+    api::Session session;
+    products::Placeholders descriptors{&session, &close_handle};
+
+    bool start() {
+        runtime::Config config;
+        if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
+        const auto made = runtime::Runtime::create(config);
+        if (!made) return false;
+        runtime::Runtime& context = **made;
+        if (!context.register_engine(interpreter::kEngine)) return false;
+        if (!context.register_hook_provider(xdp.provider())) return false;
+
+        service.door = context.door();
+        service.target = jit::Target::host();
+        service.has_jit = service.target.cpu == code::Cpu::X86_64;
+        service.has_interpreter = true;
+        session.door = service.door;
+        session.caller.session = session.door.open_session(session.door.self);
+        session.caller.dialect = spec::Dialect::Linux;
+        session.service = &service;
+        session.descriptors = &descriptors;
+        session.possible_cpus = context.epochs().slots();
+        return session.caller.session != nullptr;
+    }
+};
+
+Process* process() {
+    static Process* const the_process = [] {
+        auto* const made = new (std::nothrow) Process;
+        return made && made->start() ? made : nullptr;
+    }();
+    return the_process;
+}
+
+}  // namespace
+
+api::Session* api::session() {
+    Process* const here = process();
+    return here ? &here->session : nullptr;
+}
+
+hooks::XdpHook* products::xdp_hook() {
+    Process* const here = process();
+    return here ? &here->xdp : nullptr;
+}
+
+}  // namespace ebpf

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// bpfverify over the example programs, as its users see it: exit status, text, and the JSON
+// contract of ARCHITECTURE.md ("What checks rely on").
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+struct Outcome {
+    int status = -1;
+    std::string output, errors;
+};
+
+std::string object(const std::string& name) {
+    return std::string(CASEMENT_EXAMPLE_OBJECTS) + "/" + name;
+}
+
+Outcome run(const std::string& arguments) {
+    const std::string errors = testing::TempDir() + "bpfverify_errors";
+    Outcome outcome;
+    std::FILE* pipe =
+        popen((std::string(CASEMENT_BPFVERIFY) + " " + arguments + " 2>" + errors).c_str(), "r");
+    char part[4096];
+    while (const size_t n = std::fread(part, 1, sizeof part, pipe)) outcome.output.append(part, n);
+    outcome.status = WEXITSTATUS(pclose(pipe));
+    std::ifstream in(errors);
+    outcome.errors.assign(std::istreambuf_iterator<char>(in), {});
+    return outcome;
+}
+
+std::vector<json> lines(const Outcome& outcome) {
+    std::vector<json> all;
+    std::istringstream in(outcome.output);
+    for (std::string line; std::getline(in, line);) all.push_back(json::parse(line));
+    return all;
+}
+
+void expect_contract(const json& line) {
+    std::set<std::string> keys;
+    for (const auto& [key, value] : line.items()) keys.insert(key);
+    EXPECT_EQ(keys, (std::set<std::string>{"file", "section", "program", "instructions", "verdict",
+                                           "usec", "peak_kib", "diagnostics"}));
+    EXPECT_TRUE(line["instructions"].is_number_unsigned());
+    EXPECT_TRUE(line["usec"].is_number_unsigned());
+    EXPECT_TRUE(line["peak_kib"].is_number_unsigned());
+    EXPECT_THAT(line["verdict"].get<std::string>(),
+                testing::AnyOf("accept", "reject", "unsupported", "error"));
+    for (const json& diagnostic : line["diagnostics"]) {
+        EXPECT_TRUE(diagnostic["code"].is_string());
+        EXPECT_TRUE(diagnostic["message"].is_string());
+        EXPECT_TRUE(diagnostic.contains("instruction"));
+        EXPECT_TRUE(diagnostic["notes"].is_array());
+        if (!diagnostic["source"].is_null()) {
+            EXPECT_TRUE(diagnostic["source"]["file"].is_string());
+            EXPECT_TRUE(diagnostic["source"]["line"].is_number_unsigned());
+            EXPECT_TRUE(diagnostic["source"]["text"].is_string());
+        }
+    }
+}
+
+class BpfverifyTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (!std::filesystem::exists(object("drop_empty_udp.o"))) {
+            GTEST_SKIP() << "the example objects are not built: no clang with a BPF target";
+        }
+    }
+};
+
+TEST_F(BpfverifyTest, SafeProgramIsAccepted) {
+    const Outcome outcome = run("--json " + object("drop_empty_udp.o"));
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    const auto all = lines(outcome);
+    ASSERT_EQ(all.size(), 1u);
+    expect_contract(all[0]);
+    EXPECT_EQ(all[0]["verdict"], "accept");
+    EXPECT_EQ(all[0]["program"], "drop_empty_udp");
+    EXPECT_EQ(all[0]["section"], "xdp");
+    EXPECT_GT(all[0]["instructions"], 100);
+    EXPECT_TRUE(all[0]["diagnostics"].empty());
+}
+
+TEST_F(BpfverifyTest, UnsafeProgramIsRejectedAtItsSourceLine) {
+    const Outcome outcome = run("--json " + object("drop_empty_udp_unsafe.o"));
+    EXPECT_EQ(outcome.status, 1);
+    const auto all = lines(outcome);
+    ASSERT_EQ(all.size(), 1u);
+    expect_contract(all[0]);
+    EXPECT_EQ(all[0]["verdict"], "reject");
+    ASSERT_FALSE(all[0]["diagnostics"].empty());
+    const json& diagnostic = all[0]["diagnostics"][0];
+    EXPECT_EQ(diagnostic["code"], "packet-bounds");
+    EXPECT_THAT(diagnostic["source"]["file"].get<std::string>(),
+                HasSubstr("drop_empty_udp_unsafe.bpf.c"));
+    EXPECT_THAT(diagnostic["source"]["text"].get<std::string>(), HasSubstr("udp->len"));
+    EXPECT_FALSE(diagnostic["notes"].empty());
+}
+
+TEST_F(BpfverifyTest, TextNamesLineAndRemedy) {
+    const Outcome outcome = run(object("drop_empty_udp_unsafe.o"));
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.output, HasSubstr("reject"));
+    EXPECT_THAT(outcome.output, HasSubstr("udp->len"));
+    EXPECT_THAT(outcome.output, HasSubstr("data_end"));
+    EXPECT_THAT(outcome.output, testing::Not(HasSubstr("\x1b["))) << "colour in a pipe";
+}
+
+TEST_F(BpfverifyTest, SelectionAndDump) {
+    EXPECT_EQ(run("--program drop_empty_udp --dump insns " + object("drop_empty_udp.o")).status, 0);
+    const Outcome none = run("--program nothing " + object("drop_empty_udp.o"));
+    EXPECT_EQ(none.status, 2);
+    EXPECT_THAT(none.errors, HasSubstr("no such program"));
+    EXPECT_EQ(run("--section xdp " + object("packet_events.o")).status, 0);
+    EXPECT_EQ(run("--section tc " + object("packet_events.o")).status, 2);
+    EXPECT_THAT(run("--dump insns " + object("packet_events.o")).output, HasSubstr("exit"));
+}
+
+TEST_F(BpfverifyTest, UnreadableFilesAreStatusTwo) {
+    EXPECT_EQ(run("/nonexistent.o").status, 2);
+    EXPECT_EQ(run("--json /dev/null").status, 2);
+    EXPECT_EQ(run("").status, 2);
+    EXPECT_EQ(run("--dialect klingon " + object("packet_events.o")).status, 2);
+    EXPECT_EQ(run("--type nothing " + object("packet_events.o")).status, 2);
+}
+
+TEST_F(BpfverifyTest, DamagedObjectsNeverCrashIt) {
+    std::ifstream in(object("packet_events.o"), std::ios::binary);
+    const std::string whole(std::istreambuf_iterator<char>(in), {});
+    const std::string path = testing::TempDir() + "bpfverify_damaged.o";
+    unsigned seed = 1;
+    for (int round = 0; round < 60; ++round) {
+        std::string bytes = whole;
+        for (int i = 0; i < 1 + round % 8; ++i) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[seed % bytes.size()] = static_cast<char>(seed >> 24);
+        }
+        if (round % 3 == 0) bytes.resize(seed % bytes.size());
+        std::ofstream(path, std::ios::binary)
+            .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        const Outcome outcome = run("--json " + path);
+        EXPECT_THAT(outcome.status, testing::AnyOf(0, 1, 2)) << "round " << round;
+        if (outcome.status < 2) {
+            for (const json& line : lines(outcome)) expect_contract(line);
+        }
+    }
+    std::remove(path.c_str());
+}
+
+}  // namespace

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+//
+// libbpf's API as applications use it, over the embedded execution context: conventions of errors
+// and descriptors, objects, maps, links, test runs, and both engines over one capture.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <casement/embedded.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace {
+
+using testing::HasSubstr;
+
+std::string printed;
+
+int collect(libbpf_print_level, const char* format, va_list arguments) {
+    char text[4096];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    printed += text;
+    return 0;
+}
+
+class LibbpfTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        printed.clear();
+        libbpf_set_print(&collect);
+    }
+    static std::string object(const std::string& name) {
+        return std::string(CASEMENT_EXAMPLE_OBJECTS) + "/" + name;
+    }
+    static bool built(const std::string& name) { return std::filesystem::exists(object(name)); }
+};
+
+#define NEEDS(name) \
+    if (!built(name)) GTEST_SKIP() << name << " is not built: no clang with a BPF target"
+
+// r0 = 2; exit
+constexpr bpf_insn kPass[] = {{.code = 0xb7, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 2},
+                              {.code = 0x95, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+
+int load_pass() {
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", kPass, 2, nullptr);
+}
+
+// --- Maps
+// ------------------------------------------------------------------------------------------
+
+TEST_F(LibbpfTest, HashMapThroughDescriptors) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_HASH, "numbers", 4, 8, 2, nullptr);
+    ASSERT_GE(map, 0);
+    __u32 key = 1;
+    __u64 value = 10;
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, BPF_NOEXIST), -EEXIST);
+    EXPECT_EQ(errno, EEXIST);
+    key = 2;
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, BPF_EXIST), -ENOENT);
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+    key = 3;
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, BPF_ANY), -E2BIG);
+    EXPECT_EQ(bpf_map_lookup_elem(map, &key, &value), -ENOENT);
+    int count = 0;
+    for (__u32* previous = nullptr; bpf_map_get_next_key(map, previous, &key) == 0; previous = &key)
+        ++count;
+    EXPECT_EQ(count, 2);
+    key = 1, value = 0;
+    EXPECT_EQ(bpf_map_lookup_and_delete_elem(map, &key, &value), 0);
+    EXPECT_EQ(value, 10u);
+    EXPECT_EQ(bpf_map_delete_elem(map, &key), -ENOENT);
+    close(map);
+}
+
+TEST_F(LibbpfTest, MapCreateErrors) {
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 8, 8, 1, nullptr), -EINVAL);  // key size
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_HASH, "a", 4, 8, 0, nullptr), -EINVAL);
+    EXPECT_EQ(bpf_map_create(static_cast<bpf_map_type>(9999), "a", 4, 8, 1, nullptr), -EINVAL);
+    EXPECT_LT(bpf_map_create(BPF_MAP_TYPE_STACK_TRACE, "a", 4, 8, 1, nullptr), 0);
+}
+
+TEST_F(LibbpfTest, DescriptorsAreTheProcessesOwn) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 8, 4, nullptr);
+    ASSERT_GE(map, 0);
+    const int copy = dup(map);
+    close(map);
+    __u32 key = 3;
+    __u64 value = 5;
+    EXPECT_EQ(bpf_map_update_elem(copy, &key, &value, 0), 0);
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, 0), -EBADF) << "closed";
+    const int other = open("/dev/null", O_RDONLY);
+    EXPECT_EQ(bpf_map_update_elem(other, &key, &value, 0), -EBADF) << "somebody else's file";
+    close(other);
+    close(copy);
+}
+
+TEST_F(LibbpfTest, ObjectsGoWithTheirDescriptors) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "gone", 4, 8, 4, nullptr);
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    ASSERT_EQ(bpf_obj_get_info_by_fd(map, &info, &size), 0);
+    EXPECT_STREQ(info.name, "gone");
+    EXPECT_EQ(info.max_entries, 4u);
+    const int again = bpf_map_get_fd_by_id(info.id);
+    ASSERT_GE(again, 0);
+    close(again);
+    close(map);
+    // Noticed when the next object is made.
+    close(bpf_map_create(BPF_MAP_TYPE_ARRAY, "next", 4, 8, 4, nullptr));
+    EXPECT_EQ(bpf_map_get_fd_by_id(info.id), -ENOENT);
+}
+
+TEST_F(LibbpfTest, PinsKeepObjects) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pinned", 4, 4, 1, nullptr);
+    EXPECT_EQ(bpf_obj_pin(map, "/sys/fs/bpf/test_pin"), 0);
+    EXPECT_EQ(bpf_obj_pin(map, "/sys/fs/bpf/test_pin"), -EEXIST);
+    __u32 key = 0, value = 77;
+    EXPECT_EQ(bpf_map_update_elem(map, &key, &value, 0), 0);
+    close(map);
+    const int back = bpf_obj_get("/sys/fs/bpf/test_pin");
+    ASSERT_GE(back, 0);
+    value = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(back, &key, &value), 0);
+    EXPECT_EQ(value, 77u);
+    EXPECT_EQ(bpf_obj_get("/sys/fs/bpf/nothing"), -ENOENT);
+    close(back);
+}
+
+// --- bpf()
+// -----------------------------------------------------------------------------------------
+
+TEST_F(LibbpfTest, AttributeRules) {
+    bpf_attr attr{};
+    EXPECT_EQ(ebpf_bpf(9999, &attr, sizeof attr), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(ebpf_bpf(0x1000, &attr, sizeof attr), -1) << "installing is privileged";
+    EXPECT_EQ(errno, EPERM);
+    attr.map_type = BPF_MAP_TYPE_ARRAY, attr.key_size = 4, attr.value_size = 4,
+    attr.max_entries = 1;
+    char larger[sizeof attr + 64] = {};
+    memcpy(larger, &attr, sizeof attr);
+    const int map = ebpf_bpf(BPF_MAP_CREATE, reinterpret_cast<bpf_attr*>(larger), sizeof larger);
+    EXPECT_GE(map, 0) << "zeros beyond what is known";
+    close(map);
+    larger[sizeof attr + 8] = 1;
+    EXPECT_EQ(ebpf_bpf(BPF_MAP_CREATE, reinterpret_cast<bpf_attr*>(larger), sizeof larger), -1);
+    EXPECT_EQ(errno, E2BIG);
+    EXPECT_EQ(ebpf_bpf(BPF_MAP_CREATE, nullptr, 8), -1);
+    EXPECT_EQ(errno, EFAULT);
+}
+
+// --- Programs
+// --------------------------------------------------------------------------------------
+
+TEST_F(LibbpfTest, LoadAndTestRun) {
+    const int prog = load_pass();
+    ASSERT_GE(prog, 0);
+    char packet[64] = {}, out[128] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_out = out,
+                .data_size_in = sizeof packet, .data_size_out = sizeof out, .repeat = 10);
+    EXPECT_EQ(bpf_prog_test_run_opts(prog, &run), 0);
+    EXPECT_EQ(run.retval, 2u);
+    EXPECT_EQ(run.data_size_out, sizeof packet);
+    run.data_size_in = 5;
+    EXPECT_EQ(bpf_prog_test_run_opts(prog, &run), -EINVAL) << "shorter than an Ethernet header";
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    EXPECT_EQ(bpf_obj_get_info_by_fd(prog, &info, &size), 0);
+    EXPECT_EQ(info.type, static_cast<__u32>(BPF_PROG_TYPE_XDP));
+    EXPECT_STREQ(info.name, "pass");
+    close(prog);
+}
+
+TEST_F(LibbpfTest, RejectedProgramExplainsItself) {
+    // r0 = *(u64 *)(r1 + 4096)
+    constexpr bpf_insn kBad[] = {{.code = 0x79, .dst_reg = 0, .src_reg = 1, .off = 4096, .imm = 0},
+                                 kPass[1]};
+    char log[4096] = "untouched";
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_level = 1, .log_size = sizeof log, .log_buf = log);
+    EXPECT_EQ(bpf_prog_load(BPF_PROG_TYPE_XDP, "bad", "GPL", kBad, 2, &opts), -EACCES);
+    EXPECT_EQ(errno, EACCES);
+    EXPECT_THAT(log, HasSubstr("error["));
+    char small[16] = {};
+    opts.log_buf = small, opts.log_size = sizeof small;
+    EXPECT_LT(bpf_prog_load(BPF_PROG_TYPE_XDP, "bad", "GPL", kBad, 2, &opts), 0);
+    EXPECT_EQ(small[15], '\0');
+    opts.log_level = 0;
+    EXPECT_EQ(bpf_prog_load(static_cast<bpf_prog_type>(9999), "bad", "GPL", kBad, 2, nullptr),
+              -EINVAL);
+}
+
+TEST_F(LibbpfTest, AttachReplaceAndDetach) {
+    const int one = load_pass(), two = load_pass();
+    __u32 id = 0;
+    EXPECT_EQ(bpf_xdp_query_id(7, 0, &id), 0);
+    EXPECT_EQ(id, 0u);
+    EXPECT_EQ(bpf_xdp_attach(7, one, 0, nullptr), 0);
+    EXPECT_EQ(bpf_xdp_attach(7, two, 1 /* only if there is none */, nullptr), -EBUSY);
+    EXPECT_EQ(bpf_xdp_query_id(7, 0, &id), 0);
+    EXPECT_NE(id, 0u);
+    EXPECT_LT(bpf_link_create(two, 7, BPF_XDP, nullptr), 0) << "the place is taken";
+    EXPECT_EQ(bpf_xdp_detach(7, 0, nullptr), 0);
+    const int link = bpf_link_create(one, 7, BPF_XDP, nullptr);
+    ASSERT_GE(link, 0);
+    EXPECT_EQ(bpf_link_update(link, two, nullptr), 0);
+    EXPECT_EQ(bpf_xdp_attach(7, one, 0, nullptr), -EBUSY) << "a link is there";
+    EXPECT_EQ(bpf_link_detach(link), 0);
+    EXPECT_EQ(bpf_xdp_query_id(7, 0, &id), 0);
+    EXPECT_EQ(id, 0u);
+    close(link), close(one), close(two);
+}
+
+// --- Objects
+// ---------------------------------------------------------------------------------------
+
+TEST_F(LibbpfTest, OpenErrors) {
+    EXPECT_EQ(bpf_object__open("/nonexistent.o"), nullptr);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_EQ(libbpf_get_error(nullptr), -ENOENT);
+    EXPECT_THAT(printed, HasSubstr("/nonexistent.o"));
+    EXPECT_EQ(bpf_object__open_mem("not an object", 13, nullptr), nullptr);
+    EXPECT_EQ(errno, LIBBPF_ERRNO__FORMAT);
+    EXPECT_EQ(bpf_object__open_mem(nullptr, 0, nullptr), nullptr);
+    EXPECT_EQ(errno, EINVAL);
+}
+
+TEST_F(LibbpfTest, ObjectLifeCycle) {
+    NEEDS("packet_events.o");
+    bpf_object* const obj = bpf_object__open(object("packet_events.o").c_str());
+    ASSERT_NE(obj, nullptr) << printed;
+    EXPECT_STREQ(bpf_object__name(obj), "packet_events");
+    bpf_program* const prog = bpf_object__find_program_by_name(obj, "packet_events");
+    ASSERT_NE(prog, nullptr);
+    EXPECT_STREQ(bpf_program__section_name(prog), "xdp");
+    EXPECT_EQ(bpf_program__type(prog), BPF_PROG_TYPE_XDP);
+    EXPECT_GT(bpf_program__insn_cnt(prog), 10u);
+    EXPECT_EQ(bpf_program__fd(prog), -ENOENT);
+    EXPECT_EQ(bpf_program__attach_xdp(prog, 1), nullptr);
+    bpf_map* const packets = bpf_object__find_map_by_name(obj, "packets");
+    ASSERT_NE(packets, nullptr);
+    EXPECT_EQ(bpf_map__type(packets), BPF_MAP_TYPE_PERCPU_ARRAY);
+    EXPECT_EQ(bpf_map__set_max_entries(packets, 3), 0);
+    ASSERT_EQ(bpf_object__load(obj), 0) << printed;
+    EXPECT_EQ(bpf_object__load(obj), -EINVAL) << "twice";
+    EXPECT_EQ(bpf_map__set_max_entries(packets, 4), -EBUSY);
+    __u32 key = 0;
+    std::vector<__u64> values(static_cast<size_t>(libbpf_num_possible_cpus()));
+    EXPECT_EQ(bpf_map__lookup_elem(packets, &key, 4, values.data(), 8 * values.size(), 0), 0);
+    EXPECT_EQ(bpf_map__lookup_elem(packets, &key, 8, values.data(), 8 * values.size(), 0), -EINVAL);
+    EXPECT_EQ(bpf_map__lookup_elem(packets, &key, 4, values.data(), 4, 0), -EINVAL);
+    bpf_object__close(obj);
+}
+
+TEST_F(LibbpfTest, UnsafeObjectFailsWithItsReport) {
+    NEEDS("drop_empty_udp_unsafe.o");
+    bpf_object* const obj = bpf_object__open(object("drop_empty_udp_unsafe.o").c_str());
+    ASSERT_NE(obj, nullptr);
+    EXPECT_EQ(bpf_object__load(obj), -EACCES);
+    EXPECT_THAT(printed, HasSubstr("udp->len"));
+    EXPECT_EQ(bpf_object__find_map_fd_by_name(obj, "counts"), -1) << "nothing is left behind";
+    bpf_object__close(obj);
+}
+
+int collect_event(void* context, void* data, size_t size) {
+    if (size >= 8)
+        static_cast<std::vector<unsigned>*>(context)->push_back(static_cast<unsigned*>(data)[1]);
+    return 0;
+}
+
+TEST_F(LibbpfTest, EventsComeThroughTheRingBuffer) {
+    NEEDS("packet_events.o");
+    bpf_object* const obj = bpf_object__open(object("packet_events.o").c_str());
+    bpf_map* const limit = bpf_object__find_map_by_name(obj, ".rodata");
+    ASSERT_NE(limit, nullptr);
+    size_t size = 0;
+    ASSERT_NE(bpf_map__initial_value(limit, &size), nullptr);
+    ASSERT_EQ(size, 4u);
+    const __u32 fifty = 50;
+    EXPECT_EQ(bpf_map__set_initial_value(limit, &fifty, size), 0);
+    ASSERT_EQ(bpf_object__load(obj), 0) << printed;
+    std::vector<unsigned> sizes;
+    ring_buffer* const ring = ring_buffer__new(bpf_object__find_map_fd_by_name(obj, "events"),
+                                               &collect_event, &sizes, nullptr);
+    ASSERT_NE(ring, nullptr);
+    EXPECT_EQ(ring_buffer__poll(ring, 0), 0);
+    char packet[100] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = 60);
+    const int prog = bpf_program__fd(bpf_object__next_program(obj, nullptr));
+    EXPECT_EQ(bpf_prog_test_run_opts(prog, &run), 0);
+    run.data_size_in = 40;
+    EXPECT_EQ(bpf_prog_test_run_opts(prog, &run), 0);
+    run.data_size_in = 100;
+    EXPECT_EQ(bpf_prog_test_run_opts(prog, &run), 0);
+    EXPECT_EQ(ring_buffer__poll(ring, 1000), 2);
+    EXPECT_THAT(sizes, testing::ElementsAre(60u, 100u));
+    ring_buffer__free(ring);
+    bpf_object__close(obj);
+}
+
+int keep(void* context, const ebpf_packet* packet) {
+    static_cast<std::vector<unsigned>*>(context)->push_back(packet->verdict);
+    return 0;
+}
+
+TEST_F(LibbpfTest, BothEnginesGiveTheSameVerdicts) {
+    NEEDS("drop_empty_udp.o");
+    const std::string base = testing::TempDir() + "casement_traffic" + std::to_string(getpid());
+    const std::string pcap = base + ".pcap", csv = base + ".csv";
+    ASSERT_EQ(std::system(
+                  (std::string(CASEMENT_MAKE_TRAFFIC) + " " + pcap + " " + csv + " 3000").c_str()),
+              0);
+    ebpf_capture* const capture = ebpf_capture__open(pcap.c_str());
+    ASSERT_NE(capture, nullptr);
+    EXPECT_EQ(ebpf_capture__packets(capture), 3000u);
+    std::vector<unsigned> verdicts[2];
+    for (int i = 0; i < 2; ++i) {
+        bpf_object* const obj = bpf_object__open(object("drop_empty_udp.o").c_str());
+        ASSERT_EQ(ebpf_object__set_engine(obj, i ? EBPF_ENGINE_JIT : EBPF_ENGINE_INTERPRETER), 0);
+        ASSERT_EQ(bpf_object__load(obj), 0) << printed;
+        bpf_link* const link = bpf_program__attach_xdp(bpf_object__next_program(obj, nullptr), 5);
+        ASSERT_NE(link, nullptr) << printed;
+        LIBBPF_OPTS(ebpf_replay_opts, opts, .on_packet = keep, .ctx = &verdicts[i]);
+        EXPECT_EQ(ebpf_capture__replay(capture, 5, &opts, nullptr), 0);
+        bpf_link__destroy(link);
+        bpf_object__close(obj);
+    }
+    EXPECT_EQ(verdicts[0].size(), 3000u);
+    EXPECT_EQ(verdicts[0], verdicts[1]);
+    // Nothing attached any more: everything passes.
+    ebpf_replay_result result{};
+    EXPECT_EQ(ebpf_capture__replay(capture, 5, nullptr, &result), 0);
+    EXPECT_EQ(result.verdicts[XDP_PASS], 3000u);
+    ebpf_capture__close(capture);
+    std::remove(pcap.c_str()), std::remove(csv.c_str());
+}
+
+// --- The library
+// -----------------------------------------------------------------------------------
+
+TEST_F(LibbpfTest, StringsAndErrors) {
+    EXPECT_STREQ(libbpf_bpf_map_type_str(BPF_MAP_TYPE_RINGBUF), "ringbuf");
+    EXPECT_STREQ(libbpf_bpf_prog_type_str(BPF_PROG_TYPE_XDP), "xdp");
+    EXPECT_STREQ(libbpf_bpf_attach_type_str(BPF_XDP), "xdp");
+    EXPECT_STREQ(libbpf_bpf_link_type_str(BPF_LINK_TYPE_XDP), "xdp");
+    EXPECT_EQ(libbpf_bpf_map_type_str(static_cast<bpf_map_type>(9999)), nullptr);
+    char text[64];
+    EXPECT_EQ(libbpf_strerror(-ENOENT, text, sizeof text), 0);
+    EXPECT_STREQ(text, "No such file or directory");
+    EXPECT_EQ(libbpf_strerror(LIBBPF_ERRNO__VERIFY, text, 8), -ERANGE);
+    bpf_prog_type type{};
+    bpf_attach_type attach{};
+    EXPECT_EQ(libbpf_prog_type_by_name("xdp", &type, &attach), 0);
+    EXPECT_EQ(type, BPF_PROG_TYPE_XDP);
+    EXPECT_LT(libbpf_prog_type_by_name("no_such_section", &type, &attach), 0);
+    EXPECT_EQ(libbpf_major_version(), 1u);
+}
+
+TEST_F(LibbpfTest, OptionStructuresOfOtherVersions) {
+    LIBBPF_OPTS(bpf_map_create_opts, opts);
+    struct {
+        bpf_map_create_opts known;
+        long later;
+    } newer{};
+    newer.known.sz = sizeof newer;
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 4, 1, &newer.known);
+    EXPECT_GE(map, 0);
+    close(map);
+    newer.later = 1;
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 4, 1, &newer.known), -EINVAL);
+    opts.sz = 4;
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 4, 1, &opts), -EINVAL);
+}
+
+}  // namespace
