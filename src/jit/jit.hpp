@@ -35,9 +35,22 @@ struct Output {
     code::CodeView view(u64 program_info_hash) const;
 };
 
-// Compiles `program` (all maps as WideKind::MapIndex*, helper numbers canonical after ir::lower).
-// `facts` may be empty: then nothing is assumed. Errors name the instruction; a form that the
-// target cannot compile is Errc::Unsupported, never a wrong translation.
+// Compiles `program` (all maps as WideKind::MapIndex*, helper numbers canonical after ir::lower, or
+// the embedder's own with code::kCustomHelper). `facts` may be empty: then nothing is assumed, and
+// every frame has isa::kStackSize bytes.
+//
+// How the code is entered: at `entry` as a code::EntryFn; the value of a Function64 relocation is
+// the address of a code::HelperFn, so that a helper calls back with r1 to r5 and its own
+// invocation. Both by the target's convention. `callx` reaches the embedder's helpers 0 to 255, by
+// constants.
+//
+// Nothing that is compiled can exhaust the native stack: calls nest at most isa::kMaxCallDepth deep
+// (TooLarge), and functions that call themselves in a circle are refused (Unsupported) unless
+// Facts::max_call_depth bounds them; Output::stack_bytes says how much it is.
+//
+// Errors name the instruction's slot; a form that the target cannot compile is Errc::Unsupported,
+// never a wrong translation. InvalidArgument: facts of another program, a convention of another
+// CPU.
 Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target);
 
 }  // namespace ebpf::jit
