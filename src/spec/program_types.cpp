@@ -38,7 +38,11 @@ constexpr ContextField context_field(const char* name, std::size_t offset, std::
 #define F(member, access) SAME(#member, member, Scalar, access, true)
 #define X(member, access) SAME(#member, member, Scalar, access, false)
 #define A(member, access) SAME(#member, member, Scalar, access, true)
-#define E(member, n, access) SAME(#member "[" #n "]", member[n], Scalar, access, true)
+#define E(member, n, access) SAME(#member "[" #n "]", member[n], Scalar, access, false)
+#define N(member, n, access) SAME(#member "[" #n "]", member[n], Scalar, access, true)
+#define L(member, size, access)                                                            \
+    context_field(#member, offsetof(Layout, member), size, offsetof(Layout, member), size, \
+                  FieldKind::Scalar, access, true),
 #define PTR(member) SAME(#member, member, Pointer, false, false)
 #define M(member, native) MOVED(member, native, Scalar)
 #define START(member, native) MOVED(member, native, PacketStart)

@@ -364,6 +364,28 @@ TEST(LinuxContextFields, SkBuffDependsOnTheType) {
     EXPECT_EQ(field(ProgramType::FlowDissector, 0, 4), nullptr);
 }
 
+// Widths that a Linux 6.18 kernel's verifier accepts and refuses, field by field.
+TEST(LinuxContextFields, Widths) {
+    const auto narrow = [](ProgramType type, u32 offset) {
+        const ContextField* f = program_info(Dialect::Linux, type)->context.find(offset, 2);
+        return f != nullptr && f->narrow;
+    };
+    EXPECT_TRUE(narrow(ProgramType::SkSkb, 88));        // family
+    EXPECT_FALSE(narrow(ProgramType::SkSkb, 92));       // remote_ip4
+    EXPECT_FALSE(narrow(ProgramType::CgroupSkb, 116));  // local_ip6[0]
+    EXPECT_TRUE(narrow(ProgramType::CgroupSkb, 132));   // remote_port
+    EXPECT_FALSE(narrow(ProgramType::SockOps, 4));      // args[0]
+    EXPECT_FALSE(narrow(ProgramType::PerfEvent, 0));    // a register
+    EXPECT_TRUE(narrow(ProgramType::PerfEvent, 168));   // sample_period
+    EXPECT_TRUE(narrow(ProgramType::Kprobe, 0));
+    EXPECT_FALSE(narrow(ProgramType::CgroupSock, 16));  // mark
+    EXPECT_TRUE(narrow(ProgramType::CgroupSock, 28));   // src_ip6[0]
+    EXPECT_TRUE(narrow(ProgramType::SkLookup, 20));     // remote_ip6[0]
+    // Ports that old headers had with 4 bytes.
+    EXPECT_NE(program_info(Dialect::Linux, ProgramType::CgroupSock)->context.find(48, 4), nullptr);
+    EXPECT_NE(program_info(Dialect::Linux, ProgramType::SkLookup)->context.find(36, 4), nullptr);
+}
+
 // Descriptors as a whole: fields inside the structure and the native one, none over another, packet
 // pointers in pairs and never writable.
 TEST(Contexts, DescriptorsAreSound) {
