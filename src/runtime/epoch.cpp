@@ -8,8 +8,8 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kCollectAt = 128;         // retired items that make the retiring thread collect
-constexpr u32 kWaitRounds = 2'000'000;  // of spin_pause(): about a second
+constexpr u32 kCollectAt = 128;          // retired items that make the retiring thread collect
+constexpr u64 kMaxWait = 1'000'000'000;  // ns for a slot
 
 }  // namespace
 
@@ -58,7 +58,9 @@ Status Epochs::enter(Entry& entry) {
     }
     bool taken = take_slot(entry);
     if (!taken) waits_.fetch_add(1, std::memory_order_relaxed);
-    for (u32 round = 0; !taken && round < kWaitRounds; ++round) {
+    const u64 deadline = taken ? 0 : platform::monotonic_ns() + kMaxWait;
+    for (u32 round = 0; !taken; ++round) {
+        if (round % 64 == 0 && platform::monotonic_ns() > deadline) break;
         platform::spin_pause(round);
         taken = take_slot(entry);
     }

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// Several threads at once; meant for the thread sanitizer as well.
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "harness.hpp"
+
+namespace ebpf::runtime::test {
+namespace {
+
+class Stress : public Fixture {
+  protected:
+    Map& map_of_id(u32 id) {
+        Object* object = runtime_->ids(ObjectKind::Map).find(id);
+        EXPECT_NE(object, nullptr);
+        release(*object);  // its handle keeps it
+        return static_cast<Map&>(*object);
+    }
+    template <typename Body>
+    void in_threads(u32 count, Body body) {
+        std::vector<std::thread> threads;
+        for (u32 t = 0; t < count; ++t) threads.emplace_back([=] { body(t); });
+        for (std::thread& thread : threads) thread.join();
+    }
+};
+
+struct Wide {
+    u64 words[8];
+};
+
+// A reader never sees a value that is half old and half new, nor one of another key.
+TEST_F(Stress, HashValuesAreWhole) {
+    const i64 fd = create({.type = spec::MapType::Hash, .value = sizeof(Wide), .entries = 16});
+    ASSERT_GT(fd, 0);
+    Map& map = map_of_id(1);
+    std::atomic<u64> torn{0};
+    std::atomic<u64> seen{0};
+    in_threads(4, [&](u32 thread) {
+        std::mt19937 random(thread);
+        for (u32 i = 0; i < 20000; ++i) {
+            const u32 key = random() % 24;
+            EpochGuard guard(runtime_->epochs());
+            if (!guard.status()) continue;
+            switch (random() % 4) {
+                case 0: {
+                    Wide value;
+                    for (u64& word : value.words) word = u64{key} << 32 | i;
+                    (void)map.ops->update(map, &key, &value, random() % 3, guard.slot());
+                    break;
+                }
+                case 1:
+                    (void)map.ops->remove(map, &key);
+                    break;
+                default:
+                    if (const auto* value =
+                            static_cast<const Wide*>(map.ops->lookup(map, &key, guard.slot()))) {
+                        seen.fetch_add(1, std::memory_order_relaxed);
+                        for (const u64 word : value->words) {
+                            if (word != value->words[0] || word >> 32 != key) torn.fetch_add(1);
+                        }
+                    }
+            }
+        }
+    });
+    EXPECT_EQ(torn, 0u);
+    EXPECT_GT(seen, 1000u);
+    // What is left can be counted and removed; the table knows its own size.
+    u32 keys = 0;
+    u32 key = 0;
+    while (next_key(fd, nullptr, &key) == 0) {
+        ASSERT_EQ(remove(fd, &key), 0);
+        ++keys;
+    }
+    EXPECT_LE(keys, 16u);
+    const Wide value{};
+    for (u32 i = 0; i < 16; ++i) EXPECT_EQ(update(fd, &i, &value), 0);
+    key = 16;
+    EXPECT_EQ(update(fd, &key, &value), failed(Errc::TableFull));
+}
+
+TEST_F(Stress, HashHoldsExactlyMaxEntries) {
+    constexpr u32 kMax = 1000;
+    const i64 fd = create({.type = spec::MapType::Hash, .entries = kMax});
+    Map& map = map_of_id(1);
+    std::atomic<u32> stored{0};
+    std::atomic<u32> full{0};
+    in_threads(4, [&](u32 thread) {
+        for (u32 i = 0; i < kMax; ++i) {
+            const u32 key = thread * kMax + i;
+            const u64 value = key;
+            EpochGuard guard(runtime_->epochs());
+            const Status status = map.ops->update(map, &key, &value, kUpdateNoExist, guard.slot());
+            if (status) {
+                ++stored;
+            } else if (status.error().code == Errc::TableFull) {
+                ++full;
+            }
+        }
+    });
+    EXPECT_EQ(stored, kMax);
+    EXPECT_EQ(full, 3 * kMax);
+    u32 listed = 0;
+    u32 key = 0;
+    for (i64 s = next_key(fd, nullptr, &key); s == 0; s = next_key(fd, &key, &key)) ++listed;
+    EXPECT_EQ(listed, kMax);
+}
+
+TEST_F(Stress, PercpuCountersAddUp) {
+    const i64 fd = create({.type = spec::MapType::PercpuArray, .entries = 1});
+    Map& map = map_of_id(1);
+    in_threads(6, [&](u32) {
+        const u32 key = 0;
+        for (u32 i = 0; i < 5000; ++i) {
+            EpochGuard guard(runtime_->epochs());
+            ASSERT_TRUE(guard.status());
+            ++*static_cast<u64*>(map.ops->lookup(map, &key, guard.slot()));
+        }
+    });
+    const u32 key = 0;
+    u64 values[4];
+    ASSERT_EQ(lookup(fd, &key, values), 0);
+    EXPECT_EQ(values[0] + values[1] + values[2] + values[3], 30000u);
+}
+
+// Every submitted record arrives once, whole, and in its producer's order.
+TEST_F(Stress, RingDeliversInOrder) {
+    constexpr u64 kSize = 65536;
+    constexpr u32 kProducers = 3;
+    constexpr u32 kRecords = 20000;
+    const i64 fd = create({.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = kSize});
+    Map& map = map_of_id(1);
+    spec::RingMapAttr view;
+    view.map_fd = static_cast<u32>(fd);
+    ASSERT_EQ(run(spec::Command::RingMap, view), 0);
+    std::atomic<u32> running{kProducers};
+    u64 next[kProducers] = {};
+    u64 bad = 0;
+    std::thread consumer([&] {
+        std::atomic_ref position(*reinterpret_cast<u64*>(view.consumer));
+        std::atomic_ref end(*reinterpret_cast<u64*>(view.producer));
+        auto* data = reinterpret_cast<std::byte*>(view.data);
+        for (u64 at = 0;;) {
+            const bool last = running == 0;
+            if (at == end.load(std::memory_order_acquire)) {
+                if (last) break;
+                ring_wait(map, 1);
+                continue;
+            }
+            std::byte* record = data + (at & (kSize - 1));
+            std::atomic_ref header(*reinterpret_cast<u32*>(record));
+            const u32 length = header.load(std::memory_order_acquire);
+            if ((length & 1u << 31) != 0) continue;
+            const u32 size = length & ~(1u << 30);
+            if (size == length) {
+                u64 content[2];
+                std::memcpy(content, record + 8, sizeof content);
+                if (content[0] >= kProducers || content[1] < next[content[0]]) {
+                    ++bad;
+                } else {
+                    next[content[0]] = content[1] + 1;
+                }
+            }
+            at += (size + 8 + 7) & ~u64{7};
+            position.store(at, std::memory_order_release);
+        }
+    });
+    std::atomic<u64> submitted[kProducers] = {};
+    in_threads(kProducers, [&](u32 producer) {
+        for (u64 i = 0; i < kRecords;) {
+            EpochGuard guard(runtime_->epochs());
+            auto* record = static_cast<u64*>(ring_reserve(map, 16 + i % 40));
+            if (record == nullptr) continue;
+            record[0] = producer;
+            record[1] = i;
+            const bool discard = i % 7 == 3;
+            ring_commit(record, 0, discard);
+            if (!discard) submitted[producer] = i + 1;
+            ++i;
+        }
+        --running;
+    });
+    consumer.join();
+    EXPECT_EQ(bad, 0u);
+    for (u32 p = 0; p < kProducers; ++p) EXPECT_EQ(next[p], submitted[p]);
+}
+
+// Programs run while programs, links and maps come and go.
+TEST_F(Stress, ObjectsComeAndGoWhileProgramsRun) {
+    const i64 first = install(Engine::Jit, {mov(0, 1), exit()});
+    const i64 link = attach(first);
+    ASSERT_GT(link, 0);
+    const ebpf_binding_t* binding = hook_.bindings.at(0);
+    std::atomic<bool> stop{false};
+    std::atomic<u64> wrong{0};
+    std::vector<std::thread> invokers;
+    for (int t = 0; t < 3; ++t) {
+        invokers.emplace_back([&] {
+            u64 context[8] = {};
+            while (!stop) {
+                u64 result = 0;
+                const u32 error = hook_.client->invoke(binding, context, &result);
+                if (error != 0 || result < 1 || result > 2) ++wrong;
+            }
+        });
+    }
+    for (u32 i = 0; i < 200; ++i) {
+        const Engine engine = i % 2 == 0 ? Engine::Interpreter : Engine::Jit;
+        const i64 program = install(engine, {mov(0, 1 + static_cast<i32>(i % 2)), exit()});
+        ASSERT_GT(program, 0);
+        spec::LinkUpdateAttr replace;
+        replace.link_fd = static_cast<u32>(link);
+        replace.new_prog_fd = static_cast<u32>(program);
+        ASSERT_EQ(run(spec::Command::LinkUpdate, replace), 0);
+        ASSERT_EQ(close(program), 0);
+    }
+    stop = true;
+    for (std::thread& thread : invokers) thread.join();
+    EXPECT_EQ(wrong, 0u);
+    spec::EpochSynchronizeAttr synchronize;
+    EXPECT_EQ(run(spec::Command::EpochSynchronize, synchronize), 0);
+    EXPECT_EQ(runtime_->live(ObjectKind::Program), 2u);
+}
+
+TEST_F(Stress, SessionsInParallel) {
+    in_threads(4, [&](u32 thread) {
+        for (u32 i = 0; i < 200; ++i) {
+            void* session = door_.open_session(door_.self);
+            const spec::Caller who{session, spec::Dialect::Linux, false};
+            spec::MapCreateAttr attr{
+                .map_type = 1, .key_size = 4, .value_size = 4, .max_entries = 4};
+            const Result<i64> fd = door_(who, spec::Command::MapCreate, &attr);
+            ASSERT_TRUE(fd);
+            const std::string path = "/" + std::to_string(thread) + "/" + std::to_string(i % 3);
+            spec::ObjPinAttr pin;
+            pin.pathname = reinterpret_cast<u64>(path.c_str());
+            pin.bpf_fd = static_cast<u32>(*fd);
+            (void)door_(who, spec::Command::ObjPin, &pin);
+            spec::MapGetNextIdAttr next;
+            if (door_(who, spec::Command::MapGetNextId, &next)) {
+                spec::MapGetFdByIdAttr get;
+                get.map_id = next.next_id;
+                (void)door_(who, spec::Command::MapGetFdById, &get);
+            }
+            door_.close_session(door_.self, session);
+        }
+    });
+    EXPECT_EQ(runtime_->live(ObjectKind::Map), 12u) << "what is pinned";
+}
+
+}  // namespace
+}  // namespace ebpf::runtime::test
