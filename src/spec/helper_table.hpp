@@ -24,8 +24,8 @@ inline constexpr u64 kBtfTracing = kTracing | kLsm;
 inline constexpr u64 kTracingLike = kKprobe | kTracepoint | kPerfEvent | kRawTracepoint |
                                     kRawTracepointWritable | kBtfTracing | kSyscall;
 // Programs that know sockets.
-inline constexpr u64 kSkBase = kSkbLike | kXdp | kCgroupSockAddr | kSockOps | kSkMsg |
-                               kFlowDissector | kSkLookup;
+inline constexpr u64 kSkBase =
+    kSkbLike | kXdp | kCgroupSockAddr | kSockOps | kSkMsg | kFlowDissector | kSkLookup;
 
 // Every type with its own contract; an Ext program has that of the program it extends.
 inline constexpr u64 kAnyType = ~(kUnspec | kExt);
