@@ -44,6 +44,9 @@ struct Rank {
     i32 reg = -1;  // register, or -1 for the cell at off
     int off = 0;
     bool up = true;
+    u64 least = 0;  // step
+    u64 most = 0;
+    Scalar back{};  // the values that come back
 };
 
 struct Checkpoint {
@@ -96,6 +99,7 @@ class Analyzer {
     // explore.cpp
     bool attempt();
     bool check_stack_depth();
+    void doubt(Diagnostic diagnostic);
     State initial_state();
     bool run_path();
     bool is_loop_head() const;
@@ -146,6 +150,7 @@ class Analyzer {
     Step branch(const isa::Insn& insn);
     bool possible(const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken) const;
     void refine_branch(State& s, const isa::Insn& insn, bool taken);
+    void learn_length(State& s, const Reg& length);
     void spread_scalar(State& s, const Reg& before, const Reg& after);
     void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src,
                         bool taken);
@@ -210,6 +215,7 @@ class Analyzer {
     const ir::Program& program_;
     const ir::Environment& environment_;
     const Options& options_;
+    u64 max_steps_;
     const Observer observer_;
     void* const observer_self_;
     const Flow flow_;

@@ -51,6 +51,19 @@ bool is_bounds_check(const Reg& p, const Reg& end) {
 
 }  // namespace
 
+// A lower bound of data_end - p proves bytes behind p.
+void Analyzer::learn_length(State& s, const Reg& length) {
+    if (!length.is_length() || length.num.smin() <= 0 || length.num.smin() > kMaxPacketOffset)
+        return;
+    need(length);
+    const u32 proven = static_cast<u32>(length.off) + static_cast<u32>(length.num.smin());
+    s.for_each(
+        [&](const Reg& r) {
+            return r.kind == Kind::Packet && r.id == length.index && r.size < proven;
+        },
+        [&](Reg& r) { r.size = proven; });
+}
+
 // Copies of a scalar learn what it learned.
 void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
     if (before.id == 0) return;
@@ -107,6 +120,8 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
             other.need = needs_.combine(other.need, dst_before.need);
             spread_scalar(s, src, Reg(other));
         }
+        learn_length(s, Reg(s.reg(i.dst)));
+        if (by_register) learn_length(s, Reg(s.reg(i.src)));
         return;
     }
     refine_pointer(s, i, dst, src, taken);

@@ -49,6 +49,11 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     if (old.kind == Kind::Uninit) return true;
     if (old.kind != now.kind) return false;
     if (old.kind == Kind::Scalar) {
+        if (old.is_length() &&
+            (!now.is_length() || old.off != now.off || (old.index == 0) != (now.index == 0) ||
+             (old.index != 0 && !map_id(query, old.index, now.index, 0)))) {
+            return false;
+        }
         if (!exact && !needs_.marked(old.need)) return true;
         if (!old.num.contains(now.num)) return false;
         if (old.id != 0 && old.id < query.identity_below)
@@ -97,6 +102,7 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
             continue;
         }
         if (!c.reg.is_scalar()) return false;
+        if (c.reg.is_length()) return false;
         if (!query.exact && !needs_.marked(c.reg.need)) continue;
         if (!c.reg.num.contains(Scalar::of_size(c.size))) return false;
         if (c.reg.id != 0 && c.reg.id < query.identity_below) return false;

@@ -10,6 +10,7 @@ namespace {
 constexpr u32 kMinDistance = 8;    // instructions between checkpoints
 constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for long
 constexpr u32 kMaxRestarts = 16;
+constexpr u64 kSecondLook = 400'000;  // steps
 constexpr u32 kMaxWidenings = 20;
 constexpr RegSet kSavedRegisters = 0b1111000000;  // r6 to r9
 
@@ -20,6 +21,7 @@ Analyzer::Analyzer(const ir::Program& program, const ir::Environment& environmen
     : program_(program),
       environment_(environment),
       options_(options),
+      max_steps_(options.max_steps),
       observer_(observer),
       observer_self_(observer_self),
       flow_(program),
@@ -99,6 +101,14 @@ Report Analyzer::run() {
     return report;
 }
 
+// Keeps an error that may be the general state's fault. What follows is a second look, for which
+// part of the budget must do.
+void Analyzer::doubt(Diagnostic diagnostic) {
+    if (doubtful_) return;
+    doubtful_ = std::move(diagnostic);
+    max_steps_ = std::min(max_steps_, steps_ + kSecondLook);
+}
+
 // The frames of every call chain together, each in units of 32 bytes as Linux counts.
 bool Analyzer::check_stack_depth() {
     std::vector<u32> depth(program_.subprograms.size(), 0);
@@ -152,7 +162,7 @@ bool Analyzer::attempt() {
                 no_widening_[entry.checkpoint->state.pc] = true;
             }
             if (error_ && verdict_ == Verdict::Reject && general) {
-                if (!doubtful_) doubtful_ = error_;
+                doubt(*error_);
                 restart_ = true;
             }
             return false;
@@ -190,7 +200,7 @@ bool Analyzer::run_path() {
         ++since_checkpoint_;
         ++insn_notes_[pc].visits;
         facts_.insns[pc].reachable = true;
-        if (++steps_ > options_.max_steps || (steps_ % 256 == 0 && !within_budget())) {
+        if (++steps_ > max_steps_ || (steps_ % 256 == 0 && !within_budget())) {
             verdict_ = Verdict::Exhausted;
             error_ =
                 Diagnostic{DiagnosticCode::Budget,
@@ -315,12 +325,18 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
                 note_loop(active.own_loop);
                 return true;
             }
-            if (too_long && !doubtful_) {
-                doubtful_ = Diagnostic{DiagnosticCode::LoopTooLong,
-                                       pc,
-                                       "nothing shows that this loop ends within " +
-                                           std::to_string(kMaxIterations) + " rounds",
-                                       {}};
+            if (!doubtful_) {
+                const std::string what =
+                    too_long ? "nothing shows that this loop ends within " +
+                                   std::to_string(kMaxIterations) + " rounds"
+                             : std::string(
+                                   "nothing shows that this loop ever ends: no counter changes in "
+                                   "one direction on every way round");
+                doubt(Diagnostic{
+                    too_long ? DiagnosticCode::LoopTooLong : DiagnosticCode::InfiniteLoop,
+                    pc,
+                    what,
+                    {"the state at its head: " + to_string(now_)}});
             }
             no_widening_[pc] = true;  // no counter: perhaps it ends when followed precisely
             restart_ = true;

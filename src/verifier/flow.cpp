@@ -67,31 +67,51 @@ bool is_local_call(const Insn& insn) {
     return insn.form == Form::Call && insn.call() == isa::CallKind::Local;
 }
 
-// Backward over the code until nothing changes; backward jumps need further rounds.
+// Backward from every instruction to those that lead to it; each is looked at again only when what
+// follows it has grown, so the work is linear in the size of the program.
 void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
     const u32 n = static_cast<u32>(program.insns.size());
-    live.assign(n + 1, 0);
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (u32 i = n; i-- > 0;) {
-            const Insn& insn = program.insns[i];
-            Effect e = effect_of(insn);
-            RegSet out = 0;
-            if (insn.form == Form::Ja) {
-                out = live[program.target[i]];
-            } else if (insn.form != Form::Exit) {
-                out = live[i + 1];
-                if (insn.is_conditional()) out |= live[program.target[i]];
-            }
-            if (is_local_call(insn)) e.reads &= live[program.target[i]];
-            const RegSet in = static_cast<RegSet>((out & ~e.writes) | e.reads);
-            if (in != live[i]) {
-                live[i] = in;
-                changed = true;
-            }
-        }
+    live.assign(n, 0);
+    // Who depends on an instruction's set: the one before it, and jumps and calls to it.
+    std::vector<u32> first(n + 1, 0), dependents;
+    for (u32 i = 0; i < n; ++i) {
+        if (program.insns[i].is_jump() || is_local_call(program.insns[i]))
+            ++first[program.target[i] + 1];
     }
-    live.pop_back();
+    for (u32 i = 0; i < n; ++i) first[i + 1] += first[i];
+    dependents.resize(first[n]);
+    std::vector<u32> at(first.begin(), first.end() - 1);
+    for (u32 i = 0; i < n; ++i) {
+        if (program.insns[i].is_jump() || is_local_call(program.insns[i]))
+            dependents[at[program.target[i]]++] = i;
+    }
+    std::vector<u32> work(n);
+    std::vector<bool> queued(n, true);
+    for (u32 i = 0; i < n; ++i) work[i] = i;  // taken from the end: backwards at first
+    while (!work.empty()) {
+        const u32 i = work.back();
+        work.pop_back();
+        queued[i] = false;
+        const Insn& insn = program.insns[i];
+        Effect e = effect_of(insn);
+        RegSet out = 0;
+        if (insn.form == Form::Ja) {
+            out = live[program.target[i]];
+        } else if (insn.form != Form::Exit) {
+            out = i + 1 < n ? live[i + 1] : RegSet{0};
+            if (insn.is_conditional()) out |= live[program.target[i]];
+        }
+        if (is_local_call(insn)) e.reads &= live[program.target[i]];
+        const RegSet in = static_cast<RegSet>((out & ~e.writes) | e.reads);
+        if (in == live[i]) continue;
+        live[i] = in;
+        const auto queue = [&](u32 d) {
+            if (!queued[d]) work.push_back(d);
+            queued[d] = true;
+        };
+        if (i > 0) queue(i - 1);
+        for (u32 d = first[i]; d < first[i + 1]; ++d) queue(dependents[d]);
+    }
 }
 
 void add_thresholds(std::vector<u64>& out, i64 c) {
@@ -125,6 +145,13 @@ Flow::Flow(const ir::Program& program) {
     compute_live(program, live);
     std::ranges::sort(thresholds);
     thresholds.erase(std::ranges::unique(thresholds).begin(), thresholds.end());
+    if (thresholds.size() > kMaxThresholds) {
+        const std::size_t stride = thresholds.size() / kMaxThresholds + 1;
+        std::vector<u64> some;
+        for (std::size_t i = 0; i < thresholds.size(); i += stride) some.push_back(thresholds[i]);
+        some.push_back(~u64{0});
+        thresholds = std::move(some);
+    }
 }
 
 }  // namespace ebpf::verifier

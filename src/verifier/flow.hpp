@@ -12,6 +12,8 @@ namespace ebpf::verifier {
 
 using RegSet = u16;  // bit per register
 
+inline constexpr std::size_t kMaxThresholds = 4096;
+
 struct Flow {
     std::vector<RegSet> live;  // registers read from here on before being written, per instruction
     std::vector<bool> join;    // two or more ways lead here

@@ -448,6 +448,7 @@ void Analyzer::forget_packet_pointers() {
                       r.lost = Lost::PacketChanged;
                       r.index = now_.pc;
                   });
+    now_.for_each([](const Reg& r) { return r.is_length(); }, [](Reg& r) { r.forget_length(); });
 }
 
 void Analyzer::release(u32 ref) {

@@ -43,7 +43,7 @@ enum class Lost : u8 { Never, Call, PacketChanged, Released };
 struct Reg {
     Kind kind = Kind::Uninit;
     bool nullable = false;  // MapValue, Map, Memory, Object: may be null
-    u8 frame = 0;           // Stack: index of the frame it points into
+    u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below
     Lost lost = Lost::Never;
     i32 off = 0;   // pointers: constant part of the offset
     u32 id = 0;    // identity, 0 = none
@@ -55,6 +55,11 @@ struct Reg {
     u8 object = 0;  // Object: a RetKind
     i64 delta = 0;  // scalars: value == value of id + delta
     Scalar num;     // Scalar: the value; pointers: variable part of the offset
+
+    // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
+    // with offset `off`. A lower bound of it proves bytes of the packet.
+    bool is_length() const { return kind == Kind::Scalar && frame == 1; }
+    void forget_length() { frame = 0, index = 0, off = 0; }
 
     static Reg scalar(const Scalar& s, u32 value_id);
     static Reg constant(u64 v);

@@ -270,6 +270,16 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                        "and record pointers, in 64 bits"});
     }
     if (number.is_scalar()) need(number);
+    const bool length = sub && dst.kind == Kind::PacketEnd && src.kind == Kind::Packet &&
+                        src.off >= 0 && src.num.smin() >= 0 &&
+                        src.num.smax() + src.off <= kMaxPacketOffset;
+    if (length) {
+        dst = unknown(8);
+        dst.frame = 1;
+        dst.index = src.id;
+        dst.off = src.off;
+        return true;
+    }
     dst = unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);
     return true;
 }

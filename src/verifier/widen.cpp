@@ -18,8 +18,8 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u64 kTypeLimits[] = {0, 0xff, 0xffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
-constexpr u64 kNoLimits[] = {0, ~u64{0}};
+constexpr u64 kTypeLimits[] = {0, 1, 0xff, 0xffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kNoLimits[] = {0, 1, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
     return *std::ranges::lower_bound(thresholds, v);  // the last threshold is the largest number
@@ -68,6 +68,7 @@ struct Widening {
         if (a.kind != b.kind) return false;
         out = b;
         if (a.is_scalar()) {
+            if (a.frame != b.frame || a.index != b.index || a.off != b.off) out.forget_length();
             if (a.num == b.num && (a.num.is_constant() || (a.id == b.id && a.delta == b.delta)))
                 return true;
             out.num = range(a.num, b.num);
@@ -141,12 +142,13 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
     Widening w;
     w.next_id = &next_id_;
     if (attempts < 5) {
-        w.thresholds = flow_.thresholds;
-        // The bound may be a variable: the numbers at hand are candidates too.
-        for (const Reg& r : now.top().regs) {
-            if (!r.is_scalar()) continue;
+        w.thresholds = flow_.thresholds;  // at most kMaxThresholds
+        // The bound may be a variable: numbers that stayed the same are candidates too.
+        for (int r = 0; r < isa::kFramePointer; ++r) {
+            const Reg &was = before.top().regs[r], &is = now.top().regs[r];
+            if (!is.is_scalar() || !was.is_scalar() || !(is.num == was.num)) continue;
             for (const i64 d : {-1, 0, 1})
-                w.thresholds.push_back(r.num.umax() + static_cast<u64>(d));
+                w.thresholds.push_back(is.num.umax() + static_cast<u64>(d));
         }
         std::ranges::sort(w.thresholds);
     } else if (attempts < 9) {
@@ -180,20 +182,32 @@ const Reg* at(const State& state, const Rank& rank) {
     return c == frame.stack->cells.end() ? nullptr : &c->reg;
 }
 
-// Whether the value came back changed by a constant in a known direction without wrapping.
-bool progresses(const Reg& head, const Reg& back, bool& up, bool& too_long) {
+// Whether the value came back changed by a constant, always in one direction and without wrapping,
+// and from a range that allows few such steps.
+bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) {
     if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
     const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
     if (step == 0 || step == std::numeric_limits<i64>::min()) return false;
-    up = step > 0;
+    const bool up = step > 0;
+    if (!first && up != rank.up) return false;
     const u64 size = static_cast<u64>(up ? step : -step);
-    const auto few = [&](u64 width) { return width / size <= kMaxIterations; };
-    const bool no_wrap = up ? back.num.umin() >= size : back.num.umax() <= ~u64{0} - size;
-    if (no_wrap && few(head.num.umax() - head.num.umin())) return true;
-    const bool no_signed_wrap = up ? back.num.smin() >= std::numeric_limits<i64>::min() + step
-                                   : back.num.smax() <= std::numeric_limits<i64>::max() + step;
-    return no_signed_wrap &&
-           few(static_cast<u64>(head.num.smax()) - static_cast<u64>(head.num.smin()));
+    rank.up = up;
+    rank.least = first ? size : std::min(rank.least, size);
+    rank.most = first ? size : std::max(rank.most, size);
+    rank.back = first ? back.num : rank.back.join(back.num);
+    // All rounds so far are judged together, so that one order of the numbers serves all of them.
+    const auto few = [&](u64 width) { return width / rank.least < kMaxIterations; };
+    const bool no_wrap =
+        up ? rank.back.umin() >= rank.most : rank.back.umax() <= ~u64{0} - rank.most;
+    if (no_wrap && few(rank.back.umax() - rank.back.umin())) return true;
+    const u64 room = up ? static_cast<u64>(rank.back.smin()) - (u64{1} << 63)
+                        : (~u64{0} >> 1) - static_cast<u64>(rank.back.smax());
+    const bool no_signed_wrap = room >= rank.most;
+    if (no_signed_wrap &&
+        few(static_cast<u64>(rank.back.smax()) - static_cast<u64>(rank.back.smin())))
+        return true;
+    too_long |= no_wrap || no_signed_wrap;
+    return false;
 }
 
 }  // namespace
@@ -212,13 +226,10 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
     for (Rank rank : candidates) {
         const Reg* before = at(head.state, rank);
         const Reg* back = at(now_, rank);
-        bool up = false;
         if (before == nullptr || back == nullptr || before->id < head.first_id ||
             before->id >= head.next_id)
             continue;
-        if (!progresses(*before, *back, up, too_long)) continue;
-        if (head.closed && up != rank.up) continue;
-        rank.up = up;
+        if (!progresses(*before, *back, !head.closed, rank, too_long)) continue;
         kept.push_back(rank);
     }
     if (kept.empty()) return false;

@@ -168,6 +168,19 @@ RULES(PacketAccess,
       {"ErrorCodeTestedWrongly", "packet-bounds",
        PACKET "r3 = 0\nr2 = r6\nr2 += 14\nif r2 <= r7 goto +1\nr3 = -22\nif r3 == 0 goto +1\nr0 = "
               "*(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthCompared", "accept",
+       PACKET "r2 = r7\nr2 -= r6\nif r2 s< 14 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthComparedWithConstantInRegister", "accept",
+       PACKET "r2 = r7\nr2 -= r6\nr3 = 14\nif r3 s> r2 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthOneTooFar", "packet-bounds",
+       PACKET "r2 = r7\nr2 -= r6\nif r2 s< 14 goto +1\nr0 = *(u8 *)(r6 + 14)\n" RETURN0},
+      {"LengthUnsignedSaysNothing", "packet-bounds",
+       PACKET "r2 = r7\nr2 -= r6\nif r2 < 14 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthOfBeforeTheMove", "packet-bounds",
+       PACKET "r8 = r7\nr8 -= r6\nr9 = r1\nr2 = 0\ncall 44\nr6 = *(u32 *)(r9 + 0)\nif r8 s< 14 "
+              "goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthChanged", "packet-bounds",
+       PACKET "r2 = r7\nr2 -= r6\nr2 += 4\nif r2 s< 14 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
       {"AdjustHeadInvalidates", "register-uninit",
        PACKET
        "r2 = r6\nr2 += 14\nif r2 > r7 goto +3\nr2 = 0\ncall 44\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
@@ -436,7 +449,7 @@ RULES(References,
        "call 7\nr2 = r0\nr2 &= 15\nld_pseudo r1, 5, 3\nr3 = 0\ncall 131\n" RETURN0},
       {"TailCallWhileHeld", "reference-leak",
        "r9 = r1\n" RESERVE "if r0 == 0 goto +7\nr6 = r0\nr1 = r9\nld_pseudo r2, 5, 2\nr3 = 0\ncall "
-                           "12\nr1 = r6\nr2 = 0\ncall 132\n" RETURN0});
+       "12\nr1 = r6\nr2 = 0\ncall 132\n" RETURN0});
 
 RULES(Subprograms, {"Call", "accept", "r1 = 3\ncall add\nexit\nadd:\nr0 = r1\nr0 += 1\nexit\n"},
       {"CallerRegistersSurvive", "accept",
@@ -512,6 +525,9 @@ RULES(
      "0\nexit\n"},
     {"NoBound", "infinite-loop", "r0 = 0\nl:\ngoto l\n"},
     {"NothingChanges", "infinite-loop", "r6 = 1\nl:\ncall 7\nif r0 != 0 goto l\n" RETURN0},
+    {"CounterUpAndDown", "infinite-loop",
+     "r6 = 0\nl:\nr6 += 1\ncall 7\nif r0 == 0 goto +1\nr6 += -2\ncall 7\nif r0 != 0 goto "
+     "l\n" RETURN0},
     {"CounterReset", "infinite-loop",
      "r6 = 0\nl:\nr6 += 1\ncall 7\nif r0 == 0 goto +1\nr6 = 0\nif r6 < 1000 goto l\n" RETURN0},
     {"CounterNotOnEveryPath", "infinite-loop",
@@ -610,13 +626,13 @@ TEST(Privileges, WithoutLeaksPointersStayPointers) {
 
 TEST(Budget, IsAVerdictThatNamesThePlace) {
     Options options;
-    options.max_steps = 1000;
+    options.max_steps = 50;
     const Report report =
-        check("r6 = 1\nl:\nr6 *= 3\nif r6 != 0 goto l\n" RETURN0, spec::ProgramType::Xdp, options);
+        check("r1 = 0\nl:\nr1 += 1\nif r1 < 39 goto l\n" RETURN0, spec::ProgramType::Xdp, options);
     EXPECT_EQ(report.verdict, Verdict::Exhausted);
     ASSERT_EQ(report.diagnostics.size(), 1u);
     EXPECT_EQ(report.diagnostics[0].code, DiagnosticCode::Budget);
-    EXPECT_NE(report.diagnostics[0].notes[0].find("most of the work: instruction"),
+    EXPECT_NE(report.diagnostics[0].notes[0].find("most of the work: instruction 1"),
               std::string::npos);
 }
 
