@@ -16,14 +16,14 @@
  *     casement_vm_destroy(vm);
  *
  * What a program may do. It is entered with r1 = the memory's address and r2 = its size in bytes.
- * The verifier lets it touch the memory within [r1, r1 + size) only, and its own stack: it has to
- * compare with r2 (or rely on casement_vm_set_memory_size(), which promises a smallest size).
+ * The verifier lets it touch the first casement_vm_set_memory_size() bytes of the memory and its
+ * own stack; a verified program cannot use r2 (today; a trusted one can).
  *
  * Results. Functions return 0 or a negative error number (Linux's), and then casement_vm_error() is
  * a sentence that says what was wrong, and where. Nothing is printed.
  *
  * Threads. A VM belongs to one thread at a time until casement_vm_compile() succeeded; from then
- * until the next load or destroy, casement_vm_run() and the entry point may be called by any number
+ * until the next load or destroy, casement_vm_run() may be called by any number
  * of threads at once. Different VMs share nothing.
  */
 #pragma once
@@ -91,7 +91,7 @@ CASEMENT_API void* casement_call_data(const struct casement_call* call);
 /* Before compile: -EOPNOTSUPP when this machine has no JIT. */
 CASEMENT_API int casement_vm_set_engine(casement_vm* vm, enum casement_engine engine);
 /* Every run will have at least `size` bytes of memory: the program need not check for them. A run
- * with less is refused. At most 65535. */
+ * with less is refused. At most 32767. */
 CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);
 /* Skip verification. The program can then read and write anything in the process and need not end:
  * for programs from where the application's own code comes from. */
@@ -114,12 +114,6 @@ CASEMENT_API int casement_vm_compile(casement_vm* vm);
 /* Runs it; *result is r0. `memory` may be NULL with size 0. */
 CASEMENT_API int casement_vm_run(const casement_vm* vm, void* memory, size_t size,
                                  uint64_t* result);
-
-/* The compiled program as a plain function; valid until the next load or destroy. NULL when the
- * engine is the interpreter or nothing is compiled. The caller keeps the promise of set_memory_size
- * itself. */
-typedef uint64_t (*casement_entry_fn)(void* memory, size_t size);
-CASEMENT_API casement_entry_fn casement_vm_entry(const casement_vm* vm);
 
 /* Bytes of machine code; 0 for the interpreter. */
 CASEMENT_API size_t casement_vm_code_size(const casement_vm* vm);

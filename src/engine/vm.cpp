@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "engine/vm.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/object.hpp"
+#include "engine/report_text.hpp"
+#include "interpreter/interpreter.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::engine {
+
+void Vm::add_helper(VmHelper helper) {
+    auto added = std::make_unique<VmHelper>(std::move(helper));
+    added->proto.name = added->name.c_str();
+    added->proto.number = static_cast<i32>(added->number);
+    std::erase_if(helpers_, [&](const auto& h) { return h->number == added->number; });
+    helpers_.push_back(std::move(added));
+    protos_.clear();
+    for (const auto& h : helpers_) protos_.push_back(&h->proto);
+    std::ranges::sort(protos_, {}, &spec::HelperProto::number);
+    verified_ = false;
+}
+
+// The memory is the program's context: one field of plain bytes, as large as was promised.
+ir::Environment Vm::environment() {
+    memory_field_ = {.name = "memory",
+                     .offset = 0,
+                     .size = static_cast<u16>(memory_size),
+                     .native_offset = 0,
+                     .native_size = static_cast<u16>(memory_size),
+                     .kind = spec::FieldKind::Scalar,
+                     .writable = true,
+                     .narrow = true};
+    type_ = {
+        .type = spec::ProgramType::Unspec, .name = "embedded", .dialect = spec::Dialect::Linux};
+    type_.context = {.size = static_cast<u16>(memory_size),
+                     .native_size = static_cast<u16>(memory_size),
+                     .fields = {&memory_field_, memory_size ? size_t{1} : 0}};
+    type_.helpers = protos_;
+    type_.hash = spec::hash(type_);
+    return {.type = &type_};
+}
+
+void Vm::drop_code() {
+    entry_ = nullptr;
+    pages_.reset();
+    prepared_.reset();
+}
+
+Status Vm::explained(Status status) {
+    error.clear();
+    if (!status) error = error_text(program_ ? &*program_ : nullptr, status.error());
+    return status;
+}
+
+Status Vm::load(Bytes instructions) {
+    drop_code();
+    verified_ = false;
+    program_.reset();
+    auto decoded = ir::decode_program(instructions);
+    if (!decoded) return explained(std::unexpected(decoded.error()));
+    program_ = std::move(*decoded);
+    error.clear();
+    return {};
+}
+
+Status Vm::load_object(Bytes object, std::string_view program) {
+    drop_code();
+    verified_ = false;
+    program_.reset();
+    ReadOptions options{
+        .name = "object", .dialect = spec::Dialect::Linux, .default_type = spec::ProgramType::Xdp};
+    const auto read = read_object(object, options);
+    if (!read) {
+        error = describe(read.error(), object);
+        return std::unexpected(read.error());
+    }
+    const ObjectProgram* const found = program.empty() && read->programs.size() == 1
+                                           ? &read->programs[0]
+                                           : read->find({}, program);
+    if (!found || (program.empty() && read->programs.size() != 1)) {
+        return explained(fail(Errc::ObjectNotFound, {}, "program of that name"));
+    }
+    if (!found->program) {
+        error = found->message;
+        return std::unexpected(found->program.error());
+    }
+    for (const isa::Insn& insn : found->program->insns) {
+        if (insn.form == isa::Form::Wide && insn.wide() != isa::WideKind::Imm64 &&
+            insn.wide() != isa::WideKind::Function) {
+            return explained(fail(Errc::Unsupported, {}, "a program with maps or global data"));
+        }
+    }
+    program_ = *found->program;
+    program_->maps.clear();
+    error.clear();
+    return {};
+}
+
+Status Vm::verify() {
+    if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
+    const verifier::Report report = verifier::analyze(*program_, environment(), {});
+    verified_ = report.verdict == verifier::Verdict::Accept;
+    if (verified_) {
+        error.clear();
+        return {};
+    }
+    error = report_text(*program_, report, {});
+    return fail(Errc::VerificationFailed);
+}
+
+Status Vm::compile() {
+    if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
+    drop_code();
+    const ir::Environment env = environment();
+    const auto compiled = engine::compile(*program_, env, {.engine = engine, .trusted = trusted});
+    if (!compiled) return explained(std::unexpected(compiled.error()));
+    if (!compiled->accepted()) {
+        error = report_text(*program_, compiled->report, {});
+        return fail(Errc::VerificationFailed);
+    }
+    const code::CodeView view = compiled->code.view();
+    const code::Resolver resolver{.self = this, .resolve = &Vm::resolve};
+    const auto place = [&]() -> Status {
+        TRY(code::validate(view));
+        if (engine == code::EngineKind::Interpreter) {
+            TRY_ASSIGN(const u64 size, interpreter::kEngine.prepared_size(view));
+            prepared_.reset(platform::allocate(size));
+            if (!prepared_) return fail(Errc::NoMemory, {}, "prepared program", size);
+            return interpreter::kEngine.prepare(view, resolver,
+                                                {static_cast<std::byte*>(prepared_.get()), size});
+        }
+        TRY_ASSIGN(platform::CodePages pages, platform::CodePages::create(view.text.size()));
+        const MutableBytes text = pages.writable().first(view.text.size());
+        std::memcpy(text.data(), view.text.data(), text.size());
+        TRY(code::relocate(text, view.relocations, resolver));
+        TRY(pages.seal());
+        pages_.emplace(std::move(pages));
+        code_size_ = view.text.size();
+        entry_ =
+            reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages_->address()) + view.entry);
+        return {};
+    };
+    const Status status = place();
+    if (!status) drop_code();
+    return explained(status);
+}
+
+Result<u64> Vm::resolve(void* self, code::RelocKind kind, u32 index, u32) {
+    const Vm& vm = *static_cast<const Vm*>(self);
+    if (kind == code::RelocKind::Helper64) {
+        for (const auto& helper : vm.helpers_) {
+            if ((helper->number | code::kCustomHelper) == index)
+                return reinterpret_cast<u64>(helper->function);
+        }
+        return fail(Errc::Unsupported, {}, "helper that is not registered",
+                    index & ~code::kCustomHelper);
+    }
+    return fail(Errc::Unsupported, {}, "address of something other than a helper");
+}
+
+Result<u64> Vm::run(void* memory, u64 size) const {
+    if (!compiled()) return fail(Errc::InvalidState, {}, "nothing is compiled");
+    if (size < memory_size || (!memory && size))
+        return fail(Errc::InvalidArgument, {}, "size of the memory", size);
+    code::Invocation invocation;
+    invocation.context = memory;
+    invocation.context_size = size;
+    invocation.runtime = data;
+    if (fuel) invocation.fuel = fuel;
+    const u64 result = entry_
+                           ? entry_(memory, size, &invocation)
+                           : interpreter::kEngine.run(prepared_.get(), memory, size, &invocation);
+    switch (static_cast<interpreter::Fault>(invocation.fault)) {
+        case interpreter::Fault::None:
+            return result;
+        case interpreter::Fault::OutOfFuel:
+            return fail(Errc::Timeout, {}, "instructions of a run", fuel);
+        default:
+            return fail(Errc::Failed, {}, "the interpreter stopped", invocation.fault);
+    }
+}
+
+}  // namespace ebpf::engine

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What stands behind casement/vm.h: one program without maps, over memory of the embedder's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "code/engine.hpp"
+#include "engine/compile.hpp"
+#include "platform/memory.hpp"
+#include "spec/program_info.hpp"
+
+namespace ebpf::engine {
+
+struct VmHelper {
+    u32 number = 0;
+    std::string name;
+    code::HelperFn function = nullptr;
+    spec::HelperProto proto{};
+};
+
+class Vm {
+  public:
+    // Settings, before load or compile.
+    code::EngineKind engine = code::EngineKind::Jit;
+    bool trusted = false;
+    u32 memory_size = 0;  // smallest memory that a run will have
+    u64 fuel = 0;         // interpreter: instructions of a run; 0 means no limit
+    void* data = nullptr;
+
+    void add_helper(VmHelper helper);
+    Status load(Bytes instructions);
+    // Errors: those of engine::read_object; ObjectNotFound; Unsupported for a program with maps.
+    Status load_object(Bytes object, std::string_view program);
+    // VerificationFailed with the report in `error`.
+    Status verify();
+    Status compile();
+    Result<u64> run(void* memory, u64 size) const;
+
+    bool compiled() const { return entry_ != nullptr || prepared_ != nullptr; }
+    u64 code_size() const { return entry_ ? code_size_ : 0; }
+    std::string error;  // what went wrong last, in words
+
+  private:
+    void drop_code();
+    Status explained(Status status);
+    ir::Environment environment();
+    static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend);
+
+    std::vector<std::unique_ptr<VmHelper>> helpers_;
+    std::vector<const spec::HelperProto*> protos_;  // sorted by number
+    spec::ContextField memory_field_{};
+    spec::ProgramTypeInfo type_{};
+    std::optional<ir::Program> program_;
+    bool verified_ = false;
+
+    std::optional<platform::CodePages> pages_;
+    u64 code_size_ = 0;
+    code::EntryFn entry_ = nullptr;
+    struct Release {
+        void operator()(void* memory) const { platform::release(memory); }
+    };
+    std::unique_ptr<void, Release> prepared_;
+};
+
+}  // namespace ebpf::engine

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// casement/vm.h, over both engines.
+#include <casement/vm.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace {
+
+struct Insn {
+    uint8_t code;
+    uint8_t regs;
+    int16_t off;
+    int32_t imm;
+};
+constexpr Insn kExit = {0x95, 0, 0, 0};
+
+class VmTest : public testing::TestWithParam<casement_engine> {
+  protected:
+    void SetUp() override { ASSERT_EQ(casement_vm_set_engine(vm_, GetParam()), 0); }
+    ~VmTest() override { casement_vm_destroy(vm_); }
+    template <size_t N>
+    int load(const Insn (&code)[N]) {
+        return casement_vm_load(vm_, code, sizeof code);
+    }
+    casement_vm* vm_ = casement_vm_create();
+};
+
+uint64_t add_to_data(uint64_t a, uint64_t b, uint64_t, uint64_t, uint64_t, casement_call* call) {
+    return a + b + *static_cast<uint64_t*>(casement_call_data(call));
+}
+
+TEST_P(VmTest, ReadsAndWritesItsMemory) {
+    // w0 = *(u32 *)(r1 + 4); *(u32 *)(r1 + 0) = r0
+    const Insn code[] = {{0x61, 0x10, 4, 0}, {0x63, 0x01, 0, 0}, kExit};
+    ASSERT_EQ(casement_vm_set_memory_size(vm_, 8), 0);
+    ASSERT_EQ(load(code), 0) << casement_vm_error(vm_);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    uint32_t memory[2] = {0, 42};
+    uint64_t result = 0;
+    ASSERT_EQ(casement_vm_run(vm_, memory, sizeof memory, &result), 0);
+    EXPECT_EQ(result, 42u);
+    EXPECT_EQ(memory[0], 42u);
+    EXPECT_EQ(casement_vm_run(vm_, memory, 4, &result), -EINVAL) << "less than promised";
+    EXPECT_EQ(casement_vm_code_size(vm_) > 0, GetParam() == CASEMENT_ENGINE_JIT);
+}
+
+TEST_P(VmTest, RejectsWhatLeavesTheMemory) {
+    const Insn code[] = {{0x61, 0x10, 8, 0}, kExit};
+    ASSERT_EQ(casement_vm_set_memory_size(vm_, 8), 0);
+    ASSERT_EQ(load(code), 0);
+    EXPECT_EQ(casement_vm_verify(vm_), -EACCES);
+    EXPECT_NE(std::strstr(casement_vm_error(vm_), "error["), nullptr) << casement_vm_error(vm_);
+    EXPECT_EQ(casement_vm_compile(vm_), -EACCES);
+    uint64_t result;
+    EXPECT_EQ(casement_vm_run(vm_, nullptr, 0, &result), -EINVAL) << "nothing is compiled";
+}
+
+TEST_P(VmTest, CallsHelpersWithTheirPrototypes) {
+    uint64_t data = 100;
+    const casement_helper helper = {.number = 7,
+                                    .name = "add_to_data",
+                                    .function = &add_to_data,
+                                    .ret = CASEMENT_RET_SCALAR,
+                                    .args = {CASEMENT_ARG_SCALAR, CASEMENT_ARG_SCALAR}};
+    ASSERT_EQ(casement_vm_add_helper(vm_, &helper), 0);
+    casement_vm_set_data(vm_, &data);
+    const Insn code[] = {{0xb7, 1, 0, 20}, {0xb7, 2, 0, 3}, {0x85, 0, 0, 7}, kExit};
+    ASSERT_EQ(load(code), 0);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    uint64_t result = 0;
+    ASSERT_EQ(casement_vm_run(vm_, nullptr, 0, &result), 0);
+    EXPECT_EQ(result, 123u);
+    // r2 is not set: the prototype asks for it.
+    const Insn bad[] = {{0xb7, 1, 0, 20}, {0x85, 0, 0, 7}, kExit};
+    ASSERT_EQ(load(bad), 0);
+    EXPECT_EQ(casement_vm_compile(vm_), -EACCES);
+    const Insn unknown[] = {{0x85, 0, 0, 8}, kExit};
+    ASSERT_EQ(load(unknown), 0);
+    EXPECT_LT(casement_vm_compile(vm_), 0);
+}
+
+TEST_P(VmTest, DamagedInputIsAnError) {
+    const Insn code[] = {{0xff, 0, 0, 0}, kExit};
+    EXPECT_LT(load(code), 0);
+    EXPECT_STRNE(casement_vm_error(vm_), "");
+    EXPECT_LT(casement_vm_load(vm_, code, 7), 0);
+    EXPECT_LT(casement_vm_load_elf(vm_, code, sizeof code, nullptr), 0);
+    EXPECT_LT(casement_vm_compile(vm_), 0);
+}
+
+TEST(VmFuel, EndsATrustedLoop) {
+    casement_vm* const vm = casement_vm_create();
+    ASSERT_EQ(casement_vm_set_engine(vm, CASEMENT_ENGINE_INTERPRETER), 0);
+    casement_vm_trust(vm, 1);
+    casement_vm_set_fuel(vm, 1000);
+    const Insn loop[] = {{0xb7, 0, 0, 0}, {0x05, 0, -1, 0}, kExit};
+    ASSERT_EQ(casement_vm_load(vm, loop, sizeof loop), 0) << casement_vm_error(vm);
+    ASSERT_EQ(casement_vm_compile(vm), 0) << casement_vm_error(vm);
+    uint64_t result;
+    EXPECT_EQ(casement_vm_run(vm, nullptr, 0, &result), -ETIMEDOUT);
+    casement_vm_destroy(vm);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, VmTest,
+                         testing::Values(CASEMENT_ENGINE_JIT, CASEMENT_ENGINE_INTERPRETER));
+
+}  // namespace
