@@ -66,7 +66,10 @@ bool Analyzer::note_memory(Kind kind) {
 bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u64 size,
                             Access access) {
     const i64 fixed = base.off + off;
-    const i64 lo = base.num.smin() + fixed, hi = base.num.smax() + fixed;
+    // Pointers have small offsets; a number used as an address may be anything.
+    const bool pointer = base.is_pointer();
+    const i64 lo = pointer ? base.num.smin() + fixed : 0,
+              hi = pointer ? base.num.smax() + fixed : 0;
     const i64 end = hi + static_cast<i64>(size);
     const bool write = access != Access::Read;
     if (base.nullable) {
