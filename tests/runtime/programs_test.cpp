@@ -18,7 +18,7 @@ class Programs : public Fixture, public testing::WithParamInterface<Engine> {
 };
 INSTANTIATE_TEST_SUITE_P(Engines, Programs, testing::Values(Engine::Interpreter, Engine::Jit),
                          [](const auto& one) {
-                             return info.param == Engine::Jit ? "Jit" : "Interpreter";
+                             return one.param == Engine::Jit ? "Jit" : "Interpreter";
                          });
 
 TEST_P(Programs, ReadsItsContextAndReturns) {
