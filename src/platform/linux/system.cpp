@@ -37,8 +37,15 @@ u64 boot_ns() {
 }
 
 u32 possible_cpus() {
-    const long count = sysconf(_SC_NPROCESSORS_CONF);
-    return count > 0 ? static_cast<u32>(count) : 1;
+    // Asked once: the C library reads a file for it, and each invocation wants to know.
+    static std::atomic<u32> known{0};
+    u32 count = known.load(std::memory_order_relaxed);
+    if (count == 0) {
+        const long answer = sysconf(_SC_NPROCESSORS_CONF);
+        count = answer > 0 ? static_cast<u32>(answer) : 1;
+        known.store(count, std::memory_order_relaxed);
+    }
+    return count;
 }
 
 u32 current_cpu() {
