@@ -203,9 +203,11 @@ Step Analyzer::branch(const isa::Insn& i) {
         const bool equality = i.cond() == Cond::Eq || i.cond() == Cond::Ne;
         const bool with_zero =
             i.is64() && equality && dst.is_pointer() && src.is_constant() && src.num.value() == 0;
-        if (with_zero && !dst.nullable) {
+        // An address is never null; what arithmetic made of it might be, far from any memory.
+        const bool moved = dst.off != 0 || !dst.num.is_constant() || dst.num.value() != 0;
+        if (with_zero && !dst.nullable && !moved) {
             need(src);
-            now_.pc = i.cond() == Cond::Ne ? target : next;  // such a pointer is never null
+            now_.pc = i.cond() == Cond::Ne ? target : next;
             return Step::Continue;
         }
         const bool bounds = i.is64() && (is_bounds_check(dst, src) || is_bounds_check(src, dst));

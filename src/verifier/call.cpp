@@ -4,6 +4,7 @@
 // own; the caller's frames stay reachable through pointers that were passed. A callback runs any
 // number of times: after each run the path both leaves the helper and enters the callback again,
 // and that is closed like a loop, except that the helper, not a counter, bounds it.
+#include "spec/attach_types.hpp"
 #include "verifier/analyzer.hpp"
 
 namespace ebpf::verifier {
@@ -143,7 +144,7 @@ bool Analyzer::legacy_load(const isa::Insn& i) {
         return reject(DiagnosticCode::ReferenceLeak,
                       "a legacy packet load may end the program while references are held");
     }
-    const spec::ReturnRange& range = environment_.type->returns;
+    const spec::ReturnRange range = spec::return_range(*environment_.type, program_.attach);
     if (range.checked && (range.min > 0 || range.max < 0)) {
         return reject(
             DiagnosticCode::ReturnValue,

@@ -58,8 +58,8 @@ Step Analyzer::call_helper(u32 number) {
                std::string(proto->name) + " is for privileged callers only");
         return Step::Failed;
     }
-    if (proto->flags.gpl_only && !program_.license.empty() &&
-        environment_.type->dialect == spec::Dialect::Linux && !gpl_compatible(program_.license)) {
+    if (proto->flags.gpl_only && environment_.type->dialect == spec::Dialect::Linux &&
+        !gpl_compatible(program_.license)) {
         reject(DiagnosticCode::HelperPrivileged,
                std::string(proto->name) +
                    " is for GPL-compatible programs only; this one's licence is \"" +

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One instruction on one state: dispatch by form, and everything that stays inside registers.
+#include "spec/attach_types.hpp"
 #include "verifier/analyzer.hpp"
 
 namespace ebpf::verifier {
@@ -339,7 +340,7 @@ Step Analyzer::exit() {
     }
     if (!readable(0)) return Step::Failed;
     const Reg& r0 = reg(0);
-    const spec::ReturnRange& range = environment_.type->returns;
+    const spec::ReturnRange range = spec::return_range(*environment_.type, program_.attach);
     if (!r0.is_scalar()) {
         if (may_leak() && !range.checked) return Step::End;
         reject(DiagnosticCode::ReturnPointer, "r0 is " + std::string(name(r0.kind)) +
