@@ -26,7 +26,9 @@ struct Rule {
     ProgramType type;
 };
 constexpr Rule kOtherNames[] = {
-    {"filter", ProgramType::SocketFilter},  // Suricata
+    // Loaded by tc, or by Suricata as a socket filter, which may do nothing that a classifier may
+    // not.
+    {"filter", ProgramType::SchedCls},
 };
 
 bool is_digit(char c) {

@@ -153,7 +153,7 @@ TEST_F(Corpus, TypesOfOldAndNewSectionNames) {
     EXPECT_EQ(type_of("cilium-core/bpf_host.o", "tc/tail"), ProgramType::SchedCls);
     EXPECT_EQ(type_of("linux/xdp1_kern.o", "xdp1"), ProgramType::Xdp);
     EXPECT_EQ(type_of("linux/sockex1_kern.o", "socket1"), ProgramType::SocketFilter);
-    EXPECT_EQ(type_of("suricata/bypass_filter.o", "filter"), ProgramType::SocketFilter);
+    EXPECT_EQ(type_of("suricata/bypass_filter.o", "filter"), ProgramType::SchedCls);
     EXPECT_EQ(type_of("linux/tracex1_kern.o", "kprobe/__netif_receive_skb_core"),
               ProgramType::Kprobe);
     EXPECT_EQ(type_of("build/twotypes.o", ".text"), ProgramType::Unspec);
