@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the embedded shape offers beside libbpf's API: the choice of the engine, and packets. There
+ * What the embedded shape offers beside libbpf's API: the dialect of objects, the choice of the
+ * engine, and packets. There
  * are no network interfaces here; an XDP program is attached to any interface number, and sees the
  * packets that the application feeds to that number.
  *
@@ -13,6 +14,24 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Whose numbers of helpers, map types and verdicts, and whose contexts, a program uses. */
+enum ebpf_dialect {
+    EBPF_DIALECT_AUTO = 0, /* as the object's sections, types and map records show */
+    EBPF_DIALECT_LINUX = 1,
+    EBPF_DIALECT_WINDOWS = 2, /* eBPF for Windows */
+};
+
+/* bpf_object__open_file() and bpf_object__open_mem(), which find the dialect themselves, for
+ * objects that do not show it: those without type information, for instance. */
+LIBBPF_API struct bpf_object* ebpf_object__open_file(const char* path, enum ebpf_dialect dialect,
+                                                     const struct bpf_object_open_opts* opts);
+LIBBPF_API struct bpf_object* ebpf_object__open_mem(const void* bytes, size_t size,
+                                                    enum ebpf_dialect dialect,
+                                                    const struct bpf_object_open_opts* opts);
+/* Of an opened object; never EBPF_DIALECT_AUTO. Numbers that the API gives are Linux's whatever the
+ * dialect, e.g. those of bpf_map__type(); only the retval of a test run is the program's own. */
+LIBBPF_API enum ebpf_dialect ebpf_object__dialect(const struct bpf_object* object);
 
 enum ebpf_engine {
     EBPF_ENGINE_DEFAULT = 0, /* machine code where this machine has a JIT, else the interpreter */

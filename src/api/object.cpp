@@ -84,8 +84,10 @@ std::unique_ptr<bpf_program> make_program(bpf_object& object, const engine::Obje
     return program;
 }
 
-bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_open_opts& opts) {
-    const auto read = engine::read_object(file, {.name = name, .dialect = {}, .default_type = {}});
+bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_open_opts& opts,
+                       std::optional<spec::Dialect> dialect) {
+    const auto read =
+        engine::read_object(file, {.name = name, .dialect = dialect, .default_type = {}});
     if (!read) {
         api::print(LIBBPF_WARN, "libbpf: %s: %s\n", name.c_str(),
                    engine::describe(read.error(), file).c_str());
@@ -96,6 +98,7 @@ bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_ope
     }
     auto object = std::make_unique<bpf_object>();
     object->name = name;
+    object->dialect = read->dialect;
     object->log_buf = opts.kernel_log_buf;
     object->log_size = opts.kernel_log_size;
     object->log_level = opts.kernel_log_level;
@@ -336,14 +339,8 @@ T* neighbour(const std::vector<std::unique_ptr<T>>& all, const T* at, int step) 
 
 }  // namespace
 
-extern "C" {
-
-struct bpf_object* bpf_object__open(const char* path) {
-    return bpf_object__open_file(path, nullptr);
-}
-
-struct bpf_object* bpf_object__open_file(const char* path,
-                                         const struct bpf_object_open_opts* opts) {
+bpf_object* api::open_file(const char* path, const bpf_object_open_opts* opts,
+                           std::optional<spec::Dialect> dialect) {
     if (!path || !valid_open(opts)) return api::null(EINVAL);
     const bpf_object_open_opts o = api::known(opts);
     const auto file = read_file(path);
@@ -352,18 +349,34 @@ struct bpf_object* bpf_object__open_file(const char* path,
                    std::strerror(file.error()));
         return api::null(file.error());
     }
-    return open_bytes(*file, o.object_name ? o.object_name : name_of_path(path), o);
+    return open_bytes(*file, o.object_name ? o.object_name : name_of_path(path), o, dialect);
+}
+
+bpf_object* api::open_mem(const void* bytes, size_t size, const bpf_object_open_opts* opts,
+                          std::optional<spec::Dialect> dialect) {
+    if (!bytes || size == 0 || !valid_open(opts)) return api::null(EINVAL);
+    const bpf_object_open_opts o = api::known(opts);
+    char name[64];
+    std::snprintf(name, sizeof name, "%lx-%lx", reinterpret_cast<unsigned long>(bytes),
+                  static_cast<unsigned long>(size));
+    return open_bytes(Bytes(static_cast<const std::byte*>(bytes), size),
+                      o.object_name ? o.object_name : name, o, dialect);
+}
+
+extern "C" {
+
+struct bpf_object* bpf_object__open(const char* path) {
+    return bpf_object__open_file(path, nullptr);
+}
+
+struct bpf_object* bpf_object__open_file(const char* path,
+                                         const struct bpf_object_open_opts* opts) {
+    return api::open_file(path, opts, {});
 }
 
 struct bpf_object* bpf_object__open_mem(const void* obj_buf, size_t obj_buf_sz,
                                         const struct bpf_object_open_opts* opts) {
-    if (!obj_buf || obj_buf_sz == 0 || !valid_open(opts)) return api::null(EINVAL);
-    const bpf_object_open_opts o = api::known(opts);
-    char name[64];
-    std::snprintf(name, sizeof name, "%lx-%lx", reinterpret_cast<unsigned long>(obj_buf),
-                  static_cast<unsigned long>(obj_buf_sz));
-    return open_bytes(Bytes(static_cast<const std::byte*>(obj_buf), obj_buf_sz),
-                      o.object_name ? o.object_name : name, o);
+    return api::open_mem(obj_buf, obj_buf_sz, opts, {});
 }
 
 int bpf_object__load(struct bpf_object* obj) {

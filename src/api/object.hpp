@@ -45,6 +45,7 @@ struct bpf_program {
 struct bpf_object {
     std::string name;
     bool loaded = false;
+    ebpf::spec::Dialect dialect{};  // what the numbers in its programs mean
     ebpf::engine::EngineChoice engine = ebpf::engine::EngineChoice::Default;
     char* log_buf = nullptr;  // of bpf_object_open_opts, for programs without their own
     size_t log_size = 0;
@@ -55,3 +56,13 @@ struct bpf_object {
     std::vector<std::unique_ptr<bpf_program>> programs;
     std::vector<ebpf::engine::InitialSlot> slots;
 };
+
+namespace ebpf::api {
+
+// bpf_object__open_file() and bpf_object__open_mem() for a dialect; none: as the object shows.
+bpf_object* open_file(const char* path, const bpf_object_open_opts* opts,
+                      std::optional<spec::Dialect> dialect);
+bpf_object* open_mem(const void* bytes, size_t size, const bpf_object_open_opts* opts,
+                     std::optional<spec::Dialect> dialect);
+
+}  // namespace ebpf::api

@@ -157,4 +157,20 @@ TEST_F(BpfverifyTest, DamagedObjectsNeverCrashIt) {
     std::remove(path.c_str());
 }
 
+// The object is in eBPF for Windows' dialect, and shows it.
+TEST_F(BpfverifyTest, WindowsDialect) {
+    for (const char* dialect : {"windows", "auto"}) {
+        const Outcome outcome =
+            run("--json --dialect " + std::string(dialect) + " " + object("windows_droppacket.o"));
+        EXPECT_EQ(outcome.status, 0) << outcome.output;
+        const auto programs = lines(outcome);
+        ASSERT_EQ(programs.size(), 2u) << dialect;
+        for (const json& line : programs) {
+            expect_contract(line);
+            EXPECT_EQ(line["verdict"], "accept") << line;
+        }
+    }
+    EXPECT_NE(run("--dialect linux " + object("windows_droppacket.o")).status, 0);
+}
+
 }  // namespace

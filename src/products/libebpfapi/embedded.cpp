@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// casement/embedded.h: the choice of the engine, and captures.
+// casement/embedded.h: the dialect of objects, the choice of the engine, and captures.
 #include "products/libebpfapi/embedded.hpp"
 
 #include <casement/embedded.h>
@@ -36,9 +36,42 @@ struct Callback {
     }
 };
 
+// Whether `dialect` is one of the enumerators; `chosen` stays empty for AUTO.
+bool choose(enum ebpf_dialect dialect, std::optional<spec::Dialect>& chosen) {
+    switch (dialect) {
+        case EBPF_DIALECT_AUTO:
+            return true;
+        case EBPF_DIALECT_LINUX:
+            chosen = spec::Dialect::Linux;
+            return true;
+        case EBPF_DIALECT_WINDOWS:
+            chosen = spec::Dialect::Windows;
+            return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 extern "C" {
+
+struct bpf_object* ebpf_object__open_file(const char* path, enum ebpf_dialect dialect,
+                                          const struct bpf_object_open_opts* opts) {
+    std::optional<spec::Dialect> chosen;
+    if (!choose(dialect, chosen)) return api::null(EINVAL);
+    return api::open_file(path, opts, chosen);
+}
+
+struct bpf_object* ebpf_object__open_mem(const void* bytes, size_t size, enum ebpf_dialect dialect,
+                                         const struct bpf_object_open_opts* opts) {
+    std::optional<spec::Dialect> chosen;
+    if (!choose(dialect, chosen)) return api::null(EINVAL);
+    return api::open_mem(bytes, size, opts, chosen);
+}
+
+enum ebpf_dialect ebpf_object__dialect(const struct bpf_object* object) {
+    return object->dialect == spec::Dialect::Windows ? EBPF_DIALECT_WINDOWS : EBPF_DIALECT_LINUX;
+}
 
 int ebpf_object__set_engine(struct bpf_object* object, enum ebpf_engine engine) {
     if (!object) return negative(EINVAL);
