@@ -82,27 +82,27 @@ u64 get_buff_len(u64 r1, u64, u64, u64, u64, void*) {
     return frame_of(r1).size();
 }
 
-// r1 context, r2 offset, r3 the other memory, r4 its size; the packet's part, or null when outside.
-u8* part_of(XdpFrame& frame, u64 offset, u64 size) {
-    const u64 all = frame.size();
-    offset = static_cast<u32>(offset);
-    size = static_cast<u32>(size);
-    return offset <= all && size <= all - offset ? frame.context.data + offset : nullptr;
+// r1 context, r2 offset, r3 the other memory, r4 its size: whether these bytes are in the packet.
+// Linux's order: numbers that no packet has are -EFAULT, those outside of this one -EINVAL.
+Errc check_part(const XdpFrame& frame, u64 offset, u64 size) {
+    const u32 from = static_cast<u32>(offset), bytes = static_cast<u32>(size);
+    if (from > kXdpMaxFrame || bytes > kXdpMaxFrame) return Errc::InvalidPointer;
+    return from + bytes <= frame.size() ? Errc::Ok : Errc::InvalidArgument;
 }
 
 u64 load_bytes(u64 r1, u64 r2, u64 r3, u64 r4, u64, void*) {
-    XdpFrame& frame = frame_of(r1);
-    const u8* const from = part_of(frame, r2, r4);
-    if (!from) return returns(frame, Errc::InvalidArgument);
-    std::memcpy(reinterpret_cast<void*>(r3), from, static_cast<u32>(r4));
+    const XdpFrame& frame = frame_of(r1);
+    if (const Errc errc = check_part(frame, r2, r4); errc != Errc::Ok) return returns(frame, errc);
+    std::memcpy(reinterpret_cast<void*>(r3), frame.context.data + static_cast<u32>(r2),
+                static_cast<u32>(r4));
     return 0;
 }
 
 u64 store_bytes(u64 r1, u64 r2, u64 r3, u64 r4, u64, void*) {
     XdpFrame& frame = frame_of(r1);
-    u8* const to = part_of(frame, r2, r4);
-    if (!to) return returns(frame, Errc::InvalidArgument);
-    std::memmove(to, reinterpret_cast<const void*>(r3), static_cast<u32>(r4));
+    if (const Errc errc = check_part(frame, r2, r4); errc != Errc::Ok) return returns(frame, errc);
+    std::memmove(frame.context.data + static_cast<u32>(r2), reinterpret_cast<const void*>(r3),
+                 static_cast<u32>(r4));
     return 0;
 }
 
