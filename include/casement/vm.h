@@ -17,14 +17,15 @@
  *
  * What a program may do. It is entered with r1 = the memory's address and r2 = its size in bytes.
  * The verifier lets it touch the first casement_vm_set_memory_size() bytes of the memory and its
- * own stack; a verified program cannot use r2 (today; a trusted one can).
+ * own stack; to it r2 is a number like any other, which proves nothing about the memory.
  *
  * Results. Functions return 0 or a negative error number (Linux's), and then casement_vm_error() is
  * a sentence that says what was wrong, and where. Nothing is printed.
  *
  * Threads. A VM belongs to one thread at a time until casement_vm_compile() succeeded; from then
- * until the next load or destroy, casement_vm_run() may be called by any number
- * of threads at once. Different VMs share nothing.
+ * until the next load, compile or destroy, casement_vm_run() and the function that
+ * casement_vm_entry() returned may be called by any number of threads at once, and by helpers.
+ * Different VMs share nothing.
  */
 #pragma once
 
@@ -114,6 +115,13 @@ CASEMENT_API int casement_vm_compile(casement_vm* vm);
 /* Runs it; *result is r0. `memory` may be NULL with size 0. */
 CASEMENT_API int casement_vm_run(const casement_vm* vm, void* memory, size_t size,
                                  uint64_t* result);
+
+/* The compiled program as a plain function: r0 for the program's memory and its size, without the
+ * checks of casement_vm_run(): `size` must be at least what casement_vm_set_memory_size() promised,
+ * and `memory` that long. NULL unless compiled by the JIT. Valid until the next load, compile or
+ * destroy; helpers see the data that was set when the program was compiled. */
+typedef uint64_t (*casement_entry_fn)(void* memory, size_t size);
+CASEMENT_API casement_entry_fn casement_vm_entry(const casement_vm* vm);
 
 /* Bytes of machine code; 0 for the interpreter. */
 CASEMENT_API size_t casement_vm_code_size(const casement_vm* vm);

@@ -131,6 +131,9 @@ int casement_vm_run(const casement_vm* vm, void* memory, size_t size, uint64_t* 
     if (r0) *r0 = *value;
     return 0;
 }
+casement_entry_fn casement_vm_entry(const casement_vm* vm) {
+    return vm ? reinterpret_cast<casement_entry_fn>(vm->vm.plain_entry()) : nullptr;
+}
 size_t casement_vm_code_size(const casement_vm* vm) {
     return vm ? vm->vm.code_size() : 0;
 }

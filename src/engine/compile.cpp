@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "engine/bytecode.hpp"
+#include "interpreter/interpreter.hpp"
 #include "ir/lower.hpp"
 
 namespace ebpf::engine {
@@ -35,11 +35,13 @@ Result<CompiledCode> machine_code(const ir::Program& lowered, const ir::Facts& f
 }
 
 Result<CompiledCode> interpreted_code(const ir::Program& lowered) {
-    TRY_ASSIGN(Bytecode code, bytecode(lowered));
-    return CompiledCode{.engine = code::EngineKind::Interpreter,
-                        .map_count = static_cast<u32>(lowered.maps.size()),
-                        .text = std::move(code.text),
-                        .relocations = std::move(code.relocations)};
+    CompiledCode out{.engine = code::EngineKind::Interpreter,
+                     .map_count = static_cast<u32>(lowered.maps.size())};
+    TRY_ASSIGN(out.text, ir::encode_program(lowered));
+    TRY_ASSIGN(const u32 count, interpreter::relocations_of(out.text, {}));
+    out.relocations.resize(count);
+    TRY(interpreter::relocations_of(out.text, out.relocations));
+    return out;
 }
 
 Result<CompiledCode> code_for(const ir::Program& lowered, const ir::Facts& facts,

@@ -40,11 +40,12 @@ ir::Environment Vm::environment() {
                      .fields = {&memory_field_, memory_size ? size_t{1} : 0}};
     type_.helpers = protos_;
     type_.hash = spec::hash(type_);
-    return {.type = &type_};
+    return {.type = &type_, .size_in_r2 = true};
 }
 
 void Vm::drop_code() {
     entry_ = nullptr;
+    plain_entry_ = nullptr;
     pages_.reset();
     prepared_.reset();
 }
@@ -111,6 +112,33 @@ Status Vm::verify() {
     return fail(Errc::VerificationFailed);
 }
 
+// The program, and behind it the thunk that is its plain entry point.
+Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& resolver) {
+    constexpr u64 kThunkAlignment = 16, kThunkSize = 512;  // at most
+    const u64 thunk_at = (view.text.size() + kThunkAlignment - 1) & ~(kThunkAlignment - 1);
+    TRY_ASSIGN(platform::CodePages pages, platform::CodePages::create(thunk_at + kThunkSize));
+    const MutableBytes text = pages.writable().first(view.text.size());
+    std::memcpy(text.data(), view.text.data(), text.size());
+    TRY(code::relocate(text, view.relocations, resolver));
+
+    const u64 address = reinterpret_cast<u64>(pages.address());
+    const auto entry = reinterpret_cast<code::EntryFn>(address + view.entry);
+    code::Invocation initial;
+    initial.runtime = data;
+    TRY_ASSIGN(
+        const std::vector<std::byte> thunk,
+        jit::entry_thunk(initial, reinterpret_cast<const void*>(entry), jit::Target::host()));
+    if (thunk.size() > kThunkSize) return fail(Errc::TooLarge, {}, "entry thunk", thunk.size());
+    std::memcpy(pages.writable().data() + thunk_at, thunk.data(), thunk.size());
+
+    TRY(pages.seal());
+    pages_.emplace(std::move(pages));
+    code_size_ = view.text.size();
+    entry_ = entry;
+    plain_entry_ = reinterpret_cast<PlainEntry>(address + thunk_at);
+    return {};
+}
+
 Status Vm::compile() {
     if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
     drop_code();
@@ -132,16 +160,7 @@ Status Vm::compile() {
             return interpreter::kEngine.prepare(view, resolver,
                                                 {static_cast<std::byte*>(prepared_.get()), size});
         }
-        TRY_ASSIGN(platform::CodePages pages, platform::CodePages::create(view.text.size()));
-        const MutableBytes text = pages.writable().first(view.text.size());
-        std::memcpy(text.data(), view.text.data(), text.size());
-        TRY(code::relocate(text, view.relocations, resolver));
-        TRY(pages.seal());
-        pages_.emplace(std::move(pages));
-        code_size_ = view.text.size();
-        entry_ =
-            reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages_->address()) + view.entry);
-        return {};
+        return place_machine_code(view, resolver);
     };
     const Status status = place();
     if (!status) drop_code();

@@ -40,6 +40,10 @@ class Vm {
     Result<u64> run(void* memory, u64 size) const;
 
     bool compiled() const { return entry_ != nullptr || prepared_ != nullptr; }
+    // The program as a function, see jit::entry_thunk; null unless compiled by the JIT. It passes
+    // helpers the `data` of the time of compile().
+    using PlainEntry = u64 (*)(void* memory, u64 size);
+    PlainEntry plain_entry() const { return plain_entry_; }
     u64 code_size() const { return entry_ ? code_size_ : 0; }
     std::string error;  // what went wrong last, in words
 
@@ -47,6 +51,7 @@ class Vm {
     void drop_code();
     Status explained(Status status);
     ir::Environment environment();
+    Status place_machine_code(const code::CodeView& view, const code::Resolver& resolver);
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend);
 
     std::vector<std::unique_ptr<VmHelper>> helpers_;
@@ -59,6 +64,7 @@ class Vm {
     std::optional<platform::CodePages> pages_;
     u64 code_size_ = 0;
     code::EntryFn entry_ = nullptr;
+    PlainEntry plain_entry_ = nullptr;  // behind the program, in the same pages
     struct Release {
         void operator()(void* memory) const { platform::release(memory); }
     };

@@ -14,6 +14,7 @@ struct Privileges {
 struct Environment {
     const spec::ProgramTypeInfo* type = nullptr;  // never null when analysed
     Privileges privileges{};
+    bool size_in_r2 = false;  // r2 is a number at entry (the context's size), not unset
 };
 
 }  // namespace ebpf::ir

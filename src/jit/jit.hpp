@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "code/code.hpp"
+#include "code/engine.hpp"
 #include "ir/facts.hpp"
 #include "ir/program.hpp"
 
@@ -52,5 +52,13 @@ struct Output {
 // never a wrong translation. InvalidArgument: facts of another program, a convention of another
 // CPU.
 Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target);
+
+// A function `u64 (*)(void* memory, u64 size)` of the target's convention: it enters the code that
+// is in place at `entry` (a code::EntryFn) with a copy of `initial` in its own stack frame, whose
+// context and context_size are its arguments. It can be called by many threads at once, and
+// recursively. The bytes can stand anywhere, are final, and hold the address of `entry`. Errors:
+// Unsupported and InvalidArgument as compile().
+Result<std::vector<std::byte>> entry_thunk(const code::Invocation& initial, const void* entry,
+                                           const Target& target);
 
 }  // namespace ebpf::jit

@@ -53,6 +53,7 @@ State Analyzer::initial_state() {
     Frame frame;
     frame.stack = std::make_shared<Stack>();
     frame.regs[1] = Reg::pointer(Kind::Context);
+    if (environment_.size_in_r2) frame.regs[2] = Reg::scalar(Scalar::unknown(), fresh_id());
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
     s.frames.push_back(std::move(frame));
     return s;

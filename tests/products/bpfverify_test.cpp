@@ -124,6 +124,8 @@ TEST_F(BpfverifyTest, SelectionAndDump) {
     EXPECT_EQ(run("--section xdp " + object("packet_events.o")).status, 0);
     EXPECT_EQ(run("--section tc " + object("packet_events.o")).status, 2);
     EXPECT_THAT(run("--dump insns " + object("packet_events.o")).output, HasSubstr("exit"));
+    const std::string states = run("--dump=states " + object("packet_events.o")).output;
+    EXPECT_THAT(states, HasSubstr("r1=context"));
 }
 
 TEST_F(BpfverifyTest, UnreadableFilesAreStatusTwo) {

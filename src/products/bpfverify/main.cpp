@@ -27,7 +27,9 @@ Options parse(CLI::App& app, int argc, char** argv) {
     app.add_option("--program", options.program, "only the program of this function name");
     app.add_option("--type", options.type,
                    "verify as this program type, e.g. xdp, whatever the section says");
-    app.add_option("--dump", dump, "show the instructions")->check(CLI::IsMember({"insns"}));
+    app.add_option("--dump", dump,
+                   "show the instructions, or the states that the analysis saw them in")
+        ->check(CLI::IsMember({"insns", "states"}));
     app.add_flag("--json", options.json, "one JSON object per program, a line each");
     try {
         app.parse(argc, argv);
@@ -37,6 +39,7 @@ Options parse(CLI::App& app, int argc, char** argv) {
     if (dialect == "linux") options.dialect = ebpf::spec::Dialect::Linux;
     if (dialect == "windows") options.dialect = ebpf::spec::Dialect::Windows;
     options.dump_instructions = dump == "insns";
+    options.dump_states = dump == "states";
     options.coloured = isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
     return options;
 }

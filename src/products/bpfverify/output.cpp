@@ -104,6 +104,7 @@ std::string to_text(const Options& options, const Outcome& outcome) {
                             program.slot_of.empty() ? 0 : program.slot_of.back(),
                             outcome.usec / 1000.0, outcome.peak_kib)));
     if (options.dump_instructions) text += listing(program);
+    text += outcome.states;
     text += engine::report_text(program, outcome.report, {.coloured = options.coloured});
     if (outcome.error) text += "  " + outcome.error_text + "\n";
     return text;

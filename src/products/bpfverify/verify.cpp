@@ -13,12 +13,14 @@
 #include "engine/object.hpp"
 #include "engine/report_text.hpp"
 #include "spec/program_types.hpp"
+#include "verifier/render.hpp"
 
 namespace ebpf::bpfverify {
 namespace {
 
 constexpr size_t kMaxFile = size_t{512} << 20;
 constexpr int kAllAccepted = 0, kNotAccepted = 1, kUnreadable = 2;
+constexpr u32 kDumpedVisits = 16;  // of each instruction: loops would fill disks
 
 // Microseconds of CPU time of this process.
 double cpu_usec() {
@@ -105,6 +107,8 @@ Outcome verify(const Options& options, const engine::ObjectProgram& program) {
     outcome.usec = static_cast<u64>(cpu_usec() - start);
     outcome.peak_kib = (outcome.report.peak_bytes + 1023) / 1024;
     outcome.verdict = verdict_of(outcome.report.verdict);
+    if (options.dump_states)
+        outcome.states = verifier::dump_states(outcome.program, *environment, {}, kDumpedVisits);
     return outcome;
 }
 

@@ -17,6 +17,7 @@ struct Options {
     std::string section, program, type;    // empty: all, or as the section says
     bool json = false;
     bool dump_instructions = false;
+    bool dump_states = false;
     bool coloured = false;
 };
 
@@ -26,6 +27,7 @@ struct Outcome {
     enum class Verdict { Accept, Reject, Unsupported, Error } verdict = Verdict::Error;
     verifier::Report report;
     std::optional<Error> error;  // what ended it outside the verifier
+    std::string states;          // of the first visits of each instruction, if asked for
     std::string error_text;      // that error in words
     u64 usec = 0;                // CPU time from decoding to the verdict
     u64 peak_kib = 0;            // memory of the analysis

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// The way in for callers that know nothing of invocations. The invocation lives in the thunk's own
+// frame, so that any number of threads can be in it, and a helper can enter the program again.
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "jit/jit.hpp"
+#include "jit/x64/abi.hpp"
+
+namespace ebpf::jit {
+
+using code::Invocation;
+
+Result<std::vector<std::byte>> entry_thunk(const Invocation& initial, const void* entry,
+                                           const Target& target) {
+    using namespace x64;
+    if (target.cpu != code::Cpu::X86_64) {
+        return fail(Errc::Unsupported, {}, "entry for CPU", static_cast<u64>(target.cpu));
+    }
+    if (target.convention == CallingConvention::Aapcs64)
+        return fail(Errc::InvalidArgument, {}, "AAPCS64 on x86-64");
+    const Abi& abi = target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV;
+
+    constexpr u32 kWord = 8;
+    static_assert(sizeof(Invocation) % kWord == 0);
+    std::array<u64, sizeof(Invocation) / kWord> words;
+    std::memcpy(words.data(), &initial, sizeof initial);
+
+    // Below the invocation lies the home area of Windows' convention (the outgoing area begins with
+    // it); the return address in front makes the frame an odd number of words.
+    const u32 home = abi.outgoing;
+    const u32 frame = (home + u32{sizeof(Invocation)} + 15) / 16 * 16 + kWord;
+    const auto field = [&](std::size_t offset) {
+        return Mem{Gpr::Rsp, static_cast<i32>(home + offset)};
+    };
+
+    Assembler a(0, CodeBuffer::kMargin);
+    a.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(frame));
+    for (u32 i = 0; i < words.size(); ++i) {
+        a.code.reserve();
+        a.mov_imm(Gpr::Rax, words[i]);
+        a.store(Width::W64, field(i * kWord), Gpr::Rax);
+    }
+    a.code.reserve();
+    a.store(Width::W64, field(offsetof(Invocation, context)), abi.entry_arg[0]);
+    a.store(Width::W64, field(offsetof(Invocation, context_size)), abi.entry_arg[1]);
+    a.lea(Width::W64, abi.entry_arg[2], field(0));
+    a.mov_imm(Gpr::Rax, reinterpret_cast<u64>(entry));
+    a.call(Gpr::Rax);
+    a.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(frame));
+    a.ret();
+    return a.code.layout();
+}
+
+}  // namespace ebpf::jit
