@@ -64,6 +64,29 @@ LIBBPF_API int bpf_map_delete_elem_flags(int fd, const void* key, __u64 flags);
 LIBBPF_API int bpf_map_get_next_key(int fd, const void* key, void* next_key);
 LIBBPF_API int bpf_map_freeze(int fd);
 
+struct bpf_map_batch_opts {
+    size_t sz;
+    __u64 elem_flags;
+    __u64 flags;
+};
+#define bpf_map_batch_opts__last_field flags
+
+/* Many elements in one call. *count is the room, or the number of elements given; then how many
+ * were dealt with, also on failure. A lookup starts at in_batch (NULL: at the first element) and
+ * writes to out_batch, of at least 4 bytes, where the next one goes on; -ENOENT when it came to the
+ * end, and then *count elements were found all the same. -ENOSPC when a map with keys of more than
+ * 4 bytes has more elements than *count: such a map is looked up in one batch. */
+LIBBPF_API int bpf_map_delete_batch(int fd, const void* keys, __u32* count,
+                                    const struct bpf_map_batch_opts* opts);
+LIBBPF_API int bpf_map_lookup_batch(int fd, void* in_batch, void* out_batch, void* keys,
+                                    void* values, __u32* count,
+                                    const struct bpf_map_batch_opts* opts);
+LIBBPF_API int bpf_map_lookup_and_delete_batch(int fd, void* in_batch, void* out_batch, void* keys,
+                                               void* values, __u32* count,
+                                               const struct bpf_map_batch_opts* opts);
+LIBBPF_API int bpf_map_update_batch(int fd, const void* keys, const void* values, __u32* count,
+                                    const struct bpf_map_batch_opts* opts);
+
 /* --- Programs ----------------------------------------------------------------------------------
  */
 

@@ -97,6 +97,14 @@ LIBBPF_API int bpf_object__load(struct bpf_object* obj);
 LIBBPF_API void bpf_object__close(struct bpf_object* object);
 LIBBPF_API const char* bpf_object__name(const struct bpf_object* obj);
 
+/* Pin every map or program of a loaded object below `path`, under its name (in maps' names '.'
+ * becomes '_'), or none. Without a path, maps go where their own pin path says. */
+LIBBPF_API int bpf_object__pin_maps(struct bpf_object* obj, const char* path);
+LIBBPF_API int bpf_object__unpin_maps(struct bpf_object* obj, const char* path);
+LIBBPF_API int bpf_object__pin_programs(struct bpf_object* obj, const char* path);
+LIBBPF_API int bpf_object__unpin_programs(struct bpf_object* obj, const char* path);
+LIBBPF_API int bpf_object__pin(struct bpf_object* object, const char* path);
+
 LIBBPF_API struct bpf_program* bpf_object__find_program_by_name(const struct bpf_object* obj,
                                                                 const char* name);
 LIBBPF_API struct bpf_program* bpf_object__next_program(const struct bpf_object* obj,

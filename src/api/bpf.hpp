@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "api/session.hpp"
+#include "spec/ids.hpp"
 
 namespace ebpf::api {
 
@@ -24,6 +25,9 @@ Result<int> bpf(spec::Command command, Attr& attr) {
     if (!here) return fail(Errc::NoMemory, {}, "execution context");
     return bpf(*here, static_cast<u32>(command), &attr, sizeof attr);
 }
+
+// Size in bytes of a map's value as applications pass it: a per-CPU map's for every slot.
+size_t user_value_size(spec::MapType type, u32 value_size);
 
 // Closes a descriptor that the library made.
 void close_descriptor(int descriptor);

@@ -12,13 +12,16 @@ using api::address;
 using api::negative;
 using api::result;
 
+size_t api::user_value_size(spec::MapType type, u32 value_size) {
+    if (!spec::info(type).percpu) return value_size;
+    const u32 slots = session() ? session()->possible_cpus : 1;
+    return ((size_t{value_size} + 7) & ~size_t{7}) * slots;
+}
+
 namespace {
 
-// Size in bytes of a value as applications pass it: a per-CPU map's for every slot.
 size_t user_value_size(const bpf_map& map) {
-    if (!spec::info(map.def.type).percpu) return map.def.value_size;
-    const u32 slots = api::session() ? api::session()->possible_cpus : 1;
-    return size_t{(map.def.value_size + 7) & ~u32{7}} * slots;
+    return api::user_value_size(map.def.type, map.def.value_size);
 }
 
 // The checks of libbpf's bpf_map__*_elem; 0 or the negative error.

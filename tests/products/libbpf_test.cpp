@@ -134,6 +134,107 @@ TEST_F(LibbpfTest, PinsKeepObjects) {
     close(back);
 }
 
+TEST_F(LibbpfTest, ObjectsArePinnedWholeOrNotAtAll) {
+    NEEDS("packet_events.o");
+    bpf_object* const obj = bpf_object__open(object("packet_events.o").c_str());
+    ASSERT_NE(obj, nullptr);
+    EXPECT_EQ(bpf_object__pin(nullptr, "/p"), -ENOENT);
+    EXPECT_EQ(bpf_object__pin_maps(obj, "/p"), -ENOENT) << "not loaded";
+    ASSERT_EQ(bpf_object__load(obj), 0) << printed;
+    EXPECT_EQ(bpf_object__pin_programs(obj, nullptr), -EINVAL);
+    const auto exists = [](const char* path) {
+        const int fd = bpf_obj_get(path);
+        if (fd >= 0) close(fd);
+        return fd >= 0;
+    };
+
+    // The program's place is taken: the maps are unpinned again.
+    const int other = load_pass();
+    ASSERT_EQ(bpf_obj_pin(other, "/p/packet_events"), 0);
+    EXPECT_EQ(bpf_object__pin(obj, "/p"), -EEXIST);
+    EXPECT_EQ(errno, EEXIST);
+    for (const char* path : {"/p/packets", "/p/events", "/p/_rodata"}) EXPECT_FALSE(exists(path));
+    EXPECT_EQ(bpf_object__unpin_programs(obj, "/p"), 0);
+    close(other);
+
+    EXPECT_EQ(bpf_object__pin(obj, "/p"), 0);
+    for (const char* path : {"/p/packets", "/p/events", "/p/_rodata", "/p/packet_events"})
+        EXPECT_TRUE(exists(path)) << path;
+    bpf_map* const packets = bpf_object__find_map_by_name(obj, "packets");
+    EXPECT_TRUE(bpf_map__is_pinned(packets));
+    EXPECT_STREQ(bpf_map__pin_path(packets), "/p/packets");
+    EXPECT_EQ(bpf_object__pin_maps(obj, "/q"), -EINVAL) << "they are somewhere else";
+    EXPECT_EQ(bpf_object__unpin_maps(obj, "/p"), 0);
+    EXPECT_EQ(bpf_object__unpin_programs(obj, "/p"), 0);
+    EXPECT_FALSE(exists("/p/packets"));
+    EXPECT_FALSE(exists("/p/packet_events"));
+    bpf_object__close(obj);
+}
+
+TEST_F(LibbpfTest, Batches) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_HASH, "batch", 4, 8, 10, nullptr);
+    const __u32 keys[] = {1, 2, 3, 4, 5};
+    const __u64 values[] = {10, 20, 30, 40, 50};
+    LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = BPF_NOEXIST);
+    __u32 count = 5;
+    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), 0);
+    EXPECT_EQ(count, 5u);
+    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), -EEXIST);
+    EXPECT_EQ(count, 0u);
+
+    __u32 position = 0, got[10];
+    __u64 gave[10], sum = 0;
+    int batches = 0, status = 0;
+    for (void* in = nullptr; status == 0; in = &position, ++batches) {
+        count = 2;
+        status = bpf_map_lookup_batch(map, in, &position, got, gave, &count, nullptr);
+        for (__u32 i = 0; i < count; ++i) {
+            EXPECT_EQ(gave[i], got[i] * 10);
+            sum += gave[i];
+        }
+    }
+    EXPECT_EQ(status, -ENOENT);
+    EXPECT_EQ(batches, 3);
+    EXPECT_EQ(sum, 150u);
+
+    const __u32 some[] = {2, 4, 9, 5};
+    count = 4;
+    EXPECT_EQ(bpf_map_delete_batch(map, some, &count, nullptr), -ENOENT);
+    EXPECT_EQ(count, 2u) << "two were there, and the one behind the failure stays";
+    count = 10;
+    EXPECT_EQ(bpf_map_lookup_and_delete_batch(map, nullptr, &position, got, gave, &count, nullptr),
+              -ENOENT);
+    EXPECT_EQ(count, 3u);
+    EXPECT_EQ(bpf_map_get_next_key(map, nullptr, got), -ENOENT) << "empty";
+
+    count = 1;
+    opts.flags = 1;
+    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), -EINVAL);
+    EXPECT_EQ(bpf_map_lookup_batch(-1, nullptr, &position, got, gave, &count, nullptr), -EBADF);
+    EXPECT_EQ(bpf_map_update_batch(map, nullptr, values, &count, nullptr), -EFAULT);
+    close(map);
+}
+
+// A position has 4 bytes and no more, whatever the key's size.
+TEST_F(LibbpfTest, BatchesOfLongKeys) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_HASH, "long", 16, 4, 8, nullptr);
+    __u64 keys[3][2] = {{1, 1}, {2, 2}, {3, 3}}, got[8][2];
+    const __u32 values[] = {1, 2, 3};
+    __u32 count = 3, gave[8], position[2] = {7, 7};
+    ASSERT_EQ(bpf_map_update_batch(map, keys, values, &count, nullptr), 0);
+    count = 2;
+    EXPECT_EQ(bpf_map_lookup_batch(map, nullptr, position, got, gave, &count, nullptr), -ENOSPC);
+    EXPECT_EQ(count, 0u);
+    for (const __u32 room : {3u, 8u}) {
+        count = room;
+        EXPECT_EQ(bpf_map_lookup_batch(map, nullptr, position, got, gave, &count, nullptr),
+                  -ENOENT);
+        EXPECT_EQ(count, 3u);
+    }
+    EXPECT_EQ(position[1], 7u);
+    close(map);
+}
+
 // --- bpf()
 // -----------------------------------------------------------------------------------------
 
