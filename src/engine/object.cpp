@@ -34,10 +34,11 @@ Result<Object> Reader::read() {
     TRY(read_sections());
     TRY_ASSIGN(symbols_, file_.symbols());
     TRY(read_license_and_version());
-    index_map_symbols();
+    TRY(index_map_symbols());
 
-    // Damaged type or line information costs messages, BTF maps and CO-RE, not the object.
-    read_btf();
+    // Damaged line information costs messages and CO-RE, not the object; damaged types do: nothing
+    // that is said about maps and variables could be believed.
+    TRY(read_btf());
     read_extension();
 
     // The dialect decides what the numbers in map definitions mean, so it comes before them.
@@ -152,14 +153,10 @@ Status Reader::read_license_and_version() {
     return {};
 }
 
-void Reader::read_btf() {
-    if (!btf_ || btf_->bytes.empty()) return;
-    auto types = btf::Types::parse(btf_->bytes);
-    if (!types) {
-        warn("type information left out: " + in_words(types.error(), file_, symbols_));
-        return;
-    }
-    object_.btf = std::move(*types);
+Status Reader::read_btf() {
+    if (!btf_ || btf_->bytes.empty()) return {};
+    TRY_ASSIGN(auto types, btf::Types::parse(btf_->bytes));
+    object_.btf = std::move(types);
     const btf::View& view = object_.btf->view();
     for (u32 id = 1; id < view.type_count(); ++id) {
         const auto type = view.type(id);
@@ -167,6 +164,7 @@ void Reader::read_btf() {
         const auto name = view.name(*type);
         if (name) datasecs_.emplace(*name, id);
     }
+    return {};
 }
 
 // The type of a data section, if it has one.
@@ -178,7 +176,7 @@ std::optional<btf::Type> Reader::datasec(std::string_view name) const {
 }
 
 // A record of a legacy map per symbol.
-void Reader::index_map_symbols() {
+Status Reader::index_map_symbols() {
     for (const elf::Section& section : map_sections_) map_symbols_[section.index];
     for (u32 i = 1; i < symbols_.size(); ++i) {
         const auto symbol = symbols_.at(i);
@@ -188,8 +186,15 @@ void Reader::index_map_symbols() {
         if (symbol->type != elf::SymbolType::Object && symbol->type != elf::SymbolType::None)
             continue;
         const std::string_view name = symbol_name(*symbol);
-        if (!name.empty()) section->second.emplace(symbol->value, name);
+        if (name.empty()) continue;
+        // libbpf refuses these too: two files' static maps of one name would be one map.
+        if (symbol->binding == elf::Binding::Local) {
+            return fail(Errc::NotSupported, at_offset(symbol->value, section->first),
+                        "a static map in a section of map records");
+        }
+        section->second.emplace(symbol->value, name);
     }
+    return {};
 }
 
 void Reader::read_extension() {

@@ -97,9 +97,9 @@ class Reader {
     void sort_section(const elf::Section& section);
     Status read_relocations(const std::vector<elf::Section>& tables);
     Status read_license_and_version();
-    void read_btf();
+    Status read_btf();
     void read_extension();
-    void index_map_symbols();
+    Status index_map_symbols();
     std::optional<btf::Type> datasec(std::string_view name) const;
     Status find_functions();
     Status list_programs();

@@ -80,6 +80,12 @@ const std::map<std::string, const char*> kUnlinkable = {
     {"cilium-ebpf/loader-el.elf asm_relocation", "a constant that its own loader replaces"},
     {"invalid/invalid-lddw.o func", "an instruction that is none"},
 };
+// Files that are refused as a whole, as their rows expect.
+const std::map<std::string, const char*> kUnreadable = {
+    {"cilium-ebpf/invalid_map_static-el.elf", "NotSupported"},
+    {"invalid/58087ea4ff41695f3186d628a3250b26dc8d237a", "BadFormat"},
+    {"invalid/ab3408afd06d68dd7e73bf21bde38350d9751a78", "BadFormat"},
+};
 // Rows whose number counts the second halves of some two-slot instructions.
 const std::map<std::string, std::size_t> kOtherCount = {
     {"cilium-ebpf/kconfig-el.elf kconfig", 22},
@@ -101,6 +107,11 @@ TEST_F(Corpus, EveryListedProgramIsFoundAndLinked) {
         if (!objects.contains(row.file)) {
             const auto bytes = read_file(corpus() / row.file);
             auto object = read_object(bytes, linux_options(row.file));
+            if (kUnreadable.contains(row.file)) {
+                ASSERT_FALSE(object);
+                EXPECT_EQ(name(object.error().code), kUnreadable.at(row.file));
+                continue;
+            }
             ASSERT_TRUE(object) << describe(object.error(), bytes);
             objects.emplace(row.file, std::move(*object));
         }
@@ -120,7 +131,7 @@ TEST_F(Corpus, EveryListedProgramIsFoundAndLinked) {
         EXPECT_EQ(listed_size(*program->program),
                   other != kOtherCount.end() ? other->second : std::stoul(row.instructions));
     }
-    EXPECT_EQ(linked, 330);
+    EXPECT_EQ(linked, 321);
 }
 
 TEST_F(Corpus, NoProgramBesidesTheListedOnes) {
@@ -131,6 +142,7 @@ TEST_F(Corpus, NoProgramBesidesTheListedOnes) {
     }
     for (const auto& [file, programs] : listed) {
         const auto object = read_object(read_file(corpus() / file), linux_options(file));
+        if (kUnreadable.contains(file)) continue;
         ASSERT_TRUE(object) << file;
         for (const ObjectProgram& program : object->programs) {
             EXPECT_TRUE(programs.contains(program.section + " " + program.name))

@@ -75,13 +75,6 @@ Outcome verify(const engine::ObjectProgram* program) {
     return o;
 }
 
-// Rows whose code is safe: what is wrong with them (a static map, damaged type information that the
-// program does not need) is for the reader of objects to refuse.
-bool for_the_loader(const Row& row) {
-    return row.file == "cilium-ebpf/invalid_map_static-el.elf" ||
-           row.section.starts_with("cgroup/recv_accept");
-}
-
 TEST(Corpus, Expectations) {
     if (!fs::exists(corpus() / "expectations.csv")) GTEST_SKIP() << "no corpus at " << corpus();
     const bool verbose = std::getenv("CASEMENT_VERBOSE") != nullptr;
@@ -112,7 +105,7 @@ TEST(Corpus, Expectations) {
             ++wanted;
             accepted += o.verdict == "accept";
         }
-        if (row.expected == "reject" && !for_the_loader(row)) {
+        if (row.expected == "reject") {
             EXPECT_NE(o.verdict, "accept") << row.file << " " << row.section << " " << row.program;
         }
         if (verbose && (row.expected != o.verdict || o.usec > 200'000)) {
