@@ -25,7 +25,8 @@ inline std::vector<std::string> compilers() {
     std::vector<std::string> out;
     std::error_code none;
     for (const auto& entry : std::filesystem::directory_iterator(CASEMENT_TEST_OBJECTS, none)) {
-        out.push_back(entry.path().filename().string());
+        const std::string folder = entry.path().filename().string();
+        if (folder.starts_with("clang")) out.push_back(folder);
     }
     std::ranges::sort(out);
     return out;
