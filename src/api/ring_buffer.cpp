@@ -15,16 +15,12 @@
 #include "api/bpf.hpp"
 #include "api/errors.hpp"
 #include "api/opts.hpp"
+#include "spec/ring_buffer.hpp"
 
 using namespace ebpf;
-using api::address;
 using api::negative;
 
 namespace {
-
-constexpr u32 kBusy = 1u << 31;
-constexpr u32 kDiscarded = 1u << 30;
-constexpr u64 kHeader = 8;
 
 struct Ring {
     int map;  // the application's descriptor
@@ -45,14 +41,14 @@ i64 consume(Ring& ring, i64 limit) {
         std::byte* const record = ring.data + (position & ring.mask);
         const u32 header =
             std::atomic_ref<u32>(*reinterpret_cast<u32*>(record)).load(std::memory_order_acquire);
-        if (header & kBusy) break;
-        const u32 size = header & ~(kBusy | kDiscarded);
-        position += (size + kHeader + 7) & ~u64{7};
-        if (header & kDiscarded) {
+        if (header & spec::ring::kBusy) break;
+        const u32 size = spec::ring::data_bytes(header);
+        position += spec::ring::record_bytes(size);
+        if (header & spec::ring::kDiscarded) {
             ring.consumer->store(position, std::memory_order_release);
             continue;
         }
-        const int status = ring.callback(ring.context, record + kHeader, size);
+        const int status = ring.callback(ring.context, record + spec::ring::kHeaderSize, size);
         ring.consumer->store(position, std::memory_order_release);
         if (status < 0) return status;
         ++count;

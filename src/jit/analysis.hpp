@@ -9,25 +9,16 @@
 
 #include "ir/facts.hpp"
 #include "ir/program.hpp"
+#include "isa/registers.hpp"
 
 namespace ebpf::jit {
 
-// Bit r = BPF register r.
-using RegSet = u16;
-constexpr RegSet reg_set(isa::Reg r) {
-    return static_cast<RegSet>(1u << r);
-}
-inline constexpr RegSet kCallArgs = 0b11'1110;          // r1 to r5
-inline constexpr RegSet kCallClobbers = 0b11'1111;      // r0 to r5
-inline constexpr RegSet kCalleeSaved = 0b11'1100'0000;  // r6 to r9
-inline constexpr RegSet kAllRegs = 0b111'1111'1111;
-
-struct RegUse {
-    RegSet reads = 0;
-    RegSet writes = 0;
-};
-// What `insn` reads and writes; calls read r1 to r5 whatever their prototype.
-RegUse registers_of(const isa::Insn& insn);
+using isa::kAllRegs;
+using isa::kCallArgs;
+using isa::reg_set;
+using isa::registers_of;
+using isa::RegSet;
+using isa::RegUse;
 
 // A function of the program (ir::Subprogram), as seen from the code generator.
 struct Function {

@@ -4,6 +4,7 @@
 
 #include "runtime/command_context.hpp"
 #include "runtime/helpers.hpp"
+#include "spec/license.hpp"
 #include "spec/program_types.hpp"
 
 namespace ebpf::runtime {
@@ -98,17 +99,6 @@ Status keep_insns(Program& program, const spec::ProgInstallAttr& a) {
     return {};
 }
 
-// The licences that may call GPL-only functions (include/linux/license.h).
-bool is_gpl_compatible(const char* license) {
-    constexpr std::string_view kCompatible[] = {
-        "GPL",          "GPL v2",       "GPL and additional rights",
-        "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
-    for (const std::string_view name : kCompatible) {
-        if (license != nullptr && name == license) return true;
-    }
-    return false;
-}
-
 code::CodeView view_of(const spec::ProgInstallAttr& a) {
     return {.engine = static_cast<code::EngineKind>(a.engine),
             .cpu = static_cast<code::Cpu>(a.cpu),
@@ -148,7 +138,8 @@ Status fill(CommandContext& c, Program& program, const spec::ProgInstallAttr& a)
     program.type = static_cast<spec::ProgramType>(a.prog_type);
     program.attach = static_cast<spec::AttachType>(a.attach_type);
     program.dialect = static_cast<spec::Dialect>(a.dialect);
-    program.gpl_compatible = is_gpl_compatible(pointer<const char>(a.license));
+    program.gpl_compatible =
+        a.license != 0 && spec::is_gpl_compatible(pointer<const char>(a.license));
     program.verified_insns = a.verified_insns;
     program.stack_bytes = a.stack_bytes;
     program.code_bytes = a.code_size;

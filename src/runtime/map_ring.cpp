@@ -14,16 +14,18 @@
 
 #include "platform/memory.hpp"
 #include "runtime/map.hpp"
+#include "spec/ring_buffer.hpp"
 
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kBusy = 1u << 31;
-constexpr u32 kDiscarded = 1u << 30;
-constexpr u64 kMaxRecord = (1u << 30) - 1;
+using spec::ring::kBusy;
+using spec::ring::kDiscarded;
+using spec::ring::kHeaderSize;
+using spec::ring::record_bytes;
+
 constexpr u64 kNoWakeup = 1;
 constexpr u64 kForceWakeup = 2;
-constexpr u32 kHeaderSize = 8;
 
 struct Header {
     u32 length;
@@ -51,11 +53,6 @@ struct Ring {
 };
 static_assert(sizeof(Ring) <= platform::kPageSize);
 
-// Bytes in the ring of a record with `size` bytes of data.
-u64 record_bytes(u64 size) {
-    return (size + kHeaderSize + 7) & ~u64{7};
-}
-
 Ring& ring_of(const Map& map) {
     return *static_cast<Ring*>(map.state);
 }
@@ -76,7 +73,7 @@ void pass_finished(Ring& ring) {
         auto* header = reinterpret_cast<Header*>(ring.memory.data() + (ring.pending & ring.mask()));
         const u32 length = std::atomic_ref(header->length).load(std::memory_order_acquire);
         if ((length & kBusy) != 0) return;
-        ring.pending += record_bytes(length & ~kDiscarded);
+        ring.pending += record_bytes(spec::ring::data_bytes(length));
     }
 }
 
@@ -84,7 +81,7 @@ void pass_finished(Ring& ring) {
 
 void* ring_reserve(Map& map, u64 size) {
     Ring& ring = ring_of(map);
-    if (size > kMaxRecord || record_bytes(size) > ring.memory.data_size) return nullptr;
+    if (size > spec::ring::kMaxData || record_bytes(size) > ring.memory.data_size) return nullptr;
     platform::LockGuard guard(ring.lock);
     pass_finished(ring);
     const u64 end = ring.reserved + record_bytes(size);

@@ -12,7 +12,6 @@ constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for l
 constexpr u32 kMaxRestarts = 16;
 constexpr u64 kSecondLook = 400'000;  // steps
 constexpr u32 kMaxWidenings = 20;
-constexpr RegSet kSavedRegisters = 0b1111000000;  // r6 to r9
 
 }  // namespace
 
@@ -201,7 +200,8 @@ bool Analyzer::run_path() {
         ++since_checkpoint_;
         ++insn_notes_[pc].visits;
         facts_.insns[pc].reachable = true;
-        if (++steps_ > max_steps_ || (steps_ % 256 == 0 && !within_budget())) {
+        ++steps_;
+        if (steps_ > max_steps_ || (steps_ % 256 == 0 && !within_budget())) {
             verdict_ = Verdict::Exhausted;
             error_ =
                 Diagnostic{DiagnosticCode::Budget,
@@ -258,7 +258,7 @@ bool Analyzer::same_calls(const State& a, const State& b) const {
 
 RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
     if (frame + 1 == state.frames.size()) return flow_.live[state.pc];
-    return flow_.live[state.frames[frame + 1].return_to] & kSavedRegisters;
+    return flow_.live[state.frames[frame + 1].return_to] & isa::kCalleeSaved;
 }
 
 // Callbacks run again and again, so their first instruction is one too.

@@ -10,59 +10,6 @@ using isa::Insn;
 
 namespace {
 
-constexpr RegSet bit(int r) {
-    return static_cast<RegSet>(1u << r);
-}
-constexpr RegSet kArguments = bit(1) | bit(2) | bit(3) | bit(4) | bit(5);
-
-struct Effect {
-    RegSet reads = 0;
-    RegSet writes = 0;
-};
-
-Effect effect_of(const Insn& insn) {
-    const RegSet dst = bit(insn.dst), src = bit(insn.src);
-    switch (insn.form) {
-        case Form::AluReg:
-            return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? src : dst | src), dst};
-        case Form::AluImm:
-            return {static_cast<RegSet>(insn.alu() == isa::AluOp::Mov ? 0 : dst), dst};
-        case Form::Neg:
-        case Form::Endian:
-            return {dst, dst};
-        case Form::MovSx:
-        case Form::Load:
-        case Form::LoadSx:
-            return {src, dst};
-        case Form::StoreReg:
-            return {static_cast<RegSet>(dst | src), 0};
-        case Form::StoreImm:
-            return {dst, 0};
-        case Form::Atomic:
-            return {static_cast<RegSet>(dst | src | bit(0)), 0};
-        case Form::JmpReg:
-            return {static_cast<RegSet>(dst | src), 0};
-        case Form::JmpImm:
-            return {dst, 0};
-        case Form::Ja:
-            return {};
-        case Form::Call:
-            return {kArguments, static_cast<RegSet>(kArguments | bit(0))};
-        case Form::CallReg:
-            return {static_cast<RegSet>(kArguments | dst),
-                    static_cast<RegSet>(kArguments | bit(0))};
-        case Form::Exit:
-            return {bit(0), 0};
-        case Form::Wide:
-            return {0, dst};
-        case Form::LegacyLoad:
-            return {static_cast<RegSet>(bit(6) |
-                                        (insn.legacy() == isa::LegacyMode::Indirect ? src : 0)),
-                    static_cast<RegSet>(kArguments | bit(0))};
-    }
-    return {};
-}
-
 bool is_local_call(const Insn& insn) {
     return insn.form == Form::Call && insn.call() == isa::CallKind::Local;
 }
@@ -93,7 +40,7 @@ void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
         work.pop_back();
         queued[i] = false;
         const Insn& insn = program.insns[i];
-        Effect e = effect_of(insn);
+        isa::RegUse e = isa::registers_of(insn);
         RegSet out = 0;
         if (insn.form == Form::Ja) {
             out = live[program.target[i]];

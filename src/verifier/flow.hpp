@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "ir/program.hpp"
+#include "isa/registers.hpp"
 
 namespace ebpf::verifier {
 
-using RegSet = u16;  // bit per register
+using isa::RegSet;
 
 inline constexpr std::size_t kMaxThresholds = 4096;
 

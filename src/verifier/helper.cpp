@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "spec/helpers.hpp"
+#include "spec/license.hpp"
 #include "spec/map_types.hpp"
 #include "verifier/analyzer.hpp"
 
@@ -17,14 +18,6 @@ namespace {
 
 std::string argument_name(int n) {
     return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")";
-}
-
-bool gpl_compatible(std::string_view license) {
-    for (const std::string_view l : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL",
-                                     "Dual MIT/GPL", "Dual MPL/GPL"}) {
-        if (license == l) return true;
-    }
-    return false;
 }
 
 bool is_null(const Reg& r) {
@@ -59,7 +52,7 @@ Step Analyzer::call_helper(u32 number) {
         return Step::Failed;
     }
     if (proto->flags.gpl_only && environment_.type->dialect == spec::Dialect::Linux &&
-        !gpl_compatible(program_.license)) {
+        !spec::is_gpl_compatible(program_.license)) {
         reject(DiagnosticCode::HelperPrivileged,
                std::string(proto->name) +
                    " is for GPL-compatible programs only; this one's licence is \"" +

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -22,12 +23,17 @@ struct Outcome {
     std::string output, errors;
 };
 
+// Tests run in parallel processes, each with its own files.
+std::string own_file(const std::string& name) {
+    return testing::TempDir() + "bpfverify_" + std::to_string(getpid()) + "_" + name;
+}
+
 std::string object(const std::string& name) {
     return std::string(CASEMENT_EXAMPLE_OBJECTS) + "/" + name;
 }
 
 Outcome run(const std::string& arguments) {
-    const std::string errors = testing::TempDir() + "bpfverify_errors";
+    const std::string errors = own_file("errors");
     Outcome outcome;
     std::FILE* pipe =
         popen((std::string(CASEMENT_BPFVERIFY) + " " + arguments + " 2>" + errors).c_str(), "r");
@@ -36,6 +42,7 @@ Outcome run(const std::string& arguments) {
     outcome.status = WEXITSTATUS(pclose(pipe));
     std::ifstream in(errors);
     outcome.errors.assign(std::istreambuf_iterator<char>(in), {});
+    std::remove(errors.c_str());
     return outcome;
 }
 
@@ -139,7 +146,7 @@ TEST_F(BpfverifyTest, UnreadableFilesAreStatusTwo) {
 TEST_F(BpfverifyTest, DamagedObjectsNeverCrashIt) {
     std::ifstream in(object("packet_events.o"), std::ios::binary);
     const std::string whole(std::istreambuf_iterator<char>(in), {});
-    const std::string path = testing::TempDir() + "bpfverify_damaged.o";
+    const std::string path = own_file("damaged.o");
     unsigned seed = 1;
     for (int round = 0; round < 60; ++round) {
         std::string bytes = whole;

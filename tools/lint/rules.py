@@ -32,7 +32,8 @@ def layers(project):
 # --- The kernel subset --------------------------------------------------------------------------
 
 # Parts of [K] folders that are for user mode, as ARCHITECTURE.md says.
-USER_PARTS = ("src/platform/linux/", "src/platform/windows_user/", "src/isa/text/")
+USER_PARTS = ("src/platform/user/", "src/platform/linux/", "src/platform/windows_user/",
+              "src/isa/text/")
 
 KERNEL_HEADERS = {
     "iostream", "ostream", "istream", "sstream", "fstream", "iomanip", "string", "vector", "map", "set",
@@ -65,11 +66,11 @@ def kernel_subset(project):
         elif own and not project.kernel_sources.intersection(own):
             yield Finding(listing, 1, f"a part of {folder.name}/ is [K], but it has no KERNEL module")
     for name in sorted(project.kernel_files):
-        if name.startswith(USER_PARTS) and name not in project.kernel_sources:
-            yield Finding(name, 1, "user-mode part included by kernel code")
-            continue
         if name.startswith(USER_PARTS):
             continue
+        for number, target in project.includes(name):
+            if f"src/{target}".startswith(USER_PARTS):
+                yield Finding(name, number, f"[K] code may not include the user-mode {target}")
         for number, line in enumerate(project.code(name).splitlines(), 1):
             header = re.match(r"\s*#\s*include\s*<([^>]+)>", line)
             if header and header.group(1) in KERNEL_HEADERS:

@@ -3,23 +3,13 @@
 
 #include <windows.h>
 
-#include <atomic>
-
 #include "platform/irql.hpp"
+#include "platform/user/heap.hpp"
 
 namespace ebpf::platform {
 namespace {
 
 constexpr u64 kGranule = 64 * 1024;  // views of a section begin at multiples of it
-
-std::atomic<bool (*)(std::size_t, void*)> allocation_hook{nullptr};
-std::atomic<void*> allocation_hook_context{nullptr};
-std::atomic<u64> live_allocations{0};
-
-bool may_allocate(std::size_t size) {
-    const auto hook = allocation_hook.load(std::memory_order_acquire);
-    return hook == nullptr || hook(size, allocation_hook_context.load(std::memory_order_relaxed));
-}
 
 std::size_t whole_pages(std::size_t size) {
     return (size + kPageSize - 1) & ~std::size_t{kPageSize - 1};
@@ -38,29 +28,6 @@ bool map_ring(HANDLE section, std::byte* at, u64 data_size) {
 }
 
 }  // namespace
-
-void* allocate(std::size_t size) {
-    if (!may_allocate(size)) return nullptr;
-    // 16-aligned on 64-bit Windows ("HeapAlloc", Microsoft).
-    void* memory = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, size);
-    if (memory != nullptr) live_allocations.fetch_add(1, std::memory_order_relaxed);
-    return memory;
-}
-
-void release(void* memory) {
-    if (memory == nullptr) return;
-    live_allocations.fetch_sub(1, std::memory_order_relaxed);
-    HeapFree(GetProcessHeap(), 0, memory);
-}
-
-void set_allocation_hook(bool (*hook)(std::size_t size, void* context), void* context) {
-    allocation_hook_context.store(context, std::memory_order_relaxed);
-    allocation_hook.store(hook, std::memory_order_release);
-}
-
-u64 allocations() {
-    return live_allocations.load(std::memory_order_relaxed);
-}
 
 Result<CodePages> CodePages::create(std::size_t size) {
     require_irql_at_most(Irql::Passive, "CodePages::create");
