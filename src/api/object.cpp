@@ -33,10 +33,12 @@ std::expected<std::vector<std::byte>, int> read_file(const char* path) {
     if (!file) return std::unexpected(errno);
     std::vector<std::byte> bytes;
     std::byte part[65536];
-    while (const size_t n = std::fread(part, 1, sizeof part, file.get())) {
+    size_t n = 0;
+    do {
+        n = std::fread(part, 1, sizeof part, file.get());
         if (bytes.size() + n > kMaxFile) return std::unexpected(E2BIG);
         bytes.insert(bytes.end(), part, part + n);
-    }
+    } while (n == sizeof part);
     if (std::ferror(file.get())) return std::unexpected(errno ? errno : EIO);
     return bytes;
 }

@@ -4,7 +4,7 @@
 namespace ebpf::btf {
 
 Result<std::shared_ptr<const Types>> Types::parse(Bytes section) {
-    const std::shared_ptr<Types> types(new Types);
+    std::shared_ptr<Types> types(new Types);
     types->bytes_.assign(section.begin(), section.end());
     TRY_ASSIGN(types->view_, View::open(types->bytes_));
     TRY_ASSIGN(const u32 count, types->view_.count_types());

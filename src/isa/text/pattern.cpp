@@ -124,7 +124,7 @@ std::string conformance_call(CallKind kind, const std::string& name) {
 }
 
 std::string conformance(const Encoding& e) {
-    const std::string name(e.mnemonic);
+    std::string name(e.mnemonic);
     const std::string half = e.width == Width::W32 ? "32" : "";
     const std::string sized = name + size_suffix(e.width);
     switch (e.form) {

@@ -36,13 +36,15 @@ std::optional<std::vector<std::byte>> read_file(const std::string& path, std::st
     }
     std::vector<std::byte> bytes;
     std::byte part[65536];
-    while (const size_t n = std::fread(part, 1, sizeof part, file.get())) {
+    size_t n = 0;
+    do {
+        n = std::fread(part, 1, sizeof part, file.get());
         bytes.insert(bytes.end(), part, part + n);
         if (bytes.size() > kMaxFile) {
             why = "larger than 512 MiB";
             return std::nullopt;
         }
-    }
+    } while (n == sizeof part);
     if (std::ferror(file.get())) {
         why = std::strerror(errno);
         return std::nullopt;

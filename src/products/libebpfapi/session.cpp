@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #include "engine/service.hpp"
@@ -61,8 +62,8 @@ struct Process {
 
 Process* process() {
     static Process* const the_process = [] {
-        auto* const made = new (std::nothrow) Process;
-        return made && made->start() ? made : nullptr;
+        std::unique_ptr<Process> made(new (std::nothrow) Process);
+        return made && made->start() ? made.release() : nullptr;
     }();
     return the_process;
 }
