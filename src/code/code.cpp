@@ -110,4 +110,21 @@ Status relocate(MutableBytes text, std::span<const Relocation> relocations,
     return {};
 }
 
+// Callers whose compiler checks the types of indirect calls look for a type in front of the
+// function, where generated code has none.
+#if defined(__clang__)
+__attribute__((no_sanitize("function")))
+#endif
+u64 call_function(Invocation* invocation, u64 function, const u64 args[5]) {
+    if (!is_interpreted_function(function)) {
+        return reinterpret_cast<HelperFn>(function)(args[0], args[1], args[2], args[3], args[4],
+                                                    invocation);
+    }
+    if (invocation->call_interpreted == nullptr) {
+        invocation->fault = static_cast<u64>(Fault::BadHelper);
+        return 0;
+    }
+    return invocation->call_interpreted(invocation, function, args);
+}
+
 }  // namespace ebpf::code

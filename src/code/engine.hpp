@@ -17,25 +17,53 @@ using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Invocation* inv
 // an embedder wants it, else 0). System V or Windows x64 convention, as the Target said.
 using EntryFn = u64 (*)(void* r1, u64 r2, Invocation* invocation);
 
+// Why a run ended early, in Invocation::fault. The program's result is then 0 and means nothing.
+enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper, Cancelled, BadAccess };
+inline constexpr u32 kNeverCancelled = 0;
+
 // One run of a program, on the invoker's stack. Compiled code keeps its address in a register and
-// looks only at the fields up to `tail_pending`, whose offsets are fixed.
+// looks only at the fields up to `context`, whose offsets are fixed.
 struct Invocation {
     // A tail call that succeeded: set by the helper, looked at after the call. The entry's frame
     // then leaves at once and the execution context enters the next program; in a subprogram the
     // frame calls `run_tail`, whose result is the subprogram's.
     const void* tail_pending = nullptr;                 // offset 0
     u64 (*run_tail)(Invocation* invocation) = nullptr;  // offset 8
-    void* context = nullptr;                            // r1 at entry
+    // Instructions left, for code that nobody verified. Looked at by the interpreter unless it is
+    // all ones, and by machine code that was compiled with jit::Options::metered.
+    u64 fuel = ~u64{0};  // offset 16
+    u64 fault = 0;       // offset 24: a Fault; helpers may set it too, and the program then ends
+    u32 frames = 0;      // offset 32: of the running program in use, where the engine counts them
+    u32 reserved = 0;
+    // The run ends with Fault::Cancelled some time after another thread made this not 0. Looked at
+    // where fuel is: by a metered interpreter, and by code compiled with jit::Options::cancellable.
+    const u32* cancel = &kNeverCancelled;  // offset 40
+    // How a callback that belongs to an interpreted program is run; see call_function(). Set by the
+    // interpreter for its programs' runs, else by who calls callbacks outside any run (timers).
+    u64 (*call_interpreted)(Invocation* invocation, u64 function, const u64 args[5]) = nullptr;
+    void* context = nullptr;  // r1 at entry
     u64 context_size = 0;
     void* runtime = nullptr;        // the execution context's own state
     const void* program = nullptr;  // the one running
     u32 slot = 0;                   // execution slot: the CPU number that programs see
     u32 tail_calls = 0;             // done so far, at most kMaxTailCalls
-    u64 fuel = ~u64{0};  // interpreter: instructions left (for untrusted, unverified code)
-    u64 fault = 0;       // interpreter: why it stopped early; see interpreter.hpp
-    u32 frames = 0;      // interpreter: frames of the running program in use
 };
 inline constexpr u32 kMaxTailCalls = 33;
+
+// A callback as programs hand it to helpers: the value of a two-slot instruction of kind Function.
+// Of machine code it is the address of a HelperFn. Of an interpreted program it is the address of
+// its first operation with bit 62 turned over, which makes it no address of either half of the
+// address space: so one helper serves the programs of every engine.
+inline constexpr u64 kInterpretedFunction = u64{1} << 62;
+constexpr bool is_interpreted_function(u64 function) {
+    return ((function >> 62 ^ function >> 63) & 1) != 0;
+}
+
+// Runs the callback `function` with r1 to r5 of `args` inside the run that `invocation` is about,
+// and returns its r0. What helpers such as bpf_loop do. When the callback ended early, `fault` is
+// set; the helper should then return, whatever it returns. An interpreted function needs
+// `call_interpreted` (Fault::BadHelper without).
+u64 call_function(Invocation* invocation, u64 function, const u64 args[5]);
 
 // Answers what a relocation stands for; 0 is never an address.
 struct Resolver {
@@ -54,6 +82,8 @@ struct EngineOps {
     Status (*prepare)(const CodeView& code, const Resolver& resolver,
                       MutableBytes memory) = nullptr;
     u64 (*run)(const void* prepared, void* r1, u64 r2, Invocation* invocation) = nullptr;
+    // For Invocation::call_interpreted, where a callback is called outside a run.
+    u64 (*call)(Invocation* invocation, u64 function, const u64 args[5]) = nullptr;
 };
 
 // Writes the resolved values into machine code at `text` (still writable, already at the address

@@ -15,13 +15,7 @@
 
 namespace ebpf::interpreter {
 
-// Why a run ended early, in Invocation::fault.
-enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper };
-
-// Runs the function at `function`, the value of a Function two-slot instruction, with r1..r5 of
-// `args`: how a helper calls a program's callback. Returns the callback's r0, or 0 with
-// `invocation->fault` set; the program that called the helper then stops with the same fault.
-u64 call_function(code::Invocation* invocation, u64 function, const u64 args[5]);
+using code::Fault;
 
 // The relocations that prepare() asks for, made from lowered slots (helper numbers canonical or
 // with kCustomHelper set, maps by index): in ascending order, the first out.size() of them in

@@ -156,7 +156,8 @@ class Preparer {
             return none(relocation);
         }
         op.off = static_cast<i32>(insn.imm);
-        op.imm = reinterpret_cast<u64>(&ops_[static_cast<std::size_t>(target)]);
+        op.imm = reinterpret_cast<u64>(&ops_[static_cast<std::size_t>(target)]) ^
+                 code::kInterpretedFunction;
         return {};
     }
 
@@ -304,6 +305,7 @@ Result<u32> relocations_of(Bytes slots, std::span<Relocation> out) {
 }
 
 u64 run(const void* prepared, void* r1, u64 r2, code::Invocation* invocation);
+u64 call(code::Invocation* invocation, u64 function, const u64 args[5]);
 
 const code::EngineOps kEngine = {
     .kind = code::EngineKind::Interpreter,
@@ -311,6 +313,7 @@ const code::EngineOps kEngine = {
     .prepared_size = prepared_size,
     .prepare = prepare,
     .run = run,
+    .call = call,
 };
 
 }  // namespace ebpf::interpreter

@@ -91,10 +91,16 @@ template <bool kMetered>
         }                                             \
         goto* kLabels[static_cast<u16>(op->handler)]; \
     } while (false)
-#define GO                 \
-    do {                   \
-        op += op->off + 1; \
-        DISPATCH();        \
+// Whatever goes on for long goes backwards.
+#define GO                                                                                 \
+    do {                                                                                   \
+        if constexpr (kMetered) {                                                          \
+            if (op->off < 0 && __atomic_load_n(invocation->cancel, __ATOMIC_RELAXED) != 0) \
+                [[unlikely]]                                                               \
+                goto cancelled;                                                            \
+        }                                                                                  \
+        op += op->off + 1;                                                                 \
+        DISPATCH();                                                                        \
     } while (false)
 #define LEAVE(value)          \
     do {                      \
@@ -139,6 +145,10 @@ no_fuel:
     invocation->fuel = 0;
     stop(invocation, Fault::OutOfFuel);
     LEAVE(0);
+cancelled:
+    __attribute__((unused));
+    stop(invocation, Fault::Cancelled);
+    LEAVE(0);
 too_deep:
     stop(invocation, Fault::CallTooDeep);
     LEAVE(0);
@@ -148,29 +158,32 @@ bad_helper:
 }
 
 u64 run_metered_or_not(const Op* op, const u64* args, Invocation* invocation) {
-    return invocation->fuel == ~u64{0} ? run_frame<false>(op, args, invocation)
-                                       : run_frame<true>(op, args, invocation);
+    const bool metered =
+        invocation->fuel != ~u64{0} || invocation->cancel != &code::kNeverCancelled;
+    return metered ? run_frame<true>(op, args, invocation) : run_frame<false>(op, args, invocation);
 }
 
 }  // namespace
+
+u64 call(Invocation* invocation, u64 function, const u64 args[5]) {
+    if (invocation->frames >= isa::kMaxCallDepth) {
+        stop(invocation, Fault::CallTooDeep);
+        return 0;
+    }
+    const u64 address = function ^ code::kInterpretedFunction;
+    return run_metered_or_not(reinterpret_cast<const Op*>(address), args, invocation);
+}
 
 // A program that is entered from a subprogram's tail call counts its own frames.
 u64 run(const void* prepared, void* r1, u64 r2, Invocation* invocation) {
     const u32 outer_frames = invocation->frames;
     invocation->frames = 0;
+    invocation->call_interpreted = &call;
     const u64 args[5] = {reinterpret_cast<u64>(r1), r2};
     const u64 result =
         run_metered_or_not(static_cast<const Header*>(prepared)->entry, args, invocation);
     invocation->frames = outer_frames;
     return result;
-}
-
-u64 call_function(Invocation* invocation, u64 function, const u64 args[5]) {
-    if (invocation->frames >= isa::kMaxCallDepth) {
-        stop(invocation, Fault::CallTooDeep);
-        return 0;
-    }
-    return run_metered_or_not(reinterpret_cast<const Op*>(function), args, invocation);
 }
 
 }  // namespace ebpf::interpreter

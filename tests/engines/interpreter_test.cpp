@@ -176,9 +176,9 @@ TEST_F(Interpreter, ErrorsNameTheSlot) {
 // A helper that calls the function in its first argument twice.
 u64 call_twice(u64 function, u64 a, u64 b, u64, u64, Invocation* invocation) {
     const u64 first[5] = {a, b, 0, 0, 0};
-    const u64 result = call_function(invocation, function, first);
+    const u64 result = code::call_function(invocation, function, first);
     const u64 second[5] = {result, b, 0, 0, 0};
-    return call_function(invocation, function, second);
+    return code::call_function(invocation, function, second);
 }
 
 constexpr const char* kCallback =
