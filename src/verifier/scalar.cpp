@@ -11,7 +11,7 @@ namespace {
 // The signed and the unsigned view of one range, where they do not cross the sign's border.
 template <typename U, typename S>
 void exchange_signs(Range<U, S>& r) {
-    if (static_cast<S>(r.lo) <= static_cast<S>(r.hi)) {
+    if (static_cast<S>(r.lo) <= static_cast<S>(r.hi) || planted(20)) {
         r.slo = std::max(r.slo, static_cast<S>(r.lo));
         r.shi = std::min(r.shi, static_cast<S>(r.hi));
     }
@@ -34,7 +34,7 @@ void tighten_by_bits(Range<U, S>& r, Tnum bits) {
 
 // What the ranges of 64 bits and of the low half say about each other.
 void exchange_halves(Range64& wide, Range32& low) {
-    if (wide.lo >> 32 == wide.hi >> 32) {
+    if (wide.lo >> 32 == wide.hi >> 32 || planted(19)) {
         low.lo = std::max(low.lo, static_cast<u32>(wide.lo));
         low.hi = std::min(low.hi, static_cast<u32>(wide.hi));
     }

@@ -30,7 +30,7 @@ bool order(T& a_lo, T& a_hi, T& b_lo, T& b_hi, bool strict) {
     if (strict) {
         if (b_hi == std::numeric_limits<T>::min() || a_lo == std::numeric_limits<T>::max())
             return false;
-        a_hi = std::min(a_hi, static_cast<T>(b_hi - 1));
+        a_hi = std::min(a_hi, static_cast<T>(b_hi - (planted(23) && b_hi > 1 ? 2 : 1)));
         b_lo = std::max(b_lo, static_cast<T>(a_lo + 1));
     } else {
         a_hi = std::min(a_hi, b_hi);
@@ -43,7 +43,7 @@ bool order(T& a_lo, T& a_hi, T& b_lo, T& b_hi, bool strict) {
 template <typename U, typename S>
 bool exclude(Range<U, S>& r, U c) {
     if (r.lo == c && r.hi == c) return false;
-    if (r.lo == c) ++r.lo;
+    if (r.lo == c || (planted(24) && c - r.lo == 1)) r.lo = static_cast<U>(c + 1);
     if (r.hi == c) --r.hi;
     const S s = static_cast<S>(c);
     if (r.slo == s && r.shi == s) return false;
@@ -112,7 +112,8 @@ bool test_bits(Scalar& a, Scalar& b, bool outcome) {
         return true;
     }
     if ((a_one & b_one) != 0) return false;
-    a.bits.mask &= ~u64{b_one};  // what is known 1 in one is known 0 in the other
+    a.bits.mask &=
+        ~u64{planted(25) ? b_may : b_one};  // what is known 1 in one is known 0 in the other
     b.bits.mask &= ~u64{a_one};
     return true;
 }

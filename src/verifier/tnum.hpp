@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "base/types.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -56,7 +57,8 @@ struct Tnum {
 
 constexpr Tnum operator+(Tnum a, Tnum b) {
     // The smallest and the largest sum differ exactly where some carry is uncertain.
-    const u64 m = ((a.min() + b.min()) ^ (a.max() + b.max())) | a.mask | b.mask;
+    const u64 carries = planted(17) ? 0 : (a.min() + b.min()) ^ (a.max() + b.max());
+    const u64 m = carries | a.mask | b.mask;
     return {(a.value + b.value) & ~m, m};
 }
 
@@ -102,7 +104,7 @@ constexpr Tnum operator*(Tnum a, Tnum b) {
     for (; (a.value | a.mask) != 0; a = a >> 1, b = b << 1) {
         if (a.value & 1) {
             sum = sum + b;
-        } else if (a.mask & 1) {
+        } else if ((a.mask & 1) && !planted(18)) {
             sum = sum + Tnum{0, b.max()};
         }
     }
