@@ -110,6 +110,24 @@ Status relocate(MutableBytes text, std::span<const Relocation> relocations,
     return {};
 }
 
+Status fault_status(u64 fault) {
+    switch (static_cast<Fault>(fault)) {
+        case Fault::None:
+            return {};
+        case Fault::OutOfFuel:
+            return fail(Errc::Timeout, {}, "instructions of a run");
+        case Fault::CallTooDeep:
+            return fail(Errc::TooLarge, {}, "call depth");
+        case Fault::BadHelper:
+            return fail(Errc::UnresolvedSymbol, {}, "helper in a register");
+        case Fault::Cancelled:
+            return fail(Errc::Canceled, {}, "the run");
+        case Fault::BadAccess:
+            return fail(Errc::InvalidPointer, {}, "memory that the program may not use");
+    }
+    return fail(Errc::Failed, {}, "the program's run, fault", fault);
+}
+
 // Callers whose compiler checks the types of indirect calls look for a type in front of the
 // function, where generated code has none.
 #if defined(__clang__)

@@ -20,6 +20,8 @@ using EntryFn = u64 (*)(void* r1, u64 r2, Invocation* invocation);
 // Why a run ended early, in Invocation::fault. The program's result is then 0 and means nothing.
 enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper, Cancelled, BadAccess };
 inline constexpr u32 kNeverCancelled = 0;
+// What a fault says as an error; success for None.
+Status fault_status(u64 fault);
 
 // One run of a program, on the invoker's stack. Compiled code keeps its address in a register and
 // looks only at the fields up to `context`, whose offsets are fixed.

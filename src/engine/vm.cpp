@@ -192,14 +192,8 @@ Result<u64> Vm::run(void* memory, u64 size) const {
     const u64 result = entry_
                            ? entry_(memory, size, &invocation)
                            : interpreter::kEngine.run(prepared_.get(), memory, size, &invocation);
-    switch (static_cast<interpreter::Fault>(invocation.fault)) {
-        case interpreter::Fault::None:
-            return result;
-        case interpreter::Fault::OutOfFuel:
-            return fail(Errc::Timeout, {}, "instructions of a run", fuel);
-        default:
-            return fail(Errc::Failed, {}, "the interpreter stopped", invocation.fault);
-    }
+    TRY(code::fault_status(invocation.fault));
+    return result;
 }
 
 }  // namespace ebpf::engine

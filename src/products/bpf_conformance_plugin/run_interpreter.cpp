@@ -20,16 +20,7 @@ Result<std::vector<code::Relocation>> helper_calls(Bytes slots) {
 }
 
 Status reason(const code::Invocation& invocation) {
-    switch (static_cast<interpreter::Fault>(invocation.fault)) {
-        case interpreter::Fault::None:
-            break;
-        case interpreter::Fault::OutOfFuel:
-            return fail(Errc::Timeout, {}, "instructions", kFuel);
-        case interpreter::Fault::CallTooDeep:
-            return fail(Errc::TooLarge, {}, "call depth", isa::kMaxCallDepth);
-        case interpreter::Fault::BadHelper:
-            return fail(Errc::UnresolvedSymbol, {}, "helper in a register");
-    }
+    TRY(code::fault_status(invocation.fault));
     if (unwound_in_subprogram()) return fail(Errc::Unsupported, {}, "unwinding from a subprogram");
     return {};
 }
