@@ -15,7 +15,7 @@ u32 extent(EngineKind engine, RelocKind kind) {
 }
 
 bool is_known(RelocKind kind) {
-    return kind >= RelocKind::Helper64 && kind <= RelocKind::Function64;
+    return kind >= RelocKind::Helper64 && kind <= RelocKind::HelperOrNull64;
 }
 
 // An offset in text that can be entered or called.
@@ -41,6 +41,11 @@ Status check_relocation(const CodeView& code, const Relocation& r) {
         return fail(Errc::BadFormat, where, "relocation between instructions");
     }
     switch (r.kind) {
+        case RelocKind::HelperOrNull64:
+            if (code.engine == EngineKind::Interpreter) {
+                return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
+            }
+            [[fallthrough]];
         case RelocKind::Helper64:
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             return {};
@@ -101,6 +106,11 @@ Status relocate(MutableBytes text, std::span<const Relocation> relocations,
             if (r.addend >= text.size())
                 return fail(Errc::OutOfBounds, where, "function", r.addend);
             value = reinterpret_cast<u64>(text.data() + r.addend);
+        } else if (r.kind == RelocKind::HelperOrNull64) {
+            const auto found =
+                resolver.resolve(resolver.self, RelocKind::Helper64, r.index, r.addend);
+            store_le(text.data() + r.offset, found.value_or(0));
+            continue;
         } else {
             TRY_ASSIGN(value, resolver.resolve(resolver.self, r.kind, r.index, r.addend));
         }

@@ -21,7 +21,8 @@ enum class RelocKind : u8 {
                      //          extension's or embedder's own number with kCustomHelper set)
     Map64 = 2,       // 8 bytes: handle of map `index`
     MapValue64 = 3,  // 8 bytes: address of byte `addend` of the value of data-section map `index`
-    Function64 = 4,  // 8 bytes: address of text offset `addend` (a callback)
+    Function64 = 4,  // 8 bytes: address of text offset `addend` (a callback, or a table)
+    HelperOrNull64 = 5,  // machine code, 8 bytes: as Helper64, or 0 where there is none
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 

@@ -34,7 +34,7 @@ struct Invocation {
     // Instructions left, for code that nobody verified. Looked at by the interpreter unless it is
     // all ones, and by machine code that was compiled with jit::Options::metered.
     u64 fuel = ~u64{0};  // offset 16
-    u64 fault = 0;       // offset 24: a Fault; helpers may set it too, and the program then ends
+    u64 fault = 0;       // offset 24: a Fault, set by engines
     u32 frames = 0;      // offset 32: of the running program in use, where the engine counts them
     u32 reserved = 0;
     // The run ends with Fault::Cancelled some time after another thread made this not 0. Looked at

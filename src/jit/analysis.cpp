@@ -17,7 +17,8 @@ class Analyzer {
     Result<Analysis> run() {
         TRY(check_shape());
         TRY(scan());
-        TRY(order_functions());
+        order_functions();
+        find_indexed_calls();
         find_live_registers();
         return std::move(a_);
     }
@@ -27,7 +28,8 @@ class Analyzer {
     Status scan();
     Status scan_insn(u32 index, u32 function);
     Status frame_of(u32 function);
-    Status order_functions();
+    void order_functions();
+    void find_indexed_calls();
     void find_live_registers();
     bool live_round();
 
@@ -122,6 +124,7 @@ Status Analyzer::scan_insn(u32 index, u32 function) {
         const u32 callee = function_starting_at(target);
         if (callee == ir::kNoTarget) return fail(Errc::BadJumpTarget, at_insn(p_.slot_of[index]));
         f.callees.push_back(callee);
+        a_.entry_is_called |= callee == 0;
         if (callback) {
             a_.functions[callee].is_callback = true;
             a_.written |= kCallArgs;
@@ -145,7 +148,7 @@ Status Analyzer::frame_of(u32 function) {
 }
 
 // Depth-first, with a stack of our own: call chains may be as long as the program.
-Status Analyzer::order_functions() {
+void Analyzer::order_functions() {
     enum : u8 { kNew, kOpen, kDone };
     struct Visit {
         u32 function;
@@ -164,13 +167,8 @@ Status Analyzer::order_functions() {
             if (v.next_callee < f.callees.size()) {
                 const u32 callee = f.callees[v.next_callee++];
                 if (state[callee] == kOpen) {
-                    // The entry takes its arguments as the invoker passes them, not as calls do.
-                    if (callee == 0 || !bounded_) {
-                        return fail(Errc::Unsupported,
-                                    at_insn(p_.slot_of[p_.subprograms[callee].begin]),
-                                    "recursive calls of subprogram", callee);
-                    }
                     a_.recursive = true;
+                    a_.count_frames |= !bounded_;
                 }
                 if (state[callee] == kNew) {
                     state[callee] = kOpen;
@@ -181,16 +179,19 @@ Status Analyzer::order_functions() {
             for (const u32 callee : f.callees) {
                 depth[v.function] = std::max(depth[v.function], depth[callee] + 1);
             }
-            if (!bounded_ && depth[v.function] > isa::kMaxCallDepth) {
-                return fail(Errc::TooLarge, at_insn(p_.slot_of[p_.subprograms[v.function].begin]),
-                            "call depth", depth[v.function]);
-            }
+            a_.count_frames |= !bounded_ && depth[v.function] > isa::kMaxCallDepth;
             state[v.function] = kDone;
             a_.callees_first.push_back(v.function);
             visits.pop_back();
         }
     }
-    return {};
+}
+
+void Analyzer::find_indexed_calls() {
+    for (u32 i = 0; i < p_.insns.size() && !a_.indexed_calls; ++i) {
+        a_.indexed_calls =
+            a_.reachable[i] && p_.insns[i].form == Form::CallReg && !called_constant(p_, a_, i);
+    }
 }
 
 // One pass backwards. True if something changed that an earlier jump backwards wants to know.
@@ -226,6 +227,22 @@ void Analyzer::find_live_registers() {
 }
 
 }  // namespace
+
+std::optional<u64> called_constant(const ir::Program& program, const Analysis& analysis, u32 at) {
+    constexpr u32 kReach = 64;  // instructions; keeps the whole linear
+    const isa::Reg reg = program.insns[at].dst;
+    for (u32 i = at; i > 0 && at - i < kReach && !analysis.is_target[i]; --i) {
+        const Insn& before = program.insns[i - 1];
+        if (before.form == Form::Exit || before.form == Form::Ja) return {};
+        if ((registers_of(before).writes & reg_set(reg)) == 0) continue;
+        const bool constant = (before.form == Form::AluImm && before.alu() == isa::AluOp::Mov) ||
+                              (before.form == Form::Wide && before.wide() == isa::WideKind::Imm64);
+        if (!constant) return {};
+        return before.is64() || before.form == Form::Wide ? static_cast<u64>(before.imm)
+                                                          : static_cast<u32>(before.imm);
+    }
+    return {};
+}
 
 Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts) {
     return Analyzer(program, facts).run();

@@ -5,6 +5,7 @@
 // each function needs. Linear in the program's size.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "ir/facts.hpp"
@@ -36,16 +37,20 @@ struct Analysis {
     std::vector<RegSet> live_after;  // per instruction
     std::vector<Function> functions;
     std::vector<u32> callees_first;  // every function, after all that it calls
-    bool recursive = false;          // ... but for calls in a circle, which the proof bounds
+    bool recursive = false;          // ... but for calls in a circle
+    bool count_frames = false;       // nothing bounds the depth of calls but counting
+    bool entry_is_called = false;    // by the program itself, or as a callback
+    bool indexed_calls = false;      // a call by register whose number is not a constant
     RegSet written = 0;              // by any function, or by the caller of a callback
     bool calls_helpers = false;
 };
 
-// Errors: InvalidArgument when the facts are another program's; Unsupported for a program whose
-// functions call themselves in a circle without a proof that bounds it (Facts::max_call_depth), or
-// whose entry does; TooLarge for more than isa::kMaxCallDepth frames, or for a
-// frame of more than isa::kStackSize bytes; BadFormat for a program that ir::decode_program would
-// not have made.
+// The number of the embedder's helper that the call by register at `at` reaches, where the same
+// straight piece of code puts a constant there.
+std::optional<u64> called_constant(const ir::Program& program, const Analysis& analysis, u32 at);
+
+// Errors: InvalidArgument when the facts are another program's; TooLarge for a frame of more than
+// isa::kStackSize bytes; BadFormat for a program that ir::decode_program would not have made.
 Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts);
 
 }  // namespace ebpf::jit

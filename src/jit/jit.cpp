@@ -53,7 +53,8 @@ code::CodeView Output::view(u64 program_info_hash) const {
             .relocations = relocations};
 }
 
-Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target) {
+Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                       const Options& options) {
     if (target.cpu == code::Cpu::AArch64)
         return fail(Errc::Unsupported, {}, "machine code for AArch64");
     if (target.cpu != code::Cpu::X86_64) {
@@ -64,7 +65,7 @@ Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const
     }
     if (target.unwind != UnwindFormat::None) return fail(Errc::Unsupported, {}, "unwind data");
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
-    return x64::Compiler(program, facts, target, analysis).run();
+    return x64::Compiler(program, facts, target, options, analysis).run();
 }
 
 }  // namespace ebpf::jit

@@ -23,6 +23,26 @@ struct Target {
     static Target host();  // the machine and system that this is built for
 };
 
+// What else the code should do. All off: as fast as it can be. What a target lacks is
+// Errc::Unsupported, never left out in silence.
+struct Options {
+    // Invocation::fuel counts instructions: a basic block is paid for when it is entered, and one
+    // that cannot be paid ends the run with Fault::OutOfFuel.
+    bool metered = false;
+    // Loops look at Invocation::cancel, once a round.
+    bool cancellable = false;
+    // No constant of the program stands in the code as it is (but shift counts and displacements,
+    // which are less than 16 bits): each is put together from two halves that `blinding_seed`
+    // decides, a number that nobody can guess.
+    bool blind_constants = false;
+    u64 blinding_seed = 0;
+    // Indirect calls go by a return that the processor cannot be trained for ("retpoline"; Intel,
+    // "Retpoline: A Branch Target Injection Mitigation").
+    bool safe_indirect_calls = false;
+
+    bool can_end_early() const { return metered || cancellable; }
+};
+
 struct Output {
     code::Cpu cpu{};
     u32 entry = 0;
@@ -42,16 +62,18 @@ struct Output {
 // How the code is entered: at `entry` as a code::EntryFn; the value of a Function64 relocation is
 // the address of a code::HelperFn, so that a helper calls back with r1 to r5 and its own
 // invocation. Both by the target's convention. `callx` reaches the embedder's helpers 0 to 255, by
-// constants.
+// constants or through a table of them (a number without a helper ends the run with
+// Fault::BadHelper).
 //
-// Nothing that is compiled can exhaust the native stack: calls nest at most isa::kMaxCallDepth deep
-// (TooLarge), and functions that call themselves in a circle are refused (Unsupported) unless
-// Facts::max_call_depth bounds them; Output::stack_bytes says how much it is.
+// Nothing that is compiled can exhaust the native stack: where neither the shape of the calls nor
+// Facts::max_call_depth bounds them by isa::kMaxCallDepth frames, frames are counted at run time
+// and one too many ends the run with Fault::CallTooDeep. Output::stack_bytes says how much it is.
 //
 // Errors name the instruction's slot; a form that the target cannot compile is Errc::Unsupported,
 // never a wrong translation. InvalidArgument: facts of another program, a convention of another
 // CPU.
-Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target);
+Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                       const Options& options = {});
 
 // A function `u64 (*)(void* memory, u64 size)` of the target's convention: it enters the code that
 // is in place at `entry` (a code::EntryFn) with a copy of `initial` in its own stack frame, whose

@@ -29,8 +29,8 @@ u64 thunk_address(std::size_t index, std::index_sequence<I...>) {
 
 class JitEngine : public Engine {
   public:
-    JitEngine(std::string name, const jit::Target& target)
-        : name_(std::move(name)), target_(target) {}
+    JitEngine(std::string name, const jit::Target& target, const jit::Options& options = {})
+        : name_(std::move(name)), target_(target), options_(options) {}
 
     std::string name() const override { return name_; }
     bool limits_call_depth() const override { return true; }
@@ -42,13 +42,15 @@ class JitEngine : public Engine {
                 insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper;
             if (helper) insn.imm |= code::kCustomHelper;
         }
-        TRY_ASSIGN(const jit::Output output, jit::compile(program, {}, target_));
+        TRY_ASSIGN(const jit::Output output, jit::compile(program, {}, target_, options_));
         TRY(code::validate(output.view(0)));
         TRY(resolvable(output, helpers));
 
         std::size_t thunks = 0;
         const auto address = [&](const code::Relocation& r) {
-            const code::HelperFn helper = helpers.at(r.index & ~code::kCustomHelper);
+            const auto found = helpers.find(r.index & ~code::kCustomHelper);
+            if (found == helpers.end()) return u64{0};  // HelperOrNull64
+            const code::HelperFn helper = found->second;
             if (target_.convention == jit::CallingConvention::SystemV) {
                 return reinterpret_cast<u64>(helper);
             }
@@ -58,7 +60,9 @@ class JitEngine : public Engine {
         const jit::test::Placed placed(output, target_.convention, address);
         code::Invocation invocation;
         void* const r1 = memory.empty() ? nullptr : memory.data();
-        return placed.run(r1, memory.size(), &invocation);
+        const u64 r0 = placed.run(r1, memory.size(), &invocation);
+        TRY(code::fault_status(invocation.fault));
+        return r0;
     }
 
   private:
@@ -72,7 +76,10 @@ class JitEngine : public Engine {
 
     static Status resolvable(const jit::Output& output, const Helpers& helpers) {
         for (const code::Relocation& r : output.relocations) {
-            if (r.kind == code::RelocKind::Function64) continue;
+            if (r.kind == code::RelocKind::Function64 ||
+                r.kind == code::RelocKind::HelperOrNull64) {
+                continue;
+            }
             const bool known = helpers.contains(r.index & ~code::kCustomHelper);
             if (r.kind != code::RelocKind::Helper64 || !known) {
                 return fail(Errc::UnresolvedSymbol, {}, "helper", r.index);
@@ -83,17 +90,28 @@ class JitEngine : public Engine {
 
     std::string name_;
     jit::Target target_;
+    jit::Options options_;
 };
 
 jit::Target plain(jit::CallingConvention convention) {
     return {.cpu = code::Cpu::X86_64, .convention = convention};
 }
 
-const bool kRegistered = register_engine(std::make_unique<JitEngine>("jit", jit::Target::host())) &&
-                         register_engine(std::make_unique<JitEngine>(
-                             "jit_any_x64", plain(jit::CallingConvention::SystemV))) &&
-                         register_engine(std::make_unique<JitEngine>(
-                             "jit_windows_x64", plain(jit::CallingConvention::WindowsX64)));
+constexpr jit::Options kHardened{
+    .blind_constants = true, .blinding_seed = 0x1234'5678'9abc'def0, .safe_indirect_calls = true};
+
+const bool kRegistered =
+    register_engine(std::make_unique<JitEngine>("jit", jit::Target::host())) &&
+    register_engine(
+        std::make_unique<JitEngine>("jit_any_x64", plain(jit::CallingConvention::SystemV))) &&
+    register_engine(std::make_unique<JitEngine>("jit_windows_x64",
+                                                plain(jit::CallingConvention::WindowsX64))) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_limited", jit::Target::host(), jit::Options{.metered = true, .cancellable = true})) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_hardened", plain(jit::CallingConvention::SystemV), kHardened)) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_hardened_windows_x64", plain(jit::CallingConvention::WindowsX64), kHardened));
 
 }  // namespace
 }  // namespace ebpf::engines

@@ -161,9 +161,9 @@ ret
      system_v(),
      R"(push rbp
 push r12
+mov r12, rdx
 sub rsp, 0x208
 lea rbp, [rsp+0x200]
-mov r12, rdx
 mov qword ptr [rbp-0x08], 0x01
 lea rdi, [rbp-0x08]
 mov r9, r12
@@ -179,8 +179,8 @@ ret
      windows(),
      R"(push r12
 push rsi
-sub rsp, 0x38
 mov r12, r8
+sub rsp, 0x38
 mov r10, rcx
 mov r9d, 0x04
 mov esi, 0x05

@@ -4,8 +4,9 @@
 //
 // Both maps keep r1 to r5 in, or one move away from, the argument registers of helpers, and r6 to
 // r10 in registers that a callee preserves, as BPF demands. Free in both: rcx, for shift counts,
-// and r11; r12 holds the invocation. Nothing else is ever needed, not even by a division, which
-// wants rax and rdx: those two are put aside in rcx and r11 when somebody still needs them.
+// and r11; r12 holds the invocation. Nothing else is needed, not even by a division, which
+// wants rax and rdx: those two are put aside in rcx and r11 when somebody still needs them. One
+// more register is there for blinded constants.
 #pragma once
 
 #include <array>
@@ -17,22 +18,23 @@ namespace ebpf::jit::x64 {
 inline constexpr Gpr kInvocation = Gpr::R12;
 inline constexpr Gpr kScratch = Gpr::R11;
 inline constexpr Gpr kScratch2 = Gpr::Rcx;
-inline constexpr int kHelperArgs = 6;  // r1 to r5 and the invocation
+inline constexpr isa::Reg kBlinded = isa::kRegisterCount;  // holds a constant for one instruction
+inline constexpr int kHelperArgs = 6;                      // r1 to r5 and the invocation
 
 struct Abi {
-    std::array<Gpr, isa::kRegisterCount> reg;
-    std::array<Gpr, kHelperArgs> helper_arg;  // None = on the stack
-    std::array<Gpr, 3> entry_arg;             // r1, r2, invocation
+    std::array<Gpr, isa::kRegisterCount + 1> reg;  // r0 to r10 and kBlinded
+    std::array<Gpr, kHelperArgs> helper_arg;       // None = on the stack
+    std::array<Gpr, 3> entry_arg;                  // r1, r2, invocation
     // Bytes below the return address of a function that calls helpers: their home area and stack
     // arguments. Argument i, when on the stack, is at 8 * i from the lowest.
     u32 outgoing;
-    // BPF registers among r0 to r5 that live in registers which our caller wants back.
+    // Registers among r0 to r5 and kBlinded that live in registers which our caller wants back.
     u16 borrowed;
 };
 
 inline constexpr Abi kSystemV = {
     {Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::R10, Gpr::R8, Gpr::Rbx, Gpr::R13, Gpr::R14,
-     Gpr::R15, Gpr::Rbp},
+     Gpr::R15, Gpr::Rbp, Gpr::R9},
     {Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8, Gpr::R9},
     {Gpr::Rdi, Gpr::Rsi, Gpr::Rdx},
     0,
@@ -41,11 +43,11 @@ inline constexpr Abi kSystemV = {
 
 inline constexpr Abi kWindowsX64 = {
     {Gpr::Rax, Gpr::R10, Gpr::Rdx, Gpr::R8, Gpr::R9, Gpr::Rsi, Gpr::Rbx, Gpr::R13, Gpr::R14,
-     Gpr::R15, Gpr::Rbp},
+     Gpr::R15, Gpr::Rbp, Gpr::Rdi},
     {Gpr::Rcx, Gpr::Rdx, Gpr::R8, Gpr::R9, Gpr::None, Gpr::None},
     {Gpr::Rcx, Gpr::Rdx, Gpr::R8},
     48,
-    1u << 5,
+    1u << 5 | 1u << kBlinded,
 };
 
 }  // namespace ebpf::jit::x64

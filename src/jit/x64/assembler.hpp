@@ -58,7 +58,8 @@ inline constexpr Encoding kImul8{0x6B}, kImul32{0x69}, kStoreImm8{0xC6}, kStoreI
 inline constexpr Encoding kTestImm{0xF7, false, 0}, kNeg{0xF7, false, 3}, kMul{0xF7, false, 4},
     kImulWide{0xF7, false, 5}, kDiv{0xF7, false, 6}, kIdiv{0xF7, false, 7};
 // group 5
-inline constexpr Encoding kCallIndirect{0xFF, false, 2};
+inline constexpr Encoding kCallIndirect{0xFF, false, 2}, kPush{0xFF, false, 6};
+inline constexpr Encoding kPop{0x8F, false, 0};
 }  // namespace op
 
 // Group 1: the opcode is 8 * n + 1 (r/m, reg) or + 3 (reg, r/m), with immediates 81 and 83 /n.
@@ -113,6 +114,17 @@ class Assembler {
 
     void push(Gpr r);
     void pop(Gpr r);
+    void push(Mem mem) { rm(op::kPush, Width::W32, Gpr{op::kPush.digit}, mem); }
+    void pop(Mem mem) { rm(op::kPop, Width::W32, Gpr{op::kPop.digit}, mem); }
+    void pause() {
+        code.put8(0xF3);
+        code.put8(0x90);
+    }
+    void lfence() {
+        code.put8(0x0F);
+        code.put8(0xAE);
+        code.put8(0xE8);
+    }
     void ret() { code.put8(0xC3); }
     void int3() { code.put8(0xCC); }
     void ud2() {

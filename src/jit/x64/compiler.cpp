@@ -2,6 +2,7 @@
 #include "jit/x64/compiler.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace ebpf::jit::x64 {
 
@@ -13,21 +14,26 @@ namespace {
 constexpr u32 kExpectedBytes = 6;
 constexpr int kBeforeEntry = 8;
 constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
+constexpr u32 kEntryBytes = 64;  // an entry stub's, likewise
 constexpr isa::Reg kFirstSaved = 6;
 constexpr isa::Reg kLastSaved = 9;
 }  // namespace
 
 Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
-                   const Analysis& analysis)
+                   const Options& options, const Analysis& analysis)
     : program_(program),
       facts_(facts),
       target_(target),
+      options_(options),
       analysis_(analysis),
       abi_(target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV),
       insn_count_(static_cast<u32>(program.insns.size())),
       function_count_(static_cast<u32>(program.subprograms.size())),
-      a_(insn_count_ + 2 * function_count_, kExpectedBytes * insn_count_),
-      frames_(function_count_) {}
+      may_end_early_(analysis.count_frames || analysis.indexed_calls || options.can_end_early()),
+      uses_invocation_(analysis.calls_helpers || may_end_early_),
+      a_(own_label(kOwnLabels), kExpectedBytes * insn_count_),
+      frames_(function_count_),
+      key_(options.blinding_seed) {}
 
 Result<Output> Compiler::run() {
     // Callers whose compiler checks the types of indirect calls (Clang's function sanitizer, XFG)
@@ -37,6 +43,9 @@ Result<Output> Compiler::run() {
     for (u32 f = 0; f < function_count_; ++f) {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
     }
+    if (analysis_.entry_is_called) entry_stub();
+    if (options_.safe_indirect_calls) retpoline();
+    if (analysis_.indexed_calls) helper_table();
     return finish();
 }
 
@@ -68,17 +77,24 @@ void Compiler::for_saved(u32 function, Visit visit) const {
     for (isa::Reg r = kFirstSaved; r <= kLastSaved; ++r) {
         if (f.written & reg_set(r)) visit(reg(r));
     }
-    if (function != 0) return;
-    if (analysis_.calls_helpers) visit(kInvocation);
+    if (is_entry(function)) for_borrowed(visit);
+}
+
+// What the program uses of its invoker's, but for r6 to r10.
+template <typename Visit>
+void Compiler::for_borrowed(Visit visit) const {
+    if (uses_invocation_) visit(kInvocation);
     for (isa::Reg r = 0; r < kFirstSaved; ++r) {
         if (analysis_.written & abi_.borrowed & reg_set(r)) visit(reg(r));
     }
+    if (options_.blind_constants && (abi_.borrowed & reg_set(kBlinded))) visit(reg(kBlinded));
 }
 
 void Compiler::plan_frame(u32 function) {
     const Function& f = analysis_.functions[function];
     Frame& frame = frames_[function];
     for_saved(function, [&](Gpr) { ++frame.pushes; });
+    if (analysis_.count_frames && is_entry(function)) ++frame.pushes;
     frame.adjust = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
     if (f.calls || frame.adjust != 0) frame.adjust += frame.native_bytes() % 16;
 }
@@ -87,25 +103,68 @@ void Compiler::prologue(u32 function) {
     const Function& f = analysis_.functions[function];
     for_saved(function, [&](Gpr r) { a_.push(r); });
     const Frame& frame = frames_[function];
+    if (is_entry(function)) take_invocation();
     if (frame.adjust != 0)
         a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
     if (f.uses_frame) {
         const u32 top = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
         a_.lea(Width::W64, reg(isa::kFramePointer), {Gpr::Rsp, static_cast<i32>(top)});
     }
-    if (function != 0) return;
+    if (is_entry(function)) {
+        take_arguments();
+    } else if (analysis_.count_frames) {
+        count_frame();
+    }
+}
+
+// Frames are those of one program: the entry begins to count them and puts the invoker's back.
+void Compiler::take_invocation() {
+    if (!uses_invocation_) return;
+    a_.mov(Width::W64, kInvocation, abi_.entry_arg[2]);
+    if (!analysis_.count_frames) return;
+    a_.push(field(offsetof(code::Invocation, frames)));
+    a_.store_imm(Width::W32, field(offsetof(code::Invocation, frames)),
+                 analysis_.entry_is_called ? 0 : 1);
+}
+
+void Compiler::take_arguments() {
     // Neither convention's moves overwrite an argument that is still to be moved.
-    if (analysis_.calls_helpers) a_.mov(Width::W64, kInvocation, abi_.entry_arg[2]);
     for (isa::Reg r = 1; r <= 2; ++r) {
         const Gpr from = abi_.entry_arg[r - 1u];
         if (from != reg(r)) a_.mov(Width::W64, reg(r), from);
     }
 }
 
+// The way in where function 0 is one that the program calls.
+void Compiler::entry_stub() {
+    a_.code.reserve();
+    a_.code.bind(own_label(kEntry));
+    Gpr saved[16];
+    u32 n = 0;
+    for_borrowed([&](Gpr r) {
+        a_.push(r);
+        saved[n++] = r;
+    });
+    take_invocation();
+    const u32 pushed = n + (analysis_.count_frames ? 1 : 0);
+    const i32 pad = static_cast<i32>((8 + 8 * pushed) % 16);
+    if (pad != 0) a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, pad);
+    take_arguments();
+    a_.code.jump(Cc::Call, function_label(0));
+    if (pad != 0) a_.arith(Arith::Add, Width::W64, Gpr::Rsp, pad);
+    if (analysis_.count_frames) a_.pop(field(offsetof(code::Invocation, frames)));
+    while (n > 0) a_.pop(saved[--n]);
+    a_.ret();
+}
+
 void Compiler::epilogue(u32 function) {
     const Frame& frame = frames_[function];
     if (frame.adjust != 0)
         a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
+    if (analysis_.count_frames) {
+        const Mem frames = field(offsetof(code::Invocation, frames));
+        is_entry(function) ? a_.pop(frames) : a_.arith(Arith::Sub, Width::W32, frames, 1);
+    }
     Gpr saved[16];
     u32 n = 0;
     for_saved(function, [&](Gpr r) { saved[n++] = r; });
@@ -115,6 +174,7 @@ void Compiler::epilogue(u32 function) {
 
 Status Compiler::compile_function(u32 function) {
     function_ = function;
+    faults_ = 0;
     plan_frame(function);
     a_.code.reserve();
     a_.code.bind(function_label(function));
@@ -127,6 +187,7 @@ Status Compiler::compile_function(u32 function) {
         a_.code.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;
+            if (options_.can_end_early() && starts_block(at)) check_block(at);
             TRY_ASSIGN(count, lower(at));
             for (u32 i = 1; i < count; ++i) a_.code.bind(at + i);
         } else if (!in_dead_code || analysis_.is_target[at]) {
@@ -135,6 +196,7 @@ Status Compiler::compile_function(u32 function) {
         }
         at += count;
     }
+    fault_exits(function);
     return {};
 }
 
@@ -147,8 +209,8 @@ void Compiler::callback_thunk(u32 function) {
         a_.push(r);
         ++pushed;
     };
-    if (analysis_.calls_helpers) save(kInvocation);
-    for (isa::Reg r = 0; r < kFirstSaved; ++r) {
+    if (uses_invocation_) save(kInvocation);
+    for (isa::Reg r = 0; r <= kBlinded; ++r) {
         if (abi_.borrowed & reg_set(r)) save(reg(r));
     }
     const u32 pad = (8 + 8 * pushed) % 16;
@@ -156,7 +218,7 @@ void Compiler::callback_thunk(u32 function) {
     const u32 below_args = pad + 8 * pushed + 8;
     for (int i = 0; i < kHelperArgs; ++i) {
         const bool is_invocation = i == kHelperArgs - 1;
-        if (is_invocation && !analysis_.calls_helpers) break;
+        if (is_invocation && !uses_invocation_) break;
         const Gpr to = is_invocation ? kInvocation : reg(static_cast<isa::Reg>(i + 1));
         const Gpr from = abi_.helper_arg[static_cast<u32>(i)];
         if (from == Gpr::None) {
@@ -167,20 +229,22 @@ void Compiler::callback_thunk(u32 function) {
     }
     a_.code.jump(Cc::Call, function_label(function));
     if (pad != 0) a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(pad));
-    for (isa::Reg r = kFirstSaved; r-- > 0;) {
+    for (isa::Reg r = kBlinded + 1; r-- > 0;) {
         if (abi_.borrowed & reg_set(r)) a_.pop(reg(r));
     }
-    if (analysis_.calls_helpers) a_.pop(kInvocation);
+    if (uses_invocation_) a_.pop(kInvocation);
     a_.ret();
 }
 
 // The deepest chain of native frames, its helpers' own frames not included.
 u32 Compiler::stack_bytes() const {
     // In a circle of calls any function may fill all the frames that the proof allows.
-    if (analysis_.recursive) {
+    if (analysis_.recursive || analysis_.count_frames) {
         u32 largest = 0;
         for (const Frame& frame : frames_) largest = std::max(largest, frame.native_bytes());
-        return facts_.max_call_depth * (largest + kThunkBytes);
+        const u32 depth =
+            analysis_.count_frames ? u32{isa::kMaxCallDepth} + 1 : facts_.max_call_depth;
+        return depth * (largest + kThunkBytes) + kEntryBytes;
     }
     std::vector<u32> deepest(function_count_);
     for (const u32 f : analysis_.callees_first) {
@@ -197,7 +261,7 @@ Result<Output> Compiler::finish() {
     Output out;
     TRY_ASSIGN(out.text, a_.code.layout());
     out.cpu = code::Cpu::X86_64;
-    out.entry = a_.code.label_offset(function_label(0));
+    out.entry = a_.code.label_offset(is_entry(0) ? function_label(0) : own_label(kEntry));
     out.stack_bytes = stack_bytes();
     out.map_count = static_cast<u32>(program_.maps.size());
     out.relocations.reserve(relocations_.size());
@@ -205,7 +269,7 @@ Result<Output> Compiler::finish() {
         code::Relocation& r = out.relocations.emplace_back(pending.relocation);
         r.offset = a_.code.offset(pending.place);
         if (r.kind == code::RelocKind::Function64) {
-            r.addend = a_.code.label_offset(thunk_label(r.addend));
+            r.addend = a_.code.label_offset(r.addend);
         }
     }
     out.insn_offset.resize(insn_count_);
@@ -242,10 +306,13 @@ u32 Compiler::lower_sequence(u32 at) {
 }
 
 Result<u32> Compiler::lower(u32 at) {
-    if (const u32 count = lower_sequence(at)) return count;
+    if (!options_.blind_constants) {
+        if (const u32 count = lower_sequence(at)) return count;
+    }
     at_ = at;
     const Insn& insn = program_.insns[at];
     const u32 target = program_.target[at];
+    if (options_.blind_constants && lower_blinded(insn, target)) return 1;
     switch (insn.form) {
         case Form::AluReg:
             lower_alu_reg(insn);

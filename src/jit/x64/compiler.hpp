@@ -8,10 +8,13 @@
 //     entry (subprogram 0)    also saves and sets r12, and moves the native arguments into place
 //     subprograms             follow in the program's order
 //     callback thunks         one per subprogram whose address is taken: what a helper calls
+//     entry stub              where the program calls its own entry: then that is a subprogram too
 //
 // A function's frame, from high to low: return address, saved registers, BPF stack (r10 points
 // above it), outgoing stack arguments; rsp stays 16-aligned in between.
 #pragma once
+
+#include <cstddef>
 
 #include "jit/analysis.hpp"
 #include "jit/jit.hpp"
@@ -67,7 +70,7 @@ constexpr Cc condition_of(isa::Cond cond) {
 class Compiler {
   public:
     Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
-             const Analysis& analysis);
+             const Options& options, const Analysis& analysis);
     Result<Output> run();
 
   private:
@@ -80,10 +83,31 @@ class Compiler {
     void plan_frame(u32 function);
     template <typename Visit>
     void for_saved(u32 function, Visit visit) const;
+    template <typename Visit>
+    void for_borrowed(Visit visit) const;
+    void take_invocation();
+    void take_arguments();
     Status compile_function(u32 function);
     void prologue(u32 function);
     void epilogue(u32 function);
     void callback_thunk(u32 function);
+    void entry_stub();
+    bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }
+
+    // guards.cpp: ways to end early, and what the options add.
+    static Mem field(std::size_t offset) { return {kInvocation, static_cast<i32>(offset)}; }
+    void count_frame();
+    void check_block(u32 at);
+    void check_fault();
+    void fault_exits(u32 function);
+    Label fault_exit(code::Fault fault);
+    bool starts_block(u32 at) const;
+    u64 next_key();
+    void put_blinded(Gpr to, Width w, u64 value);
+    bool lower_blinded(const isa::Insn& insn, u32 target);
+    void call_indirect(Gpr target);
+    void retpoline();
+    void helper_table();
     u32 stack_bytes() const;
     Result<Output> finish();
 
@@ -126,6 +150,8 @@ class Compiler {
     void lower_jump(const isa::Insn& insn, u32 target);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
+    void indexed_call(Gpr number);
+    void pass_arguments();
     void helper_call(u32 helper);
     Status lower_wide(const isa::Insn& insn, u32 target);
 
@@ -138,24 +164,38 @@ class Compiler {
     u32 function_at(u32 insn) const;
     Label function_label(u32 function) const { return insn_count_ + function; }
     Label thunk_label(u32 function) const { return insn_count_ + function_count_ + function; }
+    static constexpr u32 kFaults = static_cast<u32>(code::Fault::BadAccess) + 1;
+    // The function's exit for each fault; that of None is for faults that are set already.
+    Label fault_label(u32 function, u32 fault) const {
+        return insn_count_ + (2 + fault) * function_count_ + function;
+    }
+    enum : u32 { kEntry, kRetpoline, kHelperTable, kOwnLabels };
+    Label own_label(u32 which) const {
+        return insn_count_ + (2 + kFaults) * function_count_ + which;
+    }
 
     struct PendingRelocation {
         Place place;
-        code::Relocation relocation;  // its addend is a function's number where kind is Function64
+        code::Relocation relocation;  // its addend is a label where kind is Function64
     };
 
     const ir::Program& program_;
     const ir::Facts& facts_;
     const Target& target_;
+    const Options& options_;
     const Analysis& analysis_;
     const Abi& abi_;
     const u32 insn_count_;
     const u32 function_count_;
+    const bool may_end_early_;    // a fault may be set by a callee
+    const bool uses_invocation_;  // r12 holds it
     Assembler a_;
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
     u32 function_ = 0;  // being compiled
     u32 at_ = 0;        // last instruction of the sequence being lowered
+    u32 faults_ = 0;    // exits that the function being compiled needs, a set of code::Fault
+    u64 key_ = 0;       // state of next_key()
 };
 
 // The division's operands rax and rdx, kept in scratch registers where that is needed.

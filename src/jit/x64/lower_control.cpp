@@ -43,9 +43,11 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
     switch (insn.call()) {
         case CallKind::Local:
             a_.code.jump(Cc::Call, function_label(function_at(target)));
+            check_fault();
             return {};
         case CallKind::Helper:
             helper_call(static_cast<u32>(insn.imm));
+            check_fault();  // of a callback
             return {};
         case CallKind::Kfunc:
             return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
@@ -53,30 +55,23 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
     return unsupported("kind of call", insn.kind);
 }
 
-// The register's value must be a constant that the same straight piece of code puts there: helpers
-// are addresses here, and there is no table of them to index. As in the interpreter, it is the
-// number of one of the embedder's own helpers.
+// As in the interpreter, the value is the number of one of the embedder's own helpers. Where it is
+// a constant, which is all that compilers make of it, the call is like any other.
 Status Compiler::lower_call_reg(const Insn& insn) {
-    constexpr u32 kReach = 64;  // instructions; keeps the whole linear
-    constexpr i64 kCustomHelpers = 256;
-    const u32 begin = program_.subprograms[function_].begin;
-    for (u32 i = at_; i > begin && at_ - i < kReach && !analysis_.is_target[i]; --i) {
-        const Insn& before = program_.insns[i - 1];
-        if ((registers_of(before).writes & reg_set(insn.dst)) == 0) continue;
-        const bool constant = (before.form == Form::AluImm && before.alu() == isa::AluOp::Mov) ||
-                              (before.form == Form::Wide && before.wide() == WideKind::Imm64);
-        if (!constant) break;
-        if (before.imm < 0 || before.imm >= kCustomHelpers) {
-            return unsupported("call of a helper by register, number",
-                               static_cast<u64>(before.imm));
-        }
-        helper_call(code::kCustomHelper | static_cast<u32>(before.imm));
-        return {};
+    constexpr u64 kCustomHelpers = 256;
+    const std::optional<u64> number = called_constant(program_, analysis_, at_);
+    if (!number) {
+        indexed_call(reg(insn.dst));
+    } else if (*number < kCustomHelpers) {
+        helper_call(code::kCustomHelper | static_cast<u32>(*number));
+    } else {
+        return unsupported("call of a helper by register, number", *number);
     }
-    return unsupported("call of a helper whose number is not a constant");
+    check_fault();
+    return {};
 }
 
-void Compiler::helper_call(u32 helper) {
+void Compiler::pass_arguments() {
     for (u32 i = 0; i < kHelperArgs; ++i) {
         const bool is_invocation = i == kHelperArgs - 1;
         const Gpr from = is_invocation ? kInvocation : reg(static_cast<isa::Reg>(i + 1));
@@ -93,17 +88,22 @@ void Compiler::helper_call(u32 helper) {
             a_.mov(Width::W64, to, from);
         }
     }
+}
+
+void Compiler::helper_call(u32 helper) {
+    pass_arguments();
     relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
-    a_.call(Gpr::Rax);
+    call_indirect(Gpr::Rax);
     if (helper != static_cast<u32>(spec::Helper::tail_call)) return;
 
     // The program that was called takes this one's place; in a subprogram, whose caller goes on, it
     // is run here.
-    a_.arith(Arith::Cmp, Width::W64, Mem{kInvocation, offsetof(code::Invocation, tail_pending)}, 0);
+    a_.arith(Arith::Cmp, Width::W64, field(offsetof(code::Invocation, tail_pending)), 0);
     const u32 stays = a_.code.hop(Cc::E);
-    if (function_ != 0) {
+    if (!is_entry(function_)) {
         a_.mov(Width::W64, abi_.entry_arg[0], kInvocation);
-        a_.call({kInvocation, offsetof(code::Invocation, run_tail)});
+        a_.load(Width::W64, Gpr::Rax, field(offsetof(code::Invocation, run_tail)));
+        call_indirect(Gpr::Rax);
     }
     epilogue(function_);
     a_.code.land(stays);
@@ -128,7 +128,8 @@ Status Compiler::lower_wide(const Insn& insn, u32 target) {
             return {};
         }
         case WideKind::Function:
-            relocate(a_.mov_imm64(dst, 0), code::RelocKind::Function64, 0, function_at(target));
+            relocate(a_.mov_imm64(dst, 0), code::RelocKind::Function64, 0,
+                     thunk_label(function_at(target)));
             return {};
         case WideKind::MapFd:
         case WideKind::MapFdValue:
