@@ -46,7 +46,8 @@ struct Addresses {
             case code::RelocKind::MapValue64:
                 return addresses.map_value(index, addend);
             case code::RelocKind::Function64:
-                break;  // the engine's own
+            case code::RelocKind::HelperOrNull64:
+                break;  // relocate()'s own
         }
         return fail(Errc::BadFormat, {}, "relocation kind", static_cast<u32>(kind));
     }
