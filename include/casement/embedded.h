@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the embedded shape offers beside libbpf's API: the dialect of objects, the choice of the
- * engine, and packets. There
- * are no network interfaces here; an XDP program is attached to any interface number, and sees the
- * packets that the application feeds to that number.
+ * engine, and packets: recorded ones, or those of real interfaces.
  *
  * Conventions are those of bpf/bpf.h: 0 or a negative error number, with errno set as well.
  */
@@ -83,6 +81,37 @@ struct ebpf_replay_result {
 LIBBPF_API int ebpf_capture__replay(const struct ebpf_capture* capture, int ifindex,
                                     const struct ebpf_replay_opts* opts,
                                     struct ebpf_replay_result* result);
+
+/* --- Live interfaces (Linux) -------------------------------------------------------------------
+ *
+ * An XDP program is attached to an interface number. As long as live interfaces are not enabled any
+ * number will do, nothing of the machine is touched, and the program sees only the packets that the
+ * application feeds. Once they are, attaching takes over the real interface of that number: what
+ * the program drops does not reach the system, XDP_TX and bpf_redirect() send. It ends when the
+ * program is detached or the process ends, however it ends. Needs CAP_NET_ADMIN and CAP_NET_RAW
+ * where the interface is, and Linux 5.12; errors of attaching are -ENODEV, -EPERM, -EBUSY (another
+ * process filters the interface) and -EOPNOTSUPP; libbpf's print function is told why.
+ */
+
+/* From now on for this process; so does the environment variable EBPF_LIVE=1 from its start. What
+ * is attached already is not affected. */
+LIBBPF_API int ebpf_live__enable(void);
+
+struct ebpf_live_statistics {
+    __u64 frames; /* that the program saw, and their bytes */
+    __u64 bytes;
+    __u64 verdicts[5];     /* XDP_ABORTED .. XDP_REDIRECT */
+    __u64 missed;          /* arrived faster than they were taken: dropped */
+    __u64 oversized;       /* more than 64 KiB: dropped */
+    __u64 pass_failed;     /* passed, but the system did not take them */
+    __u64 transmit_failed; /* could not be sent: XDP_TX */
+    __u64 redirect_failed; /* could not be sent: XDP_REDIRECT */
+};
+
+/* Since the program was attached. `size` is sizeof *statistics. -ENOENT when no program filters the
+ * live interface. */
+LIBBPF_API int ebpf_live__statistics(int ifindex, struct ebpf_live_statistics* statistics,
+                                     size_t size);
 
 #ifdef __cplusplus
 }

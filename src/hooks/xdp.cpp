@@ -14,6 +14,7 @@ void XdpFrame::reset(u8* memory, u64 memory_size, u32 size, u32 ifindex) {
     context.data_end = context.data + size;
     context.data_meta = reinterpret_cast<u64>(context.data);
     context.ingress_ifindex = ifindex;
+    redirect_ifindex = 0;
 }
 
 XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0) {
@@ -41,23 +42,70 @@ const ebpf_hook_provider_t& XdpHook::provider() {
     return provider_;
 }
 
+// Few interfaces have programs, and a batch of frames looks once.
+const ebpf_binding_t* XdpHook::binding_of(u32 ifindex) const {
+    const u32 used = used_.load(std::memory_order_acquire);
+    for (u32 i = 0; i < used; ++i) {
+        const Place& place = places_[i];
+        if (place.ifindex.load(std::memory_order_acquire) != ifindex) continue;
+        const ebpf_binding_t* binding = place.binding.load(std::memory_order_acquire);
+        // The place may have changed hands between the two.
+        if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) return binding;
+    }
+    return nullptr;
+}
+
+Errc XdpHook::add(u32 ifindex, const ebpf_binding_t* binding) {
+    const platform::LockGuard guard(lock_);
+    const u32 used = used_.load(std::memory_order_relaxed);
+    u32 free = used;
+    for (u32 i = 0; i < used; ++i) {
+        if (places_[i].binding.load(std::memory_order_relaxed) == nullptr) {
+            free = i;
+        } else if (places_[i].ifindex.load(std::memory_order_relaxed) == ifindex) {
+            return Errc::Busy;
+        }
+    }
+    if (free == kMaxPrograms) return Errc::OutOfSpace;
+    places_[free].ifindex.store(ifindex, std::memory_order_release);
+    places_[free].binding.store(binding, std::memory_order_release);
+    if (free == used) used_.store(used + 1, std::memory_order_release);
+    return Errc::Ok;
+}
+
+bool XdpHook::remove(u32 ifindex, const ebpf_binding_t* binding) {
+    const platform::LockGuard guard(lock_);
+    for (u32 i = 0; i < used_.load(std::memory_order_relaxed); ++i) {
+        Place& place = places_[i];
+        if (place.ifindex.load(std::memory_order_relaxed) != ifindex ||
+            place.binding.load(std::memory_order_relaxed) != binding) {
+            continue;
+        }
+        place.binding.store(nullptr, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
 u32 XdpHook::attach(void* self, const ebpf_client_dispatch_t* client, const ebpf_binding_t* binding,
                     u32 target) {
     auto& hook = *static_cast<XdpHook*>(self);
-    if (target == 0 || target > kMaxInterface) return static_cast<u32>(Errc::InvalidArgument);
+    if (target == 0) return static_cast<u32>(Errc::InvalidArgument);
     hook.client_.store(client, std::memory_order_release);
-    const ebpf_binding_t* none = nullptr;
-    if (!hook.bindings_[target].compare_exchange_strong(none, binding)) {
-        return static_cast<u32>(Errc::Busy);
-    }
-    return static_cast<u32>(Errc::Ok);
+    const Errc added = hook.add(target, binding);
+    if (added != Errc::Ok || hook.feed_.start == nullptr) return static_cast<u32>(added);
+    const u32 started = hook.feed_.start(hook.feed_.self, target);
+    if (started != static_cast<u32>(Errc::Ok)) hook.remove(target, binding);
+    return started;
 }
 
-// Invocations in flight are the execution context's to wait for, by its epochs: it frees nothing
-// that one may still use.
+// The feed stops first: until then every frame has its program. Invocations in flight are the
+// execution context's to wait for, by its epochs: it frees nothing that one may still use.
 void XdpHook::detach(void* self, const ebpf_binding_t* binding, u32 target) {
     auto& hook = *static_cast<XdpHook*>(self);
-    if (target <= kMaxInterface) hook.bindings_[target].compare_exchange_strong(binding, nullptr);
+    if (target == 0 || hook.binding_of(target) != binding) return;
+    if (hook.feed_.stop != nullptr) hook.feed_.stop(hook.feed_.self, target);
+    hook.remove(target, binding);
 }
 
 XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
@@ -67,10 +115,10 @@ XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
 // The binding is read inside the batch: from then on the execution context keeps it alive.
 XdpHook::Batch::Batch(XdpHook& hook, u32 ifindex) {
     const auto* client = hook.client_.load(std::memory_order_acquire);
-    if (!client || ifindex > kMaxInterface) return;
+    if (!client) return;
     if (client->batch_begin(client, state_) != static_cast<u32>(Errc::Ok)) return;
     client_ = client;
-    binding_ = hook.bindings_[ifindex].load(std::memory_order_acquire);
+    binding_ = hook.binding_of(ifindex);
     if (binding_) dialect_ = static_cast<spec::Dialect>(client->dialect(binding_));
 }
 

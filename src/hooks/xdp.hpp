@@ -12,6 +12,7 @@
 #include <atomic>
 
 #include "base/error.hpp"
+#include "platform/lock.hpp"
 #include "spec/contexts.hpp"
 #include "spec/dialect.hpp"
 #include "spec/extension.h"
@@ -32,7 +33,8 @@ struct XdpFrame {
     spec::XdpContext context{};
     u8* buffer = nullptr;
     u8* buffer_end = nullptr;
-    spec::Dialect dialect{};  // of the running program: whose error numbers its helpers return
+    spec::Dialect dialect{};   // of the running program: whose error numbers its helpers return
+    u32 redirect_ifindex = 0;  // of the last bpf_redirect(): where Redirect sends the frame
 
     // Puts the frame of `size` bytes that stands at `buffer` + kXdpHeadroom under the program's
     // eyes.
@@ -40,9 +42,22 @@ struct XdpFrame {
     u32 size() const { return static_cast<u32>(context.data_end - context.data); }
 };
 
+// Who feeds the hook with what an interface really receives; see XdpHook::set_feed().
+struct XdpFeed {
+    void* self = nullptr;
+    // A program was attached. An error of base/errors.def refuses it. PASSIVE.
+    u32 (*start)(void* self, u32 ifindex) = nullptr;
+    // It is detached: returns when no more frames come. PASSIVE.
+    void (*stop)(void* self, u32 ifindex) = nullptr;
+};
+
 class XdpHook {
   public:
-    static constexpr u32 kMaxInterface = 1023;
+    static constexpr u32 kMaxPrograms = 1024;  // attached at a time
+
+    // Before the first program is attached; without a feed, frames come only from callers of
+    // receive(). The feed must outlive the attachments.
+    void set_feed(const XdpFeed& feed) { feed_ = feed; }
 
     // What registers with the execution context; the hook must outlive it there.
     const ebpf_hook_provider_t& provider();
@@ -73,9 +88,21 @@ class XdpHook {
                       const ebpf_binding_t* binding, u32 target);
     static void detach(void* self, const ebpf_binding_t* binding, u32 target);
 
+    // A place keeps its interface when its program is gone, and may get another one then.
+    struct Place {
+        std::atomic<u32> ifindex{0};
+        std::atomic<const ebpf_binding_t*> binding{nullptr};
+    };
+    const ebpf_binding_t* binding_of(u32 ifindex) const;
+    Errc add(u32 ifindex, const ebpf_binding_t* binding);
+    bool remove(u32 ifindex, const ebpf_binding_t* binding);
+
     std::atomic<const ebpf_client_dispatch_t*> client_{nullptr};
-    std::atomic<const ebpf_binding_t*> bindings_[kMaxInterface + 1] = {};
+    platform::SpinLock lock_;  // of those that change places
+    Place places_[kMaxPrograms];
+    std::atomic<u32> used_{0};  // places that ever had a program; the others are behind them
     ebpf_hook_provider_t provider_{};
+    XdpFeed feed_{};
 };
 
 // A program's r0 in canonical numbers. Windows' verdicts are 1 pass, 2 drop, 3 transmit.

@@ -106,6 +106,14 @@ u64 store_bytes(u64 r1, u64 r2, u64 r3, u64 r4, u64, void*) {
     return 0;
 }
 
+// r1 interface, r2 flags, of which there are none: the verdict that sends the frame there.
+u64 redirect(u64 r1, u64 r2, u64, u64, u64, void* invocation) {
+    if (r2 != 0) return static_cast<u64>(XdpVerdict::Aborted);
+    auto& running = *static_cast<ebpf_invocation_t*>(invocation);
+    static_cast<XdpFrame*>(running.context)->redirect_ifindex = static_cast<u32>(r1);
+    return static_cast<u64>(XdpVerdict::Redirect);
+}
+
 constexpr ebpf_extension_helper_t helper(Helper id, ebpf_helper_fn function) {
     return {static_cast<u32>(id), function};
 }
@@ -114,6 +122,7 @@ constexpr ebpf_extension_helper_t kHelpers[] = {
     helper(Helper::xdp_adjust_head, &adjust_head), helper(Helper::xdp_adjust_meta, &adjust_meta),
     helper(Helper::xdp_adjust_tail, &adjust_tail), helper(Helper::xdp_get_buff_len, &get_buff_len),
     helper(Helper::xdp_load_bytes, &load_bytes),   helper(Helper::xdp_store_bytes, &store_bytes),
+    helper(Helper::redirect, &redirect),
 };
 
 // --- Test runs -----------------------------------------------------------------------------------

@@ -4,6 +4,10 @@
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
+
+// What extensions know of an invocation.
+static_assert(offsetof(code::Invocation, context) == offsetof(ebpf_invocation_t, context));
+
 namespace {
 
 // Enters what a tail call left pending, and what that tail-calls in turn.

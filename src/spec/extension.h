@@ -27,6 +27,12 @@ typedef struct ebpf_extension_header {
 /* An attached program as its hook holds it; made and kept alive by the execution context. */
 typedef struct ebpf_binding ebpf_binding_t;
 
+/* What `invocation` points to begins with this. */
+typedef struct ebpf_invocation {
+    const void* reserved[2];
+    void* context; /* that the hook invoked the program with */
+} ebpf_invocation_t;
+
 typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
                                    void* invocation);
 

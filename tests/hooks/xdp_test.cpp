@@ -110,7 +110,7 @@ TEST_F(XdpHookTest, WithoutAProgramEverythingPasses) {
     ebpf_binding drop{.r0 = 1};
     ASSERT_EQ(attach(drop, 5), Errc::Ok);
     EXPECT_EQ(hook_.receive(1, frame_), XdpVerdict::Pass);
-    EXPECT_EQ(hook_.receive(XdpHook::kMaxInterface + 1, frame_), XdpVerdict::Pass);
+    EXPECT_EQ(hook_.receive(0, frame_), XdpVerdict::Pass);
     EXPECT_EQ(hook_.receive(~u32{0}, frame_), XdpVerdict::Pass);
     EXPECT_EQ(drop.runs, 0);
 }
@@ -118,10 +118,10 @@ TEST_F(XdpHookTest, WithoutAProgramEverythingPasses) {
 TEST_F(XdpHookTest, EachInterfaceHasItsProgram) {
     ebpf_binding drop{.r0 = 1}, transmit{.r0 = 3, .dialect = spec::Dialect::Windows};
     ASSERT_EQ(attach(drop, 1), Errc::Ok);
-    ASSERT_EQ(attach(transmit, XdpHook::kMaxInterface), Errc::Ok);
+    ASSERT_EQ(attach(transmit, ~u32{0}), Errc::Ok) << "any number is an interface";
     EXPECT_EQ(hook_.receive(1, frame_), XdpVerdict::Drop);
     EXPECT_EQ(drop.frame_dialect, spec::Dialect::Linux);
-    EXPECT_EQ(hook_.receive(XdpHook::kMaxInterface, frame_), XdpVerdict::Transmit);
+    EXPECT_EQ(hook_.receive(~u32{0}, frame_), XdpVerdict::Transmit);
     EXPECT_EQ(transmit.frame_dialect, spec::Dialect::Windows);
     EXPECT_EQ(drop.runs, 1);
     EXPECT_EQ(transmit.runs, 1);
@@ -130,10 +130,62 @@ TEST_F(XdpHookTest, EachInterfaceHasItsProgram) {
 TEST_F(XdpHookTest, AttachErrors) {
     ebpf_binding one{.r0 = 1}, two{.r0 = 2};
     EXPECT_EQ(attach(one, 0), Errc::InvalidArgument);
-    EXPECT_EQ(attach(one, XdpHook::kMaxInterface + 1), Errc::InvalidArgument);
     EXPECT_EQ(attach(one, 3), Errc::Ok);
     EXPECT_EQ(attach(two, 3), Errc::Busy);
     EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Drop) << "the first one stays";
+}
+
+TEST_F(XdpHookTest, AsManyProgramsAsThereArePlacesAndPlacesAreUsedAgain) {
+    std::vector<ebpf_binding> bindings(XdpHook::kMaxPrograms + 1, ebpf_binding{.r0 = 1});
+    const auto interface = [](size_t i) { return static_cast<u32>(1000 + 7 * i); };
+    for (int round = 0; round < 2; ++round) {
+        for (size_t i = 0; i < XdpHook::kMaxPrograms; ++i)
+            ASSERT_EQ(attach(bindings[i], interface(i)), Errc::Ok);
+        EXPECT_EQ(attach(bindings.back(), 5), Errc::OutOfSpace);
+        detach(bindings[9], interface(9));
+        EXPECT_EQ(hook_.receive(interface(9), frame_), XdpVerdict::Pass);
+        EXPECT_EQ(attach(bindings.back(), 5), Errc::Ok);
+        EXPECT_EQ(hook_.receive(5, frame_), XdpVerdict::Drop);
+        detach(bindings.back(), 5);
+        for (size_t i = 0; i < XdpHook::kMaxPrograms; ++i) detach(bindings[i], interface(i));
+        EXPECT_EQ(hook_.receive(interface(3), frame_), XdpVerdict::Pass);
+    }
+}
+
+struct FeedOfTest {
+    std::vector<u32> started, stopped;
+    Errc answer = Errc::Ok;
+    hooks::XdpFeed feed() {
+        return {.self = this,
+                .start =
+                    [](void* self, u32 ifindex) {
+                        static_cast<FeedOfTest*>(self)->started.push_back(ifindex);
+                        return static_cast<u32>(static_cast<FeedOfTest*>(self)->answer);
+                    },
+                .stop =
+                    [](void* self, u32 ifindex) {
+                        static_cast<FeedOfTest*>(self)->stopped.push_back(ifindex);
+                    }};
+    }
+};
+
+TEST_F(XdpHookTest, TheFeedIsToldAndMayRefuse) {
+    FeedOfTest feed;
+    hook_.set_feed(feed.feed());
+    ebpf_binding one{.r0 = 1}, two{.r0 = 1};
+    EXPECT_EQ(attach(one, 3), Errc::Ok);
+    EXPECT_EQ(attach(two, 3), Errc::Busy);
+    EXPECT_EQ(feed.started, std::vector<u32>{3}) << "not for what cannot be attached";
+    detach(two, 3);
+    detach(one, 4);
+    EXPECT_TRUE(feed.stopped.empty());
+    detach(one, 3);
+    EXPECT_EQ(feed.stopped, std::vector<u32>{3});
+    feed.answer = Errc::AccessDenied;
+    EXPECT_EQ(attach(one, 5), Errc::AccessDenied);
+    EXPECT_EQ(hook_.receive(5, frame_), XdpVerdict::Pass) << "nothing stays attached";
+    detach(one, 5);
+    EXPECT_EQ(feed.stopped, std::vector<u32>{3}) << "what did not start is not stopped";
 }
 
 TEST_F(XdpHookTest, OnlyItsOwnBindingIsDetached) {
@@ -141,7 +193,7 @@ TEST_F(XdpHookTest, OnlyItsOwnBindingIsDetached) {
     ASSERT_EQ(attach(one, 3), Errc::Ok);
     detach(two, 3);
     detach(one, 4);
-    detach(one, XdpHook::kMaxInterface + 1);
+    detach(one, 0);
     EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Drop);
     detach(one, 3);
     EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Pass);

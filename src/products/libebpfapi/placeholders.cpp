@@ -72,11 +72,16 @@ void Placeholders::sweep() {
         const std::scoped_lock lock(mutex_);
         std::array<epoll_event, 64> events;
         int count = 0;
-        while ((count = epoll_wait(epoll_, events.data(), events.size(), 0)) > 0) {
+        size_t known = 1;
+        // A child after fork() shares the epoll set with its parent: what it does not know stays
+        // in.
+        while (known != 0 && (count = epoll_wait(epoll_, events.data(), events.size(), 0)) > 0) {
+            known = 0;
             for (int i = 0; i < count; ++i) {
                 const auto found =
                     objects_.find(static_cast<ino_t>(events[static_cast<size_t>(i)].data.u64));
                 if (found == objects_.end()) continue;
+                ++known;
                 ::close(found->second.write_end);  // leaves the epoll set with it
                 gone.push_back(found->second.handle);
                 objects_.erase(found);

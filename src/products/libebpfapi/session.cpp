@@ -33,6 +33,7 @@ void trace_to_stderr(void*, std::string_view line) {
 // threads when the process ends.
 struct Process {
     hooks::XdpHook xdp;
+    products::LiveSwitch live{xdp};
     engine::Service service;
     api::Session session;
     products::Placeholders descriptors{&session, &close_handle};
@@ -73,6 +74,11 @@ Process* process() {
 api::Session* api::session() {
     Process* const here = process();
     return here ? &here->session : nullptr;
+}
+
+products::LiveSwitch* products::live_switch() {
+    Process* const here = process();
+    return here ? &here->live : nullptr;
 }
 
 hooks::XdpHook* products::xdp_hook() {
