@@ -31,7 +31,7 @@ using namespace ebpf;
 namespace {
 
 constexpr unsigned kSecondsPerCase = 10;
-constexpr rlim_t kMemory = rlim_t{2} << 30;
+[[maybe_unused]] constexpr rlim_t kMemory = rlim_t{2} << 30;
 
 struct Counts {
     unsigned long unreadable = 0, unlinked = 0, unsupported = 0, rejected = 0, exhausted = 0,
