@@ -40,6 +40,10 @@ struct Options {
     // "Retpoline: A Branch Target Injection Mitigation").
     bool safe_indirect_calls = false;
 
+#if defined(CASEMENT_PLANTED)
+    u32 planted = 0;  // planted.hpp
+#endif
+
     bool can_end_early() const { return metered || cancellable; }
 };
 

@@ -9,6 +9,8 @@
 // After a call r1..r5 hold nothing that is defined, so constants are put there.
 #include "random_program.hpp"
 
+#include <utility>
+
 #include "isa/table.hpp"
 
 namespace ebpf::engines {
@@ -157,6 +159,8 @@ class Generator {
                 loop(depth);
             } else if (kind == 2) {
                 call();
+            } else if (kind == 3 || kind == 4) {
+                idiom();
             } else {
                 operation();
             }
@@ -187,6 +191,82 @@ class Generator {
         if (e.imm == isa::Rule::Any) insn.imm = static_cast<i32>(value());
         if (e.imm == isa::Rule::Unsigned) insn.imm = static_cast<i64>(value());
         add(insn);
+    }
+
+    static Insn shift(AluOp op, Width width, Reg dst, u64 count) {
+        Insn insn = alu_imm(op, dst, static_cast<i32>(count));
+        insn.width = width;
+        return insn;
+    }
+
+    // What compilers write for what BPF has no instruction for; engines look for these.
+    void idiom() {
+        const Width width = below(2) == 0 ? Width::W64 : Width::W32;
+        const u64 bits = static_cast<u64>(isa::bits(width));
+        const Reg a = data();
+        const Reg x = static_cast<Reg>((a + 1 + below(7)) % 8);
+        switch (below(5)) {
+            case 0: {  // a rotation
+                const u64 n = 1 + below(bits - 1);
+                Insn copy = alu_reg(AluOp::Mov, a, x);
+                copy.width = width;
+                add(copy);
+                const bool left_first = below(2) == 0;
+                add(shift(left_first ? AluOp::Lsh : AluOp::Rsh, width, a, n));
+                add(shift(left_first ? AluOp::Rsh : AluOp::Lsh, width, x, bits - n));
+                Insn join = alu_reg(AluOp::Or, a, x);
+                join.width = width;
+                add(join);
+                constant(x);
+                return;
+            }
+            case 1: {  // an extension
+                const u64 kept = u64{8} << below(3);
+                if (below(2) == 0) add(alu_reg(AluOp::Mov, a, x));
+                if (kept >= bits) return;
+                add(shift(AluOp::Lsh, width, a, bits - kept));
+                add(shift(below(2) == 0 ? AluOp::Rsh : AluOp::Arsh, width, a,
+                          below(2) == 0 ? bits - kept : 1 + below(bits - 1)));
+                return;
+            }
+            case 2: {  // an element of an array of 8 bytes, and what is done with it
+                add(alu_imm(AluOp::And, x, 7));
+                add(alu_imm(AluOp::Lsh, x, 3));
+                add(alu_reg(AluOp::Mov, a, kBase));
+                add(alu_reg(AluOp::Add, a, x));
+                access(a, 0, below(2) == 0);
+                constant(a);
+                return;
+            }
+            case 3: {  // a byte of an array
+                add(alu_imm(AluOp::And, x, 63));
+                add(alu_reg(AluOp::Add, x, kBase));
+                add({.form = Form::Load, .width = Width::W8, .dst = a, .src = x});
+                constant(x);
+                return;
+            }
+            default: {  // memory as an operand
+                const Reg base = below(2) == 0 ? isa::kFramePointer : kBase;
+                const i16 off = static_cast<i16>(8 * below(8) - (base == kBase ? 0 : 64));
+                add({.form = Form::Load, .width = width, .dst = a, .src = base, .off = off});
+                constexpr AluOp kOps[] = {AluOp::Add, AluOp::Sub, AluOp::Mul,
+                                          AluOp::Or,  AluOp::And, AluOp::Xor};
+                Insn use = alu_reg(kOps[below(6)], x, a);
+                use.width = width;
+                add(use);
+                constant(a);
+                return;
+            }
+        }
+    }
+
+    void access(Reg base, i16 off, bool load) {
+        if (load) {
+            add({.form = Form::Load, .dst = base, .src = base, .off = off});
+            add(alu_reg(AluOp::Xor, 0, base));
+        } else {
+            add({.form = Form::StoreReg, .dst = base, .src = kCounter, .off = off});
+        }
     }
 
     // An aligned address in one of the two areas.
@@ -250,7 +330,7 @@ class Generator {
         } else {
             add({.form = Form::Call,
                  .kind = static_cast<u8>(CallKind::Helper),
-                 .imm = kRandomHelper});
+                 .imm = static_cast<i64>(kRandomHelper + below(3))});
         }
         for (Reg r = 1; r <= 5; ++r) constant(r);
     }
@@ -264,6 +344,40 @@ class Generator {
 };
 
 }  // namespace
+
+namespace {
+
+u64 mix(u64 a, u64 b, u64 c, u64 d, u64 e, code::Invocation*) {
+    u64 h = 0x9e37'79b9'7f4a'7c15;
+    for (const u64 v : {a, b, c, d, e}) h = (h ^ v) * 0xff51'afd7'ed55'8ccd + (h >> 29);
+    return h;
+}
+u64 map_store(u64 key, u64 value, u64, u64, u64, code::Invocation*) {
+    return std::exchange(random_map()[key % kRandomMapSize], value);
+}
+u64 map_load(u64 key, u64, u64, u64, u64, code::Invocation*) {
+    return random_map()[key % kRandomMapSize];
+}
+
+}  // namespace
+
+std::array<u64, kRandomMapSize>& random_map() {
+    static std::array<u64, kRandomMapSize> kMap;
+    return kMap;
+}
+
+code::HelperFn random_helper(u32 number) {
+    switch (number) {
+        case kRandomHelper:
+            return mix;
+        case kRandomMapStore:
+            return map_store;
+        case kRandomMapLoad:
+            return map_load;
+        default:
+            return nullptr;
+    }
+}
 
 std::vector<Insn> random_program(u64 seed) {
     return Generator(seed).program();

@@ -75,6 +75,7 @@ void Compiler::for_saved(u32 function, Visit visit) const {
     const Function& f = analysis_.functions[function];
     if (f.uses_frame) visit(reg(isa::kFramePointer));
     for (isa::Reg r = kFirstSaved; r <= kLastSaved; ++r) {
+        if (PLANTED(R9IsNotSaved) && r == 9 && !is_entry(function)) continue;
         if (f.written & reg_set(r)) visit(reg(r));
     }
     if (is_entry(function)) for_borrowed(visit);

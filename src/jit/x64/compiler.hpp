@@ -19,6 +19,7 @@
 #include "jit/analysis.hpp"
 #include "jit/jit.hpp"
 #include "jit/peephole.hpp"
+#include "jit/planted.hpp"
 #include "jit/x64/abi.hpp"
 
 namespace ebpf::jit::x64 {

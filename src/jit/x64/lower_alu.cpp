@@ -27,7 +27,8 @@ void Compiler::lower_alu_reg(const Insn& insn) {
         case AluOp::Or:
         case AluOp::And:
         case AluOp::Xor:
-            return a_.arith(arith_of(insn.alu()), insn.width, dst, src);
+            return a_.arith(arith_of(insn.alu()), PLANTED(Add32Is64) ? Width::W64 : insn.width, dst,
+                            src);
         case AluOp::Mul:
             return a_.imul(insn.width, dst, src);
         case AluOp::Div:
@@ -70,8 +71,9 @@ void Compiler::lower_alu_imm(const Insn& insn) {
         case AluOp::Arsh:
             return lower_shift_imm(insn.alu(), insn.width, dst, insn.imm);
         case AluOp::Mov:
-            return a_.mov_imm(dst,
-                              insn.is64() ? static_cast<u64>(i64{value}) : static_cast<u32>(value));
+            return a_.mov_imm(dst, insn.is64() && !PLANTED(ConstantIsZeroExtended)
+                                       ? static_cast<u64>(i64{value})
+                                       : static_cast<u32>(value));
     }
 }
 
@@ -85,7 +87,9 @@ void Compiler::lower_shift_reg(const Insn& insn) {
 }
 
 void Compiler::lower_shift_imm(AluOp op, Width w, Gpr dst, i64 count) {
-    const u8 masked = static_cast<u8>(count & (isa::bits(w) - 1));
+    if (PLANTED(ShiftCountIsOneMore)) ++count;
+    const u8 masked =
+        static_cast<u8>(count & (isa::bits(PLANTED(ShiftCountIsNotMasked) ? Width::W32 : w) - 1));
     if (masked != 0) {
         a_.shift(shift_of(op), w, dst, masked);
     } else if (w == Width::W32) {
@@ -99,6 +103,7 @@ void Compiler::lower_mul_imm(Width w, Gpr dst, i32 value) {
     }
     if (value == 0) return a_.mov_imm(dst, 0);
     if (value == 3 || value == 5 || value == 9) {
+        if (PLANTED(MulBy5Is9) && value == 5) value = 9;
         const u8 scale_log2 = static_cast<u8>(std::countr_zero(static_cast<u32>(value - 1)));
         return a_.lea(w, dst, {dst, 0, dst, scale_log2});
     }
@@ -106,8 +111,8 @@ void Compiler::lower_mul_imm(Width w, Gpr dst, i32 value) {
 }
 
 void Compiler::lower_movsx(const Insn& insn) {
-    a_.extend(static_cast<Width>(insn.from_bits / 8), true, insn.width, reg(insn.dst),
-              reg(insn.src));
+    const Width to = PLANTED(MovSxTo32Is64) ? Width::W64 : insn.width;
+    a_.extend(static_cast<Width>(insn.from_bits / 8), true, to, reg(insn.dst), reg(insn.src));
 }
 
 // The machine is little-endian: ToLe only truncates, ToBe and Swap are the same.
@@ -116,6 +121,7 @@ void Compiler::lower_endian(const Insn& insn) {
     const bool swap = insn.endian() != isa::EndianOp::ToLe;
     if (insn.width == Width::W16) {
         if (swap) a_.rol16(dst, 8);
+        if (PLANTED(Swap16KeepsUpperBits) && swap) return;
         return a_.extend(Width::W16, false, Width::W64, dst, dst);
     }
     if (swap) return a_.bswap(insn.width, dst);
@@ -124,7 +130,7 @@ void Compiler::lower_endian(const Insn& insn) {
 
 void Compiler::lower_extension(const Extension& e) {
     const Gpr dst = reg(e.dst);
-    a_.extend(e.from, e.sign, e.to, dst, reg(e.src));
+    a_.extend(e.from, e.sign && !PLANTED(ExtensionLosesSign), e.to, dst, reg(e.src));
     if (e.left != 0) a_.shift(Shift::Shl, e.to, dst, e.left);
     if (e.right != 0) a_.shift(e.sign ? Shift::Sar : Shift::Shr, e.to, dst, e.right);
 }
@@ -132,6 +138,10 @@ void Compiler::lower_extension(const Extension& e) {
 void Compiler::lower_rotation(const Rotation& r) {
     const Gpr dst = reg(r.dst);
     const Gpr src = reg(r.src);
+    if (PLANTED(RotateTheOtherWay)) {
+        if (dst != src) a_.mov(r.width, dst, src);
+        return a_.shift(Shift::Ror, r.width, dst, r.left);
+    }
     if (dst != src && target_.bmi2) {
         return a_.rorx(r.width, dst, src, static_cast<u8>(isa::bits(r.width) - r.left));
     }

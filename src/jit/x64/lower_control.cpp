@@ -26,16 +26,20 @@ void Compiler::lower_jump(const Insn& insn, u32 target) {
         if (insn.cond() == Cond::Set) {
             a_.test(insn.width, dst, reg(insn.src));
         } else {
-            a_.arith(Arith::Cmp, insn.width, dst, reg(insn.src));
+            a_.arith(Arith::Cmp, PLANTED(Jump32Compares64) ? Width::W64 : insn.width, dst,
+                     reg(insn.src));
         }
     } else if (insn.cond() == Cond::Set) {
         // A mask without the sign bit selects nothing of the upper half.
-        a_.test_imm(value >= 0 ? Width::W32 : insn.width, dst, value);
+        a_.test_imm(value >= 0 || PLANTED(NegativeMaskTests32) ? Width::W32 : insn.width, dst,
+                    value);
     } else if (against_zero) {
         a_.test(insn.width, dst, dst);
     } else {
         a_.arith(Arith::Cmp, insn.width, dst, value);
     }
+    if (PLANTED(SignedConditionIsUnsigned) && insn.cond() == Cond::SLt)
+        return a_.code.jump(Cc::B, target);
     a_.code.jump(condition_of(insn.cond()), target);
 }
 
@@ -76,6 +80,7 @@ void Compiler::pass_arguments() {
         const bool is_invocation = i == kHelperArgs - 1;
         const Gpr from = is_invocation ? kInvocation : reg(static_cast<isa::Reg>(i + 1));
         const Gpr to = abi_.helper_arg[i];
+        if (PLANTED(HelperLosesR5) && i == 4) continue;
         // An argument that no instruction of the program sets is none. (r1 and r2 are set at
         // entry.)
         if (!is_invocation && i >= 2 &&

@@ -45,7 +45,7 @@ Compiler::PutAside Compiler::put_aside(Gpr dst, Gpr divisor, bool keep_dividend)
 
 void Compiler::put_back(const PutAside& aside) {
     if (aside.restore_rax) a_.mov(Width::W64, Gpr::Rax, kScratch);
-    if (aside.restore_rdx) a_.mov(Width::W64, Gpr::Rdx, kScratch2);
+    if (aside.restore_rdx && !PLANTED(DivisionLosesR3)) a_.mov(Width::W64, Gpr::Rdx, kScratch2);
 }
 
 void Compiler::lower_division(const Insn& insn) {
@@ -56,7 +56,7 @@ void Compiler::lower_division(const Insn& insn) {
     const bool nonzero = !facts_.insns.empty() && facts_.insns[at_].divisor_nonzero;
 
     // Every way out that leaves dst alone still has to clear its upper half.
-    if (modulo && w == Width::W32) a_.mov(w, dst, dst);
+    if (modulo && w == Width::W32 && !PLANTED(Mod32KeepsUpperHalf)) a_.mov(w, dst, dst);
     u32 done[2];
     u32 done_count = 0;
     if (!nonzero) {
@@ -65,7 +65,7 @@ void Compiler::lower_division(const Insn& insn) {
             done[done_count++] = a_.code.hop(Cc::E);
         } else {
             const u32 ok = a_.code.hop(Cc::NE);
-            a_.mov_imm(dst, 0);
+            if (!PLANTED(DivByZeroKeepsDividend)) a_.mov_imm(dst, 0);
             done[done_count++] = a_.code.hop(Cc::Always);
             a_.code.land(ok);
         }
@@ -76,7 +76,7 @@ void Compiler::lower_division(const Insn& insn) {
         if (modulo) {
             a_.mov_imm(dst, 0);
         } else {
-            a_.unary(op::kNeg, w, dst);
+            if (!PLANTED(SignedDivByMinusOne)) a_.unary(op::kNeg, w, dst);
         }
         done[done_count++] = a_.code.hop(Cc::Always);
         a_.code.land(ok);
@@ -143,7 +143,10 @@ void Compiler::divide_unsigned_imm(const Insn& insn, u64 divisor) {
         a_.arith(Arith::Add, Width::W64, Gpr::Rax, Gpr::Rdx);
         quotient = Gpr::Rax;
     }
-    if (magic.shift != 0) a_.shift(Shift::Shr, Width::W64, quotient, magic.shift);
+    if (magic.shift != 0) {
+        const u8 shift = PLANTED(MagicShift) ? magic.shift - 1 : magic.shift;
+        a_.shift(Shift::Shr, Width::W64, quotient, shift);
+    }
     if (is_modulo(insn.alu())) {
         a_.imul(Width::W64, quotient, quotient, static_cast<i32>(insn.imm));
         a_.arith(Arith::Sub, Width::W64, aside.dividend, quotient);
@@ -208,7 +211,7 @@ void Compiler::divide_signed_imm32(const Insn& insn) {
     a_.shift(Shift::Sar, Width::W64, kScratch, static_cast<u8>(32 + magic.shift));
     a_.shift(Shift::Sar, Width::W64, kScratch2, 63);
     a_.arith(Arith::Sub, Width::W32, kScratch, kScratch2);
-    if (value < 0) a_.unary(op::kNeg, Width::W32, kScratch);
+    if (value < 0 && !PLANTED(SignedMagicSign)) a_.unary(op::kNeg, Width::W32, kScratch);
     if (!is_modulo(insn.alu())) return a_.mov(Width::W32, dst, kScratch);
     a_.imul(Width::W32, kScratch, kScratch, value);
     a_.arith(Arith::Sub, Width::W32, dst, kScratch);

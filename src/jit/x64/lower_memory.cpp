@@ -12,10 +12,14 @@ using isa::Insn;
 void Compiler::lower_access(const Insn& insn, Mem mem) {
     switch (insn.form) {
         case Form::Load:
+            if (PLANTED(Load32SignExtends) && insn.width == Width::W32)
+                return a_.load_signed(insn.width, reg(insn.dst), mem);
             return a_.load(insn.width, reg(insn.dst), mem);
         case Form::LoadSx:
             return a_.load_signed(insn.width, reg(insn.dst), mem);
         case Form::StoreReg:
+            if (PLANTED(Store16Writes32) && insn.width == Width::W16)
+                return a_.store(Width::W32, mem, reg(insn.src));
             return a_.store(insn.width, mem, reg(insn.src));
         default:
             return a_.store_imm(insn.width, mem, static_cast<i32>(insn.imm));
@@ -26,7 +30,7 @@ void Compiler::lower_address(const Address& a) {
     Mem mem = memory(a.base, a.disp);
     if (a.index) {
         mem.index = reg(*a.index);
-        mem.scale_log2 = a.scale_log2;
+        mem.scale_log2 = PLANTED(AddressLosesScale) ? 0 : a.scale_log2;
     }
     if (a.use != nullptr) return lower_use(a, mem);
     if (a.access != nullptr) return lower_access(*a.access, mem);
@@ -43,7 +47,8 @@ void Compiler::lower_use(const Address& a, Mem mem) {
     const Insn& use = *a.use;
     if (use.form == Form::AluReg) {
         if (use.alu() == isa::AluOp::Mul) return a_.imul(use.width, reg(use.dst), mem);
-        return a_.arith(arith_of(use.alu()), use.width, reg(use.dst), mem);
+        const Width w = PLANTED(MemoryOperandOfStaleWidth) ? Width::W64 : use.width;
+        return a_.arith(arith_of(use.alu()), w, reg(use.dst), mem);
     }
     if (use.form == Form::JmpImm) {
         a_.arith(Arith::Cmp, use.width, mem, static_cast<i32>(use.imm));
@@ -79,12 +84,14 @@ void Compiler::lower_atomic(const Insn& insn) {
         case AtomicOp::FetchXor:
             return lower_fetch_loop(insn);
         case AtomicOp::Xchg:
+            if (PLANTED(XchgKeepsRegister)) return a_.store(insn.width, mem, src);
             return a_.xchg(insn.width, mem, src);
         case AtomicOp::CmpXchg:
             a_.lock();
             a_.cmpxchg(insn.width, mem, src);
             // On success the machine leaves eax, and so rax's upper half, alone.
-            if (insn.width == Width::W32) a_.mov(Width::W32, Gpr::Rax, Gpr::Rax);
+            if (insn.width == Width::W32 && !PLANTED(CmpXchg32KeepsUpperHalf))
+                a_.mov(Width::W32, Gpr::Rax, Gpr::Rax);
             return;
     }
 }
@@ -111,7 +118,7 @@ void Compiler::lower_fetch_loop(const Insn& insn) {
     a_.lock();
     a_.cmpxchg(w, mem, kScratch2);
     a_.code.hop_back(Cc::NE, again);
-    if (src != Gpr::Rax) a_.mov(w, src, Gpr::Rax);
+    if (src != Gpr::Rax) a_.mov(w, src, PLANTED(FetchReturnsNewValue) ? kScratch2 : Gpr::Rax);
     if (restore) a_.mov(Width::W64, Gpr::Rax, kScratch);
 }
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// Differential testing: one program on the interpreter and as machine code, from equal memory and
+// an equal map, must leave equal r0 (into which generated programs mix all registers), memory and
+// map. Two kinds of programs:
+//
+//   generated   from isa/'s table, random_program.hpp
+//   mutated     real ones with a few instructions changed, and run if the verifier still accepts
+//               them; the facts of its proof go to the code generator, as they do in earnest
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/facts.hpp"
+#include "ir/program.hpp"
+#include "jit/jit.hpp"
+
+namespace ebpf::engines {
+
+struct Variant {
+    const char* name;
+    jit::Target target;
+    jit::Options options{};
+};
+
+struct BaseProgram {
+    std::string name;
+    std::vector<std::byte> slots;
+    std::vector<std::byte> memory;
+};
+
+// Of the conformance files in `directory` those that the verifier accepts.
+std::vector<BaseProgram> base_programs(const std::string& directory);
+
+// Each returns what differed and the program, or nothing. `ran` counts programs that were run.
+std::optional<std::string> try_generated(u64 seed, const Variant& variant);
+std::optional<std::string> try_mutated(u64 seed, const std::vector<BaseProgram>& bases,
+                                       const Variant& variant, u64* ran = nullptr);
+
+}  // namespace ebpf::engines

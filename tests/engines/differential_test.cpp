@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// A sample of what fuzz/engines.cpp does by the million, and the proof that it would find
+// something: the same harness over a code generator with planted miscompilations
+// (jit/planted.hpp), each of which it has to notice within a bounded number of programs.
+#include "differential.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jit/planted.hpp"
+
+namespace ebpf::engines {
+namespace {
+
+jit::Target target(jit::CallingConvention convention, bool bmi2) {
+    return {.cpu = code::Cpu::X86_64, .convention = convention, .bmi2 = bmi2};
+}
+
+std::vector<Variant> variants() {
+    const bool bmi2 = jit::Target::host().bmi2;
+    return {{"system_v", target(jit::CallingConvention::SystemV, bmi2)},
+            {"any_x64", target(jit::CallingConvention::SystemV, false)},
+            {"windows_x64", target(jit::CallingConvention::WindowsX64, bmi2)}};
+}
+
+#if defined(CASEMENT_PLANTED)
+
+constexpr u64 kPrograms = 20'000;
+
+bool finds(u32 planted, const std::vector<BaseProgram>& bases) {
+    for (u64 seed = 1; seed <= kPrograms; ++seed) {
+        for (Variant variant : variants()) {
+            variant.options.planted = planted;
+            if (try_generated(seed, variant) || try_mutated(seed, bases, variant)) return true;
+        }
+    }
+    return false;
+}
+
+// In a process of its own: wrong code may also crash, which is as good as a difference.
+TEST(Planted, EachIsFound) {
+    ASSERT_GE(jit::kPlantedCount, 20u);
+    const auto bases = base_programs(ENGINE_DATA);
+    ASSERT_GE(bases.size(), 40u);
+    EXPECT_FALSE(try_generated(1, variants()[0])) << "nothing is planted";
+    for (u32 n = 1; n <= jit::kPlantedCount; ++n) {
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) _exit(finds(n, bases) ? 0 : 1);
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        const bool missed = WIFEXITED(status) && WEXITSTATUS(status) == 1;
+        EXPECT_FALSE(missed) << jit::planted_name(n);
+    }
+}
+
+#else
+
+TEST(Differential, GeneratedPrograms) {
+    for (const Variant& variant : variants()) {
+        for (u64 seed = 0; seed < 6000; ++seed) {
+            const auto difference = try_generated(seed, variant);
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+        }
+    }
+}
+
+TEST(Differential, MutatedPrograms) {
+    const auto bases = base_programs(ENGINE_DATA);
+    ASSERT_GE(bases.size(), 40u);
+    u64 ran = 0;
+    for (const Variant& variant : variants()) {
+        for (u64 seed = 0; seed < 2000; ++seed) {
+            const auto difference = try_mutated(seed, bases, variant, &ran);
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+        }
+    }
+    EXPECT_GT(ran, 1000u) << "mutations that the verifier accepts";
+}
+
+#endif
+
+}  // namespace
+}  // namespace ebpf::engines
