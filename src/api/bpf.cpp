@@ -142,6 +142,10 @@ Result<int> bpf(Session& session, u32 number, void* attr, u32 size) {
     return descriptor;
 }
 
+void sweep_descriptors() {
+    if (Session* const here = session()) here->descriptors->sweep();
+}
+
 void close_descriptor(int descriptor) {
     if (Session* const here = session()) here->descriptors->close(descriptor);
 }

@@ -31,6 +31,8 @@ size_t user_value_size(spec::MapType type, u32 value_size);
 
 // Closes a descriptor that the library made.
 void close_descriptor(int descriptor);
+// Lets go of what the application has closed itself since.
+void sweep_descriptors();
 
 inline u64 address(const void* pointer) {
     return reinterpret_cast<u64>(pointer);

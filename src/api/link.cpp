@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 
+#include <bit>
 #include <cerrno>
 #include <memory>
 
@@ -21,20 +22,26 @@ namespace {
 
 // XDP_FLAGS_* and XDP_ATTACHED_* of Linux's if_link.h. Which driver runs the program (the modes)
 // makes no difference here.
-constexpr u32 kXdpModes = 0x02 | 0x04 | 0x08;
-constexpr u32 kXdpFlags = kXdpModes | 0x01 | 0x10;  // and "if there is none", "replace"
+constexpr u32 kXdpHardware = 0x08, kXdpReplace = 0x10;
+constexpr u32 kXdpModes = 0x02 | 0x04 | kXdpHardware;
+constexpr u32 kXdpFlags = kXdpModes | 0x01 | kXdpReplace;  // and "if there is none", "replace"
 constexpr u8 kAttachedNone = 0, kAttachedSkb = 2;
 
 int attach_xdp(int ifindex, int prog_fd, u32 flags, const bpf_xdp_attach_opts* opts) {
     if (!api::valid(opts) || ifindex <= 0) return negative(EINVAL);
     const int old = api::known(opts).old_prog_fd;
-    if (flags & ~kXdpFlags) return negative(EINVAL);
+    if ((flags & ~kXdpFlags) || std::popcount(flags & kXdpModes) > 1) return negative(EINVAL);
+    if (flags & kXdpHardware) return negative(EOPNOTSUPP);
+    if (old) flags |= kXdpReplace;
+    api::sweep_descriptors();  // a link whose descriptor was closed is attached no more
     if (prog_fd < 0) {
         spec::ProgDetachAttr attr{.target_fd = static_cast<u32>(ifindex),
                                   .attach_bpf_fd = old > 0 ? static_cast<u32>(old) : 0,
                                   .attach_type = BPF_XDP,
-                                  .attach_flags = flags & ~kXdpModes};
-        return result(api::bpf(spec::Command::ProgDetach, attr));
+                                  .attach_flags = flags & kXdpReplace};
+        const int status = result(api::bpf(spec::Command::ProgDetach, attr));
+        if (status != -ENOENT) return status;
+        return old > 0 ? negative(EEXIST) : 0;  // Linux: nothing to do is done
     }
     spec::ProgAttachAttr attr{.target_fd = static_cast<u32>(ifindex),
                               .attach_bpf_fd = static_cast<u32>(prog_fd),
@@ -132,6 +139,7 @@ int bpf_xdp_detach(int ifindex, __u32 flags, const struct bpf_xdp_attach_opts* o
 
 int bpf_xdp_query_id(int ifindex, int flags, __u32* prog_id) {
     if (!prog_id || ifindex <= 0 || (static_cast<u32>(flags) & ~kXdpModes)) return negative(EINVAL);
+    api::sweep_descriptors();
     u32 id = 0;
     spec::ProgQueryAttr attr{.target_fd = static_cast<u32>(ifindex),
                              .attach_type = BPF_XDP,

@@ -8,6 +8,7 @@ namespace {
 // if_link.h: XDP_FLAGS_UPDATE_IF_NOEXIST, XDP_FLAGS_REPLACE.
 constexpr u32 kIfNoExist = EBPF_ATTACH_IF_NONE;
 constexpr u32 kReplace = EBPF_ATTACH_REPLACE;
+constexpr u32 kXdpModes = 0x02 | 0x04;  // XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 
 struct Hook {
     spec::AttachType attach{};
@@ -37,11 +38,16 @@ Result<i64> handle(CommandContext& c, spec::LinkCreateAttr& a) {
     TRY_ASSIGN(const Ref<Program> program, program_of(c, a.prog_fd));
     TRY_ASSIGN(const Hook hook, hook_of(c, a.attach_type));
     TRY(check_type(hook, *program));
-    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    // Linux's XDP modes say which driver runs the program; here there is one.
+    const u32 modes = hook.attach == spec::AttachType::Xdp ? kXdpModes : 0;
+    if ((a.flags & ~modes) != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
     if (a.iter_info_len != 0) return fail(Errc::NotSupported, {}, "attach parameter");
-    TRY_ASSIGN(const Ref<Link> link, c.runtime.links().attach(c.runtime, *program, *hook.provider,
-                                                              hook.attach, a.target_fd, false));
-    return c.session.open(*link);
+    Result<Ref<Link>> link = c.runtime.links().attach(c.runtime, *program, *hook.provider,
+                                                      hook.attach, a.target_fd, false);
+    if (!link && link.error() == Errc::NoDevice)  // as Linux says it here
+        return fail(Errc::InvalidArgument, {}, "target_ifindex", a.target_fd);
+    if (!link) return std::unexpected(link.error());
+    return c.session.open(**link);
 }
 
 Result<i64> handle(CommandContext& c, spec::LinkUpdateAttr& a) {
@@ -55,8 +61,11 @@ Result<i64> handle(CommandContext& c, spec::LinkUpdateAttr& a) {
     } else if (a.old_prog_fd != 0) {
         return fail(Errc::InvalidArgument, {}, "old_prog_fd", a.old_prog_fd);
     }
-    if (!link->attached.load()) return fail(Errc::InvalidState, {}, "detached link");
-    TRY(c.runtime.links().replace(*link, *program, old.get()));
+    if (!link->attached.load()) return fail(Errc::NoLink, {}, "link_fd", a.link_fd);
+    const Status replaced = c.runtime.links().replace(*link, *program, old.get());
+    if (!replaced && replaced.error() == Errc::Busy)
+        return fail(Errc::AccessDenied, {}, "another program than old_prog_fd is attached");
+    TRY(replaced);
     return 0;
 }
 
@@ -78,17 +87,24 @@ Result<i64> handle(CommandContext& c, spec::ProgAttachAttr& a) {
     Ref<Program> expected;
     if (a.replace_bpf_fd != 0) {
         TRY_ASSIGN(expected, program_of(c, a.replace_bpf_fd));
+        TRY(check_type(hook, *expected));
     }
     Links& links = c.runtime.links();
+    const bool replaces = expected || (a.attach_flags & kReplace) != 0;
     if (const Ref<Link> current = links.at(*hook.provider, a.target_fd, 0)) {
-        if (!current->legacy || (a.attach_flags & kIfNoExist) != 0) {
+        if (!current->legacy) return fail(Errc::Busy, {}, "attached by a link", a.target_fd);
+        if (replaces && current->binding.program.load() != expected.get())
+            return fail(Errc::ObjectAlreadyExists, {}, "another program at target", a.target_fd);
+        if ((a.attach_flags & kIfNoExist) != 0)
             return fail(Errc::Busy, {}, "a program is attached at target", a.target_fd);
-        }
-        TRY(links.replace(*current, *program, expected.get()));
+        const Status replaced = links.replace(*current, *program, expected.get());
+        if (!replaced && replaced.error() == Errc::Busy)
+            return fail(Errc::ObjectAlreadyExists, {}, "another program at target", a.target_fd);
+        TRY(replaced);
         return 0;
     }
     if (expected)
-        return fail(Errc::ObjectNotFound, {}, "no program to replace at target", a.target_fd);
+        return fail(Errc::ObjectAlreadyExists, {}, "no program to replace at target", a.target_fd);
     TRY_ASSIGN(const Ref<Link> link,
                links.attach(c.runtime, *program, *hook.provider, hook.attach, a.target_fd, true));
     link->legacy_use.store(true);  // until PROG_DETACH
@@ -106,8 +122,9 @@ Result<i64> handle(CommandContext& c, spec::ProgDetachAttr& a) {
     if (!link)
         return fail(Errc::ObjectNotFound, {}, "no program is attached at target", a.target_fd);
     if (!link->legacy) return fail(Errc::Busy, {}, "attached by a link");
-    if (expected && link->binding.program.load() != expected.get()) {
-        return fail(Errc::Busy, {}, "another program is attached");
+    if ((expected || (a.attach_flags & kReplace) != 0) &&
+        link->binding.program.load() != expected.get()) {
+        return fail(Errc::ObjectAlreadyExists, {}, "another program is attached");
     }
     // Of two that detach at once, one gives up the hook's use of the link.
     if (!link->attached.load()) return 0;

@@ -22,11 +22,13 @@
 #include <optional>
 #include <thread>
 
-#include "network.hpp"
+#include "products/demo/network.hpp"
 #include "programs.hpp"
 
 namespace live_test {
 namespace {
+
+using namespace lab;
 
 // How long something that must come may take, and how long we look for what must not.
 constexpr int kComes = 20'000, kNever = 300;

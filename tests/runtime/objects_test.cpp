@@ -263,7 +263,7 @@ TEST_F(Objects, LinksComeAndGo) {
     EXPECT_TRUE(hook_.bindings.empty());
     EXPECT_EQ(runtime_->live(ObjectKind::Link), 1u) << "its handle is still there";
     replace.new_prog_fd = static_cast<u32>(program);
-    EXPECT_EQ(run(spec::Command::LinkUpdate, replace), failed(Errc::InvalidState));
+    EXPECT_EQ(run(spec::Command::LinkUpdate, replace), failed(Errc::NoLink));
     EXPECT_EQ(close(link), 0);
     EXPECT_EQ(runtime_->live(ObjectKind::Link), 0u);
 
@@ -302,7 +302,7 @@ TEST_F(Objects, AttachingWithoutALink) {
     detach.target_fd = 3;
     detach.attach_type = attr.attach_type;
     detach.attach_bpf_fd = static_cast<u32>(first);
-    EXPECT_EQ(run(spec::Command::ProgDetach, detach), failed(Errc::Busy));
+    EXPECT_EQ(run(spec::Command::ProgDetach, detach), failed(Errc::ObjectAlreadyExists));
     detach.attach_bpf_fd = 0;
     EXPECT_EQ(run(spec::Command::ProgDetach, detach), 0);
     EXPECT_EQ(run(spec::Command::ProgDetach, detach), failed(Errc::ObjectNotFound));

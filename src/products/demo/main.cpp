@@ -15,6 +15,7 @@
 #include <stdexcept>
 
 #include "../../../examples/drop_empty_udp/count.h"
+#include "products/demo/live.hpp"
 #include "products/demo/page.hpp"
 #include "products/demo/workshop.hpp"
 
@@ -301,10 +302,22 @@ bool show_rejection(const Page& page, const Workshop& workshop) {
     return rejected && loaded.log[0] != '\0';
 }
 
-int run(const char* argv0, bool coloured) {
+int show_outcome(const Page& page, bool right) {
+    fmt::print("\n{}\n", right
+                             ? page.styled(Style::Good, "All as expected.")
+                             : page.styled(Style::Bad, "Something is not as expected: see above."));
+    return right ? 0 : 1;
+}
+
+int run(const char* argv0, bool coloured, bool live) {
     const Page page(coloured);
-    // The page shows what matters; the library's own messages would only repeat it.
-    libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
+    // The page shows what matters; the library's other messages would only repeat it.
+    libbpf_set_print([](libbpf_print_level level, const char* format, va_list arguments) {
+        return level == LIBBPF_WARN && std::strstr(format, "cannot be filtered")
+                   ? std::vfprintf(stderr, format, arguments)
+                   : 0;
+    });
+    if (live) return show_outcome(page, show_live(page, argv0));
     const Workshop workshop = Workshop::find(argv0);
     const Traffic traffic = make_traffic(workshop, kFrames);
     double compile_ns = 0;
@@ -315,18 +328,22 @@ int run(const char* argv0, bool coloured) {
     bool right = show_enforcement(page, workshop, object, compile_ns, traffic, capture.get());
     right &= show_speed(page, object, capture.get(), traffic);
     right &= show_rejection(page, workshop);
-    fmt::print("\n{}\n", right
-                             ? page.styled(Style::Good, "All as expected.")
-                             : page.styled(Style::Bad, "Something is not as expected: see above."));
-    return right ? 0 : 1;
+    return show_outcome(page, right);
 }
 
 }  // namespace
 }  // namespace demo
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+    const bool live = argc == 2 && std::strcmp(argv[1], "--live") == 0;
+    if (argc > 1 && !live) {
+        fmt::print(stderr,
+                   "usage: ./dev demo [--live]\n"
+                   "--live: on a real interface, in network namespaces of its own (root)\n");
+        return 2;
+    }
     try {
-        return demo::run(argv[0], isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"));
+        return demo::run(argv[0], isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"), live);
     } catch (const std::exception& error) {
         fmt::print(stderr, "casement_demo: {}\n", error.what());
         return 2;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Networks for tests: network namespaces that belong to this process (nobody else sees them, and
-// they end with it), and pairs of virtual Ethernet interfaces between them.
+// Networks for a demonstration, and for tests: network namespaces that belong to this process
+// (nobody else sees them, and they end with it), and pairs of virtual Ethernet interfaces between
+// them. What cannot be set up is a std::runtime_error.
 #pragma once
 
 #include <functional>
@@ -10,7 +11,7 @@
 
 #include "base/types.hpp"
 
-namespace live_test {
+namespace lab {
 
 using ebpf::u16;
 using ebpf::u32;
@@ -74,4 +75,4 @@ void send_frame(const Fd& socket, const std::vector<u8>& frame);
 // The next frame with this EtherType; false after the time.
 bool receive_frame(const Fd& socket, u16 type, std::vector<u8>& frame, int milliseconds);
 
-}  // namespace live_test
+}  // namespace lab

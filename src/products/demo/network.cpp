@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "network.hpp"
+#include "products/demo/network.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -16,24 +16,34 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <stdexcept>
 #include <thread>
 
 #include "platform/linux/netlink.hpp"
 
-namespace live_test {
+namespace lab {
 namespace {
 
 using ebpf::platform::Netlink;
 using ebpf::platform::NetlinkMessages;
 
-// Set-up that fails is a broken test machine: said at once.
 void must(bool done, const char* what) {
-    if (done) return;
-    std::perror(what);
-    std::abort();
+    if (!done) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
+}
+
+// A thread of its own, since it changes its namespace; its exception is ours.
+void in_thread(const std::function<void()>& work) {
+    std::exception_ptr thrown;
+    std::thread([&] {
+        try {
+            work();
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+    }).join();
+    if (thrown) std::rethrow_exception(thrown);
 }
 
 bool write_file(const char* path, const std::string& text) {
@@ -138,19 +148,19 @@ std::string enter_namespace() {
 }
 
 Namespace::Namespace() {
-    std::thread([this] {
+    in_thread([this] {
         must(unshare(CLONE_NEWNET) == 0, "network namespace");
         fd_ = Fd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
         must(static_cast<bool>(fd_), "network namespace");
         set_up(1, true);
-    }).join();
+    });
 }
 
 void Namespace::run(const std::function<void()>& work) const {
-    std::thread([&] {
+    in_thread([&] {
         must(setns(fd_.get(), CLONE_NEWNET) == 0, "setns");
         work();
-    }).join();
+    });
 }
 
 Pair make_pair(const Namespace& other, u8 net, u32 mtu) {
@@ -199,6 +209,8 @@ void set_up(u32 ifindex, bool up) {
 
 Fd udp_socket(const Address& bound) {
     Fd made(socket(bound.v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const int room = 8 << 20;  // receivers may be slow; where it is not permitted, they must not be
+    setsockopt(made.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     sockaddr_storage address;
     const socklen_t size = native(bound, address);
     must(bind(made.get(), reinterpret_cast<sockaddr*>(&address), size) == 0, "bind");
@@ -254,4 +266,4 @@ bool receive_frame(const Fd& socket, u16 type, std::vector<u8>& frame, int milli
     }
 }
 
-}  // namespace live_test
+}  // namespace lab
