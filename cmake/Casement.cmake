@@ -109,6 +109,10 @@ function(casement_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} casement_warnings GTest::gmock GTest::gtest_main)
+  if(WIN32)  # tools/wine.py runs them
+    set_property(GLOBAL APPEND PROPERTY CASEMENT_WINDOWS_TESTS ${name})
+    return()
+  endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
