@@ -40,6 +40,7 @@ Result<u64> resolve(void* self, RelocKind kind, u32 index, u32 addend) {
         case RelocKind::MapValue64:
             return 2 * world.map + 100 * index + addend;
         case RelocKind::Function64:
+        case RelocKind::HelperOrNull64:
             break;
     }
     return fail(Errc::Unsupported);

@@ -103,13 +103,13 @@ constexpr jit::Options kHardened{
 const bool kRegistered =
     register_engine(std::make_unique<JitEngine>("jit", jit::Target::host())) &&
     register_engine(
-        std::make_unique<JitEngine>("jit_any_x64", plain(jit::CallingConvention::SystemV))) &&
+        std::make_unique<JitEngine>("jit_any_x64", plain(jit::Target::host().convention))) &&
     register_engine(std::make_unique<JitEngine>("jit_windows_x64",
                                                 plain(jit::CallingConvention::WindowsX64))) &&
     register_engine(std::make_unique<JitEngine>(
         "jit_limited", jit::Target::host(), jit::Options{.metered = true, .cancellable = true})) &&
     register_engine(std::make_unique<JitEngine>(
-        "jit_hardened", plain(jit::CallingConvention::SystemV), kHardened)) &&
+        "jit_hardened", plain(jit::Target::host().convention), kHardened)) &&
     register_engine(std::make_unique<JitEngine>(
         "jit_hardened_windows_x64", plain(jit::CallingConvention::WindowsX64), kHardened));
 

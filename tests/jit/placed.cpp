@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include "placed.hpp"
 
-#include <sys/mman.h>
-
 #include <cstring>
 #include <new>
 
 namespace ebpf::jit::test {
 
 Placed::Placed(const Output& output, CallingConvention convention, const Resolve& resolve)
-    : size_(output.text.size()), entry_(output.entry), convention_(convention) {
-    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
-    void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    memory_ = static_cast<std::byte*>(memory);
-    std::memcpy(memory_, output.text.data(), size_);
+    : entry_(output.entry), convention_(convention) {
+    auto pages = platform::CodePages::create(output.text.size());
+    if (!pages) throw std::bad_alloc();
+    memory_ = pages->writable().data();
+    std::memcpy(memory_, output.text.data(), output.text.size());
     for (const code::Relocation& r : output.relocations) {
         const bool function = r.kind == code::RelocKind::Function64;
         const u64 value = function ? reinterpret_cast<u64>(memory_ + r.addend) : resolve(r);
         std::memcpy(memory_ + r.offset, &value, sizeof value);
     }
-    if (mprotect(memory_, size_, PROT_READ | PROT_EXEC) != 0) throw std::bad_alloc();
+    if (!pages->seal()) throw std::bad_alloc();
+    pages_ = std::make_unique<platform::CodePages>(std::move(*pages));
 }
 
-Placed::~Placed() {
-    munmap(memory_, size_);
-}
+Placed::~Placed() = default;
 
 namespace {
 // A function of its own: where both calls stand in one, GCC 12's -ftree-tail-merge takes them for

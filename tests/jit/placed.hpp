@@ -5,9 +5,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "code/engine.hpp"
 #include "jit/jit.hpp"
+#include "platform/memory.hpp"
 
 namespace ebpf::jit::test {
 
@@ -24,7 +26,7 @@ class Placed {
 
   private:
     std::byte* memory_ = nullptr;
-    std::size_t size_ = 0;
+    std::unique_ptr<platform::CodePages> pages_;
     u32 entry_ = 0;
     CallingConvention convention_{};
 };
