@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #endif
 
+#include "jit/a64/compiler.hpp"
 #include "jit/x64/compiler.hpp"
 
 namespace ebpf::jit {
@@ -55,16 +56,20 @@ code::CodeView Output::view(u64 program_info_hash) const {
 
 Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
                        const Options& options) {
-    if (target.cpu == code::Cpu::AArch64)
-        return fail(Errc::Unsupported, {}, "machine code for AArch64");
-    if (target.cpu != code::Cpu::X86_64) {
+    const bool arm = target.cpu == code::Cpu::AArch64;
+    if (!arm && target.cpu != code::Cpu::X86_64) {
         return fail(Errc::Unsupported, {}, "machine code for CPU", static_cast<u64>(target.cpu));
     }
-    if (target.convention == CallingConvention::Aapcs64) {
-        return fail(Errc::InvalidArgument, {}, "AAPCS64 on x86-64");
+    if ((target.convention == CallingConvention::Aapcs64) != arm) {
+        return fail(Errc::InvalidArgument, {}, "a calling convention of another CPU");
     }
+    if (arm && options.blind_constants)
+        return fail(Errc::Unsupported, {}, "blinded constants on AArch64");
+    if (arm && options.safe_indirect_calls)
+        return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
     if (target.unwind != UnwindFormat::None) return fail(Errc::Unsupported, {}, "unwind data");
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
+    if (arm) return a64::Compiler(program, facts, options, analysis).run();
     return x64::Compiler(program, facts, target, options, analysis).run();
 }
 

@@ -40,6 +40,9 @@ class Engine {
     // Whether run() ends a program whose calls are too deep with an error. Engines for verified
     // programs only need not look.
     virtual bool limits_call_depth() const { return false; }
+
+    // How many random programs a test runs on it.
+    virtual u64 random_programs() const { return 4000; }
 };
 
 // Keeps the engine for all_engines(); returns true.

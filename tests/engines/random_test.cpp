@@ -14,8 +14,6 @@
 namespace ebpf::engines {
 namespace {
 
-constexpr u64 kPrograms = 4000;
-
 class RandomPrograms : public EngineTest {};
 
 TEST_P(RandomPrograms, AgreeWithTheReference) {
@@ -24,7 +22,7 @@ TEST_P(RandomPrograms, AgreeWithTheReference) {
         helpers[n] = random_helper(n);
     }
     ReferenceEngine reference;
-    for (u64 seed = 0; seed < kPrograms; ++seed) {
+    for (u64 seed = 0; seed < GetParam()->random_programs(); ++seed) {
         const std::vector<std::byte> slots = encode(random_program(seed));
         alignas(8) std::byte expected[kRandomMemory], memory[kRandomMemory];
         for (std::size_t i = 0; i < kRandomMemory; ++i) {

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include "jit/a64/compiler.hpp"
+
+#include <algorithm>
+
+namespace ebpf::jit::a64 {
+
+using code::Fault;
+using code::Invocation;
+using isa::Form;
+using isa::Insn;
+
+namespace {
+constexpr u32 kExpectedWords = 2;   // of an instruction
+constexpr u32 kFarFrom = 12'000;    // instructions, from which conditions may not reach
+constexpr u32 kStubBytes = 64;      // stack of a callback thunk or an entry stub, at most
+constexpr u32 kTableEntries = 256;  // helpers that a call by register reaches
+constexpr u32 kPair = 16;
+}  // namespace
+
+Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
+                   const Analysis& analysis)
+    : program_(program),
+      facts_(facts),
+      options_(options),
+      analysis_(analysis),
+      insn_count_(static_cast<u32>(program.insns.size())),
+      function_count_(static_cast<u32>(program.subprograms.size())),
+      may_end_early_(analysis.count_frames || analysis.indexed_calls || options.can_end_early()),
+      uses_invocation_(analysis.calls_helpers || may_end_early_),
+      a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom) {}
+
+Result<Output> Compiler::run() {
+    // Eight bytes that callers which check types of functions may read; see the x86-64 compiler.
+    a_.put(op::kBrk);
+    a_.put(op::kBrk);
+    for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
+    for (u32 f = 0; f < function_count_; ++f) {
+        if (analysis_.functions[f].is_callback) callback_thunk(f);
+    }
+    if (analysis_.entry_is_called) entry_stub();
+    if (analysis_.indexed_calls) helper_table();
+    return finish();
+}
+
+u32 Compiler::function_at(u32 insn) const {
+    const auto& all = program_.subprograms;
+    return static_cast<u32>(std::ranges::lower_bound(all, insn, {}, &ir::Subprogram::begin) -
+                            all.begin());
+}
+
+Compiler::Saved Compiler::saved(u32 function) const {
+    const Function& f = analysis_.functions[function];
+    Saved s;
+    const auto add = [&](Gpr r) { s.reg[s.count++] = r; };
+    for (isa::Reg r = 6; r <= 9; ++r) {
+        if (f.written & reg_set(r)) add(reg(r));
+    }
+    if (f.uses_frame) add(reg(isa::kFramePointer));
+    if (is_entry(function) && uses_invocation_) add(kInvocation);
+    if (s.count % 2 != 0) add(kZero);
+    return s;
+}
+
+u32 Compiler::native_bytes(u32 function) const {
+    const Function& f = analysis_.functions[function];
+    return (f.calls ? kPair : 0) + saved(function).count / 2 * kPair + f.frame_bytes + kPair;
+}
+
+void Compiler::prologue(u32 function) {
+    const Function& f = analysis_.functions[function];
+    if (f.calls) {
+        a_.push_pair(kFp, kLr);
+        a_.rri12(op::kAddImm, Width::W64, kFp, kSp, 0);
+    }
+    const Saved s = saved(function);
+    for (u32 i = 0; i < s.count; i += 2) a_.push_pair(s.reg[i], s.reg[i + 1]);
+    if (is_entry(function)) take_invocation();
+    if (f.frame_bytes != 0) a_.rri12(op::kSubImm, Width::W64, kSp, kSp, f.frame_bytes);
+    if (f.uses_frame)
+        a_.rri12(op::kAddImm, Width::W64, reg(isa::kFramePointer), kSp, f.frame_bytes);
+    if (!is_entry(function) && analysis_.count_frames) count_frame();
+}
+
+void Compiler::epilogue(u32 function) {
+    const Function& f = analysis_.functions[function];
+    if (f.frame_bytes != 0) a_.rri12(op::kAddImm, Width::W64, kSp, kSp, f.frame_bytes);
+    if (is_entry(function)) {
+        put_frames_back();
+        a_.mov(Width::W64, kResult, reg(0));
+    } else if (analysis_.count_frames) {
+        load_field(Width::W32, kTemp, offsetof(Invocation, frames));
+        a_.rri12(op::kSubImm, Width::W32, kTemp, kTemp, 1);
+        store_field(Width::W32, kTemp, offsetof(Invocation, frames));
+    }
+    const Saved s = saved(function);
+    for (u32 i = s.count; i > 0; i -= 2) a_.pop_pair(s.reg[i - 2], s.reg[i - 1]);
+    if (f.calls) a_.pop_pair(kFp, kLr);
+    a_.put(op::kRet);
+}
+
+// Frames are those of one program: the entry begins to count and puts the invoker's count back.
+void Compiler::take_invocation() {
+    if (!uses_invocation_) return;
+    a_.mov(Width::W64, kInvocation, kEntryInvocationArg);
+    if (!analysis_.count_frames) return;
+    load_field(Width::W32, kTemp, offsetof(Invocation, frames));
+    a_.push_pair(kTemp, kZero);
+    a_.mov_imm(kTemp, analysis_.entry_is_called ? 0 : 1);
+    store_field(Width::W32, kTemp, offsetof(Invocation, frames));
+}
+
+void Compiler::put_frames_back() {
+    if (!analysis_.count_frames) return;
+    a_.pop_pair(kTemp, kZero);
+    store_field(Width::W32, kTemp, offsetof(Invocation, frames));
+}
+
+// The way in where function 0 is one that the program calls.
+void Compiler::entry_stub() {
+    a_.bind(own_label(kEntry));
+    a_.push_pair(kFp, kLr);
+    if (uses_invocation_) a_.push_pair(kInvocation, kZero);
+    take_invocation();
+    a_.call(function_label(0));
+    put_frames_back();
+    a_.mov(Width::W64, kResult, reg(0));
+    if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
+    a_.pop_pair(kFp, kLr);
+    a_.put(op::kRet);
+}
+
+// What a helper calls with a HelperFn's arguments; r1 to r5 are in place.
+void Compiler::callback_thunk(u32 function) {
+    a_.bind(thunk_label(function));
+    a_.push_pair(kFp, kLr);
+    if (uses_invocation_) {
+        a_.push_pair(kInvocation, kZero);
+        a_.mov(Width::W64, kInvocation, kInvocationArg);
+    }
+    a_.call(function_label(function));
+    a_.mov(Width::W64, kResult, reg(0));
+    if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
+    a_.pop_pair(kFp, kLr);
+    a_.put(op::kRet);
+}
+
+Status Compiler::compile_function(u32 function) {
+    function_ = function;
+    faults_ = 0;
+    a_.bind(function_label(function));
+    prologue(function);
+    const ir::Subprogram& s = program_.subprograms[function];
+    bool in_dead_code = false;
+    for (u32 at = s.begin; at < s.end;) {
+        u32 count = 1;
+        a_.bind(at);
+        if (analysis_.reachable[at]) {
+            in_dead_code = false;
+            const bool starts_block =
+                at == s.begin || analysis_.is_target[at] || program_.insns[at - 1].is_jump();
+            if (options_.can_end_early() && starts_block) check_block(at);
+            TRY_ASSIGN(count, lower(at));
+            for (u32 i = 1; i < count; ++i) a_.bind(at + i);
+        } else if (!in_dead_code || analysis_.is_target[at]) {
+            in_dead_code = true;
+            a_.put(op::kBrk);  // the proof says that nobody comes here
+        }
+        at += count;
+    }
+    fault_exits(function);
+    return {};
+}
+
+// --- limits; guards.cpp of x86-64 says what they are
+// -----------------------------------------------
+
+Label Compiler::fault_exit(Fault fault) {
+    faults_ |= 1u << static_cast<u32>(fault);
+    return fault_label(function_, static_cast<u32>(fault));
+}
+
+void Compiler::fault_exits(u32 function) {
+    if (faults_ == 0) return;
+    for (u32 fault = 1; fault < kFaults; ++fault) {
+        if ((faults_ >> fault & 1) == 0) continue;
+        a_.bind(fault_label(function, fault));
+        if (fault == static_cast<u32>(Fault::OutOfFuel))
+            store_field(Width::W64, kZero, offsetof(Invocation, fuel));
+        a_.mov_imm(kTemp, fault);
+        store_field(Width::W64, kTemp, offsetof(Invocation, fault));
+        a_.jump(Cc::Always, fault_label(function, 0));
+    }
+    a_.bind(fault_label(function, 0));
+    a_.mov_imm(reg(0), 0);
+    epilogue(function);
+}
+
+void Compiler::check_fault() {
+    if (!may_end_early_) return;
+    load_field(Width::W64, kTemp, offsetof(Invocation, fault));
+    a_.jump_if_zero(Width::W64, false, kTemp, fault_exit(Fault::None));
+}
+
+void Compiler::count_frame() {
+    load_field(Width::W32, kTemp, offsetof(Invocation, frames));
+    a_.rri12(op::kAddImm, Width::W32, kTemp, kTemp, 1);
+    store_field(Width::W32, kTemp, offsetof(Invocation, frames));
+    a_.rri12(op::kSubsImm, Width::W32, kZero, kTemp, isa::kMaxCallDepth);
+    a_.jump(Cc::Hi, fault_exit(Fault::CallTooDeep));
+}
+
+void Compiler::check_block(u32 at) {
+    const u32 end = program_.subprograms[function_].end;
+    if (options_.cancellable) {
+        load_field(Width::W64, kTemp, offsetof(Invocation, cancel));
+        a_.access(Access::Load, Width::W32, kTemp, kTemp, 0, kTemp2);
+        a_.jump_if_zero(Width::W32, false, kTemp, fault_exit(Fault::Cancelled));
+    }
+    if (!options_.metered) return;
+    u32 last = at;
+    while (!program_.insns[last].is_jump() && program_.insns[last].form != Form::Exit &&
+           last + 1 < end && !analysis_.is_target[last + 1]) {
+        ++last;
+    }
+    load_field(Width::W64, kTemp, offsetof(Invocation, fuel));
+    a_.mov_imm(kTemp2, last - at + 1);
+    a_.rrr(op::kSubs, Width::W64, kTemp, kTemp, kTemp2);
+    store_field(Width::W64, kTemp, offsetof(Invocation, fuel));
+    a_.jump(Cc::Lo, fault_exit(Fault::OutOfFuel));
+}
+
+void Compiler::helper_table() {
+    if (a_.here() % 8 != 0) a_.put(op::kBrk);
+    a_.bind(own_label(kHelperTable));
+    for (u32 i = 0; i < kTableEntries; ++i) {
+        table_.push_back({.offset = a_.here(),
+                          .kind = code::RelocKind::HelperOrNull64,
+                          .index = code::kCustomHelper | i});
+        a_.put(0);
+        a_.put(0);
+    }
+}
+
+// The deepest chain of native frames, its helpers' own frames not included.
+u32 Compiler::stack_bytes() const {
+    if (analysis_.recursive || analysis_.count_frames) {
+        u32 largest = 0;
+        for (u32 f = 0; f < function_count_; ++f) largest = std::max(largest, native_bytes(f));
+        const u32 depth =
+            analysis_.count_frames ? u32{isa::kMaxCallDepth} + 1 : facts_.max_call_depth;
+        return depth * (largest + kStubBytes) + kStubBytes;
+    }
+    std::vector<u32> deepest(function_count_);
+    for (const u32 f : analysis_.callees_first) {
+        for (const u32 callee : analysis_.functions[f].callees)
+            deepest[f] = std::max(deepest[f], deepest[callee]);
+        deepest[f] += native_bytes(f);
+        if (analysis_.functions[f].is_callback) deepest[f] += kStubBytes;
+    }
+    return deepest[0];
+}
+
+Result<Output> Compiler::finish() {
+    Output out;
+    out.relocations = std::move(table_);
+    TRY_ASSIGN(out.text, a_.layout(out.relocations));
+    std::ranges::sort(out.relocations, {}, &code::Relocation::offset);
+    out.cpu = code::Cpu::AArch64;
+    out.entry = a_.label_offset(is_entry(0) ? function_label(0) : own_label(kEntry));
+    out.stack_bytes = stack_bytes();
+    out.map_count = static_cast<u32>(program_.maps.size());
+    out.insn_offset.resize(insn_count_);
+    for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.label_offset(i);
+    return out;
+}
+
+}  // namespace ebpf::jit::a64

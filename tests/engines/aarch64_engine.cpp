@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// Machine code for AArch64, run by a small program for that CPU (a64_runner.c) under qemu-aarch64.
+// One emulator serves the whole test program. Helpers are called back over its pipes: they run
+// here, so that they see numbers, not the emulated program's memory.
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "engine.hpp"
+#include "jit/jit.hpp"
+
+namespace ebpf::engines {
+namespace {
+
+static_assert(sizeof(code::Invocation) == 96, "a64_runner.c has it too");
+
+class Emulator {
+  public:
+    Emulator() {
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return;
+        child_ = fork();
+        if (child_ == 0) {
+            dup2(pair[1], 0);
+            dup2(pair[1], 1);
+            execl(QEMU_AARCH64, "qemu-aarch64", A64_RUNNER, nullptr);
+            _exit(127);
+        }
+        close(pair[1]);
+        socket_ = pair[0];
+    }
+    ~Emulator() {
+        if (socket_ < 0) return;
+        close(socket_);  // its input ends, and so does it
+        waitpid(child_, nullptr, 0);
+    }
+    Emulator(const Emulator&) = delete;
+    Emulator& operator=(const Emulator&) = delete;
+
+    bool send(const void* data, std::size_t size) {
+        const auto* at = static_cast<const std::byte*>(data);
+        while (size > 0) {
+            const ssize_t n = ::send(socket_, at, size, MSG_NOSIGNAL);
+            if (n <= 0) return false;
+            at += n;
+            size -= static_cast<std::size_t>(n);
+        }
+        return true;
+    }
+    bool receive(void* data, std::size_t size) {
+        return size == 0 || recv(socket_, data, size, MSG_WAITALL) == static_cast<ssize_t>(size);
+    }
+
+  private:
+    pid_t child_ = -1;
+    int socket_ = -1;
+};
+
+class AArch64Engine : public Engine {
+  public:
+    AArch64Engine(std::string name, const jit::Options& options)
+        : name_(std::move(name)), options_(options) {}
+    std::string name() const override { return name_; }
+    bool limits_call_depth() const override { return true; }
+    u64 random_programs() const override { return 500; }
+
+    Result<u64> run(Bytes slots, MutableBytes memory, const Helpers& helpers) override {
+        Result<ir::Program> program = ir::decode_program(slots);
+        if (!program && program.error().code == Errc::BadJumpTarget)
+            program.error().code = Errc::Unsupported;  // as in jit_engine.cpp
+        if (!program) return std::unexpected(program.error());
+        for (isa::Insn& insn : program->insns) {
+            const bool helper =
+                insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper;
+            if (helper) insn.imm |= code::kCustomHelper;
+        }
+        const jit::Target target{.cpu = code::Cpu::AArch64,
+                                 .convention = jit::CallingConvention::Aapcs64};
+        TRY_ASSIGN(const jit::Output output, jit::compile(*program, {}, target, options_));
+        TRY(code::validate(output.view(0)));
+        return emulate(output, memory, helpers);
+    }
+
+  private:
+    static constexpr std::size_t kHelpers = 8;  // a64_runner.c
+
+    static Result<u64> emulate(const jit::Output& output, MutableBytes memory,
+                               const Helpers& helpers) {
+        static Emulator emulator;
+        std::vector<code::HelperFn> called;
+        std::vector<u64> relocations;
+        for (const code::Relocation& r : output.relocations) {
+            const auto found = helpers.find(r.index & ~code::kCustomHelper);
+            const bool function = r.kind == code::RelocKind::Function64;
+            if (function) {
+                relocations.insert(relocations.end(), {r.offset, 1, r.addend});
+            } else if (found != helpers.end()) {
+                relocations.insert(relocations.end(), {r.offset, 0, called.size()});
+                called.push_back(found->second);
+            } else if (r.kind == code::RelocKind::HelperOrNull64) {
+                relocations.insert(relocations.end(), {r.offset, 2, 0});
+            } else {
+                return fail(Errc::UnresolvedSymbol, {}, "helper", r.index);
+            }
+        }
+        if (called.size() > kHelpers) return fail(Errc::Unsupported, {}, "so many helpers");
+        const u64 request[] = {output.text.size(), output.entry, relocations.size() / 3,
+                               memory.size(), ~u64{0}};
+        if (!emulator.send(request, sizeof request) ||
+            !emulator.send(output.text.data(), output.text.size()) ||
+            !emulator.send(relocations.data(), relocations.size() * sizeof(u64)) ||
+            !emulator.send(memory.data(), memory.size())) {
+            return fail(Errc::Failed, {}, "the emulator is gone");
+        }
+        return answer(emulator, memory, called);
+    }
+
+    static Result<u64> answer(Emulator& emulator, MutableBytes memory,
+                              const std::vector<code::HelperFn>& called) {
+        for (;;) {
+            std::array<u64, 2> head{};
+            if (!emulator.receive(head.data(), sizeof head))
+                return fail(Errc::Failed, {}, "the emulated program crashed");
+            if (head[0] == 'H') {
+                std::array<u64, 6> args{};
+                if (!emulator.receive(args.data(), sizeof args) || head[1] >= called.size())
+                    return fail(Errc::Failed, {}, "the emulated program crashed");
+                const u64 r0 = called[head[1]](args[0], args[1], args[2], args[3], args[4],
+                                               reinterpret_cast<code::Invocation*>(args[5]));
+                if (!emulator.send(&r0, sizeof r0)) return fail(Errc::Failed);
+                continue;
+            }
+            std::array<u64, 4> tail{};  // fault, registers that changed, fuel, the memory's address
+            if (!emulator.receive(tail.data(), sizeof tail) ||
+                !emulator.receive(memory.data(), memory.size())) {
+                return fail(Errc::Failed, {}, "the emulated program crashed");
+            }
+            if (tail[1] != 0) return fail(Errc::Failed, {}, "saved registers changed", tail[1]);
+            TRY(code::fault_status(tail[0]));
+            // The memory's address there stands for its address here.
+            const u64 offset = head[1] - tail[3];
+            if (!memory.empty() && offset < memory.size())
+                return reinterpret_cast<u64>(memory.data()) + offset;
+            return head[1];
+        }
+    }
+
+    std::string name_;
+    jit::Options options_;
+};
+
+const bool kRegistered =
+    register_engine(std::make_unique<AArch64Engine>("jit_aarch64", jit::Options{})) &&
+    register_engine(std::make_unique<AArch64Engine>(
+        "jit_aarch64_limited", jit::Options{.metered = true, .cancellable = true}));
+
+}  // namespace
+}  // namespace ebpf::engines
