@@ -699,8 +699,15 @@ TEST_P(Control, WhatIsUnsupportedSaysSo) {
            "legacy packet load");
     refuse({wide(WideKind::MapFd, 1, 3), exit()}, GetParam(), "map by descriptor");
     refuse({wide(WideKind::BtfId, 1, 3), exit()}, GetParam(), "variable by BTF id");
-    refuse({exit()}, {.cpu = code::Cpu::AArch64, .convention = CallingConvention::Aapcs64},
-           "machine code for AArch64");
+    // An option that a target lacks is an error.
+    const Target arm{.cpu = code::Cpu::AArch64, .convention = CallingConvention::Aapcs64};
+    EXPECT_TRUE(compile(link({exit()}), {}, arm));
+    for (const Options& options :
+         {Options{.blind_constants = true}, Options{.safe_indirect_calls = true}}) {
+        const auto result = compile(link({exit()}), {}, arm, options);
+        ASSERT_FALSE(result);
+        EXPECT_EQ(result.error().code, Errc::Unsupported);
+    }
     Target with_unwind = GetParam();
     with_unwind.unwind = UnwindFormat::Windows;
     refuse({exit()}, with_unwind, "unwind data");
