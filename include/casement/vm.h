@@ -97,8 +97,26 @@ CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);
 /* Skip verification. The program can then read and write anything in the process and need not end:
  * for programs from where the application's own code comes from. */
 CASEMENT_API void casement_vm_trust(casement_vm* vm, int trusted);
-/* Interpreter only: a run ends with -ETIMEDOUT after this many instructions. 0: no limit. */
+/* A run ends with -ETIMEDOUT before it does more instructions than this. 0: no limit. With the JIT,
+ * set whether there is a limit before compile (code without one does not count); the number may
+ * change later for casement_vm_run(), while casement_vm_entry()'s function keeps that of compile,
+ * and returns 0 when it ends early. */
 CASEMENT_API void casement_vm_set_fuel(casement_vm* vm, uint64_t instructions);
+
+/* Before compile: runs can be cancelled. */
+CASEMENT_API void casement_vm_set_cancellable(casement_vm* vm, int cancellable);
+/* From any thread, while the VM exists: runs end with -ECANCELED soon, those that begin later too,
+ * until `cancelled` is 0 again. -EINVAL when the VM is not cancellable. */
+CASEMENT_API int casement_vm_cancel(casement_vm* vm, int cancelled);
+
+/* Before compile, for the JIT's code. A flag that it lacks on this machine makes compile fail with
+ * -EOPNOTSUPP. The interpreter has neither constants in code nor code of its own, and ignores them.
+ */
+enum casement_hardening {
+    CASEMENT_BLIND_CONSTANTS = 1,     /* no constant of the program stands in executable pages */
+    CASEMENT_SAFE_INDIRECT_CALLS = 2, /* calls of helpers by retpolines */
+};
+CASEMENT_API int casement_vm_set_hardening(casement_vm* vm, unsigned int flags);
 
 /* Load replaces the program. `code` is instructions of 8 bytes, RFC 9669 section 3. */
 CASEMENT_API int casement_vm_load(casement_vm* vm, const void* code, size_t size);

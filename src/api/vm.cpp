@@ -106,6 +106,22 @@ void casement_vm_set_fuel(casement_vm* vm, uint64_t instructions) {
     vm->vm.fuel = instructions;
 }
 
+void casement_vm_set_cancellable(casement_vm* vm, int cancellable) {
+    vm->vm.cancellable = cancellable != 0;
+}
+int casement_vm_cancel(casement_vm* vm, int cancelled) {
+    if (!vm || !vm->vm.cancellable) return -EINVAL;
+    vm->vm.cancel(cancelled != 0);
+    return 0;
+}
+int casement_vm_set_hardening(casement_vm* vm, unsigned int flags) {
+    constexpr unsigned int kAll = CASEMENT_BLIND_CONSTANTS | CASEMENT_SAFE_INDIRECT_CALLS;
+    if (!vm || (flags & ~kAll) != 0) return -EINVAL;
+    vm->vm.blind_constants = (flags & CASEMENT_BLIND_CONSTANTS) != 0;
+    vm->vm.safe_indirect_calls = (flags & CASEMENT_SAFE_INDIRECT_CALLS) != 0;
+    return 0;
+}
+
 int casement_vm_load(casement_vm* vm, const void* code, size_t size) {
     if (!vm || !code) return -EINVAL;
     return guarded(

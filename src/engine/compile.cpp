@@ -23,8 +23,8 @@ class Stopwatch {
 };
 
 Result<CompiledCode> machine_code(const ir::Program& lowered, const ir::Facts& facts,
-                                  const jit::Target& target) {
-    TRY_ASSIGN(jit::Output output, jit::compile(lowered, facts, target));
+                                  const CompileOptions& options) {
+    TRY_ASSIGN(jit::Output output, jit::compile(lowered, facts, options.target, options.codegen));
     return CompiledCode{.engine = code::EngineKind::Jit,
                         .cpu = output.cpu,
                         .entry = output.entry,
@@ -48,7 +48,7 @@ Result<CompiledCode> code_for(const ir::Program& lowered, const ir::Facts& facts
                               const CompileOptions& options) {
     switch (options.engine) {
         case code::EngineKind::Jit:
-            return machine_code(lowered, facts, options.target);
+            return machine_code(lowered, facts, options);
         case code::EngineKind::Interpreter:
             return interpreted_code(lowered);
         case code::EngineKind::Native:

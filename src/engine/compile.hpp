@@ -17,6 +17,7 @@ namespace ebpf::engine {
 struct CompileOptions {
     code::EngineKind engine = code::EngineKind::Jit;
     jit::Target target = jit::Target::host();
+    jit::Options codegen{};  // of the JIT
     verifier::Options verifier{};
     // The caller answers for the program himself: it is not verified, and nothing is assumed about
     // it either. Only for embedders (casement/vm.h); the door never asks for it.

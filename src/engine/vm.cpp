@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <random>
 
 #include "engine/object.hpp"
 #include "engine/report_text.hpp"
@@ -48,6 +49,14 @@ void Vm::drop_code() {
     plain_entry_ = nullptr;
     pages_.reset();
     prepared_.reset();
+}
+
+code::Invocation Vm::initial_invocation() const {
+    code::Invocation invocation;
+    invocation.runtime = data;
+    if (fuel != 0) invocation.fuel = fuel;
+    if (looks_up_) invocation.cancel = &cancel_;
+    return invocation;
 }
 
 Status Vm::explained(Status status) {
@@ -123,8 +132,7 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
 
     const u64 address = reinterpret_cast<u64>(pages.address());
     const auto entry = reinterpret_cast<code::EntryFn>(address + view.entry);
-    code::Invocation initial;
-    initial.runtime = data;
+    const code::Invocation initial = initial_invocation();
     TRY_ASSIGN(
         const std::vector<std::byte> thunk,
         jit::entry_thunk(initial, reinterpret_cast<const void*>(entry), jit::Target::host()));
@@ -143,7 +151,16 @@ Status Vm::compile() {
     if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
     drop_code();
     const ir::Environment env = environment();
-    const auto compiled = engine::compile(*program_, env, {.engine = engine, .trusted = trusted});
+    CompileOptions options{.engine = engine, .trusted = trusted};
+    options.codegen.metered = metered_ = fuel != 0;
+    options.codegen.cancellable = looks_up_ = cancellable;
+    options.codegen.safe_indirect_calls = safe_indirect_calls;
+    options.codegen.blind_constants = blind_constants;
+    if (blind_constants) {
+        std::random_device random;
+        options.codegen.blinding_seed = u64{random()} << 32 | random();
+    }
+    const auto compiled = engine::compile(*program_, env, options);
     if (!compiled) return explained(std::unexpected(compiled.error()));
     if (!compiled->accepted()) {
         error = report_text(*program_, compiled->report, {});
@@ -184,11 +201,11 @@ Result<u64> Vm::run(void* memory, u64 size) const {
     if (!compiled()) return fail(Errc::InvalidState, {}, "nothing is compiled");
     if (size < memory_size || (!memory && size))
         return fail(Errc::InvalidArgument, {}, "size of the memory", size);
-    code::Invocation invocation;
+    if (entry_ && fuel != 0 && !metered_)
+        return fail(Errc::InvalidState, {}, "a limit that was set after compilation", fuel);
+    code::Invocation invocation = initial_invocation();
     invocation.context = memory;
     invocation.context_size = size;
-    invocation.runtime = data;
-    if (fuel) invocation.fuel = fuel;
     const u64 result = entry_
                            ? entry_(memory, size, &invocation)
                            : interpreter::kEngine.run(prepared_.get(), memory, size, &invocation);

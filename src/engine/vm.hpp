@@ -2,6 +2,7 @@
 // What stands behind casement/vm.h: one program without maps, over memory of the embedder's.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,7 +28,10 @@ class Vm {
     code::EngineKind engine = code::EngineKind::Jit;
     bool trusted = false;
     u32 memory_size = 0;  // smallest memory that a run will have
-    u64 fuel = 0;         // interpreter: instructions of a run; 0 means no limit
+    u64 fuel = 0;         // instructions of a run; 0 means no limit
+    bool cancellable = false;
+    bool blind_constants = false;      // JIT
+    bool safe_indirect_calls = false;  // JIT
     void* data = nullptr;
 
     void add_helper(VmHelper helper);
@@ -38,6 +42,10 @@ class Vm {
     Status verify();
     Status compile();
     Result<u64> run(void* memory, u64 size) const;
+    // From any thread: whether runs of a cancellable VM end with Errc::Canceled.
+    void cancel(bool cancelled) {
+        std::atomic_ref<u32>(cancel_).store(cancelled ? 1 : 0, std::memory_order_relaxed);
+    }
 
     bool compiled() const { return entry_ != nullptr || prepared_ != nullptr; }
     // The program as a function, see jit::entry_thunk; null unless compiled by the JIT. It passes
@@ -49,6 +57,7 @@ class Vm {
 
   private:
     void drop_code();
+    code::Invocation initial_invocation() const;
     Status explained(Status status);
     ir::Environment environment();
     Status place_machine_code(const code::CodeView& view, const code::Resolver& resolver);
@@ -60,6 +69,9 @@ class Vm {
     spec::ProgramTypeInfo type_{};
     std::optional<ir::Program> program_;
     bool verified_ = false;
+    bool metered_ = false;   // the machine code counts
+    bool looks_up_ = false;  // ... and looks at cancel_
+    alignas(std::atomic_ref<u32>::required_alignment) u32 cancel_ = 0;
 
     std::optional<platform::CodePages> pages_;
     u64 code_size_ = 0;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -194,6 +195,46 @@ TEST(VmFuel, EndsATrustedLoop) {
     uint64_t result;
     EXPECT_EQ(casement_vm_run(vm, nullptr, 0, &result), -ETIMEDOUT);
     casement_vm_destroy(vm);
+}
+
+constexpr Insn kForever[] = {{0xb7, 0, 0, 0}, {0x05, 0, -1, 0}, kExit};
+
+TEST_P(VmTest, FuelEndsAnyEnginesRun) {
+    casement_vm_trust(vm_, 1);
+    ASSERT_EQ(load(kForever), 0) << casement_vm_error(vm_);
+    casement_vm_set_fuel(vm_, 1000);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    uint64_t result;
+    EXPECT_EQ(casement_vm_run(vm_, nullptr, 0, &result), -ETIMEDOUT);
+    if (const casement_entry_fn entry = casement_vm_entry(vm_)) EXPECT_EQ(entry(nullptr, 0), 0u);
+}
+
+TEST_P(VmTest, AnotherThreadCancels) {
+    casement_vm_trust(vm_, 1);
+    ASSERT_EQ(load(kForever), 0) << casement_vm_error(vm_);
+    EXPECT_EQ(casement_vm_cancel(vm_, 1), -EINVAL);
+    casement_vm_set_cancellable(vm_, 1);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    std::thread other([this] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        EXPECT_EQ(casement_vm_cancel(vm_, 1), 0);
+    });
+    uint64_t result;
+    EXPECT_EQ(casement_vm_run(vm_, nullptr, 0, &result), -ECANCELED);
+    other.join();
+    EXPECT_EQ(casement_vm_run(vm_, nullptr, 0, &result), -ECANCELED);
+}
+
+TEST_P(VmTest, HardenedCodeComputesTheSame) {
+    const Insn code[] = {{0xb7, 0, 0, 0x1234567}, {0x27, 0, 0, 77}, {0x97, 0, 0, 1000}, kExit};
+    EXPECT_EQ(casement_vm_set_hardening(vm_, 4), -EINVAL);
+    ASSERT_EQ(
+        casement_vm_set_hardening(vm_, CASEMENT_BLIND_CONSTANTS | CASEMENT_SAFE_INDIRECT_CALLS), 0);
+    ASSERT_EQ(load(code), 0) << casement_vm_error(vm_);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    uint64_t result = 0;
+    ASSERT_EQ(casement_vm_run(vm_, nullptr, 0, &result), 0) << casement_vm_error(vm_);
+    EXPECT_EQ(result, 0x1234567ull * 77 % 1000);
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, VmTest,
