@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How fast programs run: interpreter, JIT, and the same C source compiled for this machine, in one
-// run, so that the ratios printed at the end compare like with like. Also how long compiling takes.
+// How fast programs run: interpreter, JIT, and the same C source compiled for this machine (by
+// clang -O2, and by the same without vectorisation, "scalar"), in one run, so that the ratios
+// printed at the end compare like with like. Also how long compiling takes.
 //
 //     bench_engines --benchmark_out=result.json --benchmark_out_format=json
 #include <benchmark/benchmark.h>
@@ -30,7 +31,9 @@ alignas(16) std::byte input[kInputBytes];
 
 using Native = u64 (*)(const void* data, u64 size);
 #define PROGRAMS(X) X(hash) X(siphash) X(checksum) X(sort) X(match) X(packet) X(sieve) X(matrix)
-#define DECLARE(name) extern "C" u64 name##_native(const void* data, u64 size);
+#define DECLARE(name)                                         \
+    extern "C" u64 name##_native(const void* data, u64 size); \
+    extern "C" u64 name##_scalar(const void* data, u64 size);
 PROGRAMS(DECLARE)
 
 [[noreturn]] void die(const std::string& name, const Error& error) {
@@ -61,13 +64,14 @@ std::vector<std::byte> read_program(const std::string& name) {
 // One program in all its forms.
 class Program {
   public:
-    Program(std::string name, Native function) : name_(std::move(name)), native_(function) {
+    Program(std::string name, Native native, Native without_vectors)
+        : name_(std::move(name)), native_(native), scalar_(without_vectors) {
         slots_ = read_program(name_);
         ir_ = value_or_die(name_, ir::decode_program(slots_));
         prepare_interpreter();
         place();
         const u64 expected = native_(input, kInputBytes);
-        if (interpret() != expected || jit() != expected) {
+        if (interpret() != expected || jit() != expected || scalar() != expected) {
             die(name_, {Errc::Failed, {}, "the engines disagree with the native program"});
         }
     }
@@ -75,6 +79,7 @@ class Program {
     const std::string& name() const { return name_; }
     const ir::Program& ir() const { return ir_; }
     u64 native() const { return native_(input, kInputBytes); }
+    u64 scalar() const { return scalar_(input, kInputBytes); }
     u64 interpret() const {
         code::Invocation invocation;
         return interpreter::kEngine.run(prepared_.data(), input, kInputBytes, &invocation);
@@ -110,6 +115,7 @@ class Program {
 
     std::string name_;
     Native native_;
+    Native scalar_;
     std::vector<std::byte> slots_;
     ir::Program ir_;
     std::vector<Block> prepared_;
@@ -152,26 +158,29 @@ class Reporter : public benchmark::ConsoleReporter {
     }
 
     void print_ratios(const std::vector<std::unique_ptr<Program>>& programs) const {
-        std::printf("\n%-10s %12s %14s %14s %18s\n", "program", "native ns", "JIT/native",
-                    "interp/native", "interpreter/JIT");
-        double jit_sum = 0, interpreter_sum = 0;
+        std::printf("\n%-10s %12s %14s %14s %14s %18s\n", "program", "native ns", "JIT/native",
+                    "JIT/scalar", "interp/native", "interpreter/JIT");
+        double jit_sum = 0, scalar_sum = 0, interpreter_sum = 0;
         int count = 0;
         for (const auto& program : programs) {
             const double native = time(program->name() + "/native"),
                          jit = time(program->name() + "/jit"),
+                         scalar = time(program->name() + "/scalar"),
                          interpreter = time(program->name() + "/interpreter");
-            if (native == 0 || jit == 0 || interpreter == 0) continue;
-            std::printf("%-10s %12.1f %14.2f %14.1f %18.1f\n", program->name().c_str(), native,
-                        jit / native, interpreter / native, interpreter / jit);
+            if (native == 0 || scalar == 0 || jit == 0 || interpreter == 0) continue;
+            std::printf("%-10s %12.1f %14.2f %14.2f %14.1f %18.1f\n", program->name().c_str(),
+                        native, jit / native, jit / scalar, interpreter / native,
+                        interpreter / jit);
             jit_sum += std::log(jit / native);
+            scalar_sum += std::log(jit / scalar);
             interpreter_sum += std::log(interpreter / native);
             ++count;
         }
         if (count == 0) return;
         const double jit = std::exp(jit_sum / count),
                      interpreter = std::exp(interpreter_sum / count);
-        std::printf("%-10s %12s %14.2f %14.1f %18.1f\n", "geomean", "", jit, interpreter,
-                    interpreter / jit);
+        std::printf("%-10s %12s %14.2f %14.2f %14.1f %18.1f\n", "geomean", "", jit,
+                    std::exp(scalar_sum / count), interpreter, interpreter / jit);
     }
 
   private:
@@ -192,11 +201,13 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
     std::vector<std::unique_ptr<Program>> programs;
-#define MAKE(name) programs.push_back(std::make_unique<Program>(#name, name##_native));
+#define MAKE(name) \
+    programs.push_back(std::make_unique<Program>(#name, name##_native, name##_scalar));
     PROGRAMS(MAKE)
     for (const auto& owner : programs) {
         const Program& program = *owner;
         add(program, "native", [&program] { return program.native(); });
+        add(program, "scalar", [&program] { return program.scalar(); });
         add(program, "jit", [&program] { return program.jit(); });
         add(program, "interpreter", [&program] { return program.interpret(); });
         add_compile(program);
