@@ -75,8 +75,14 @@ typedef u64 helper(u64, u64, u64, u64, u64, struct invocation*);
 HELPER(0)
 HELPER(1)
 HELPER(2)
-HELPER(3) HELPER(4) HELPER(5) HELPER(6) HELPER(7) static helper* const helpers[] = {
-    helper_0, helper_1, helper_2, helper_3, helper_4, helper_5, helper_6, helper_7};
+HELPER(3)
+HELPER(4)
+HELPER(5)
+HELPER(6)
+HELPER(7)
+
+static helper* const helpers[] = {helper_0, helper_1, helper_2, helper_3,
+                                  helper_4, helper_5, helper_6, helper_7};
 
 /* What the convention wants back: x19 to x28 hold known numbers across the call. */
 u64 enter_checked(u64 entry, void* memory, u64 size, struct invocation* invocation, u64* changed);
