@@ -6,17 +6,22 @@
 #include <cerrno>
 #include <cstring>
 
-#include "api/command_fields.hpp"
 #include "api/errors.hpp"
 #include "api/prog_load.hpp"
+#include "spec/command_fields.hpp"
 #include "spec/map_types.hpp"
 
 namespace ebpf::api {
 namespace {
 
+using spec::Access;
+using spec::AttrField;
+using spec::AttrKind;
+using spec::CommandInfo;
+using spec::kOwnCommands;
+
 constexpr u32 kAttrSize = sizeof(bpf_attr);  // the part of Linux's attribute that exists here
-constexpr u32 kMaxAttrSize = 4096;           // Linux refuses more than a page
-constexpr u32 kOwnCommands = 0x1000;         // below: Linux's, whose results above 0 are handles
+constexpr u32 kMaxUserAttr = 4096;           // Linux refuses more than a page
 
 // One command's attribute with handles in place of descriptors, and the way back.
 class Attribute {
@@ -30,7 +35,7 @@ class Attribute {
             return std::all_of(bytes + begin, bytes + end,
                                [](std::byte b) { return b == std::byte{0}; });
         };
-        if (size > kMaxAttrSize) return fail(Errc::TooLarge, {}, "size of the attribute", size);
+        if (size > kMaxUserAttr) return fail(Errc::TooLarge, {}, "size of the attribute", size);
         // Newer callers may pass more than we know, as long as they do not use it.
         if (size > kAttrSize && !zero(kAttrSize, size)) {
             return fail(Errc::TooLarge, at_offset(kAttrSize), "an unknown field is not zero");
@@ -47,8 +52,8 @@ class Attribute {
 
     // Results only: descriptors and pointers stay the caller's.
     void write_back(void* to, u32 size) const {
-        for (const Field& field : command_.fields) {
-            if (field.kind != FieldKind::Result && field.kind != FieldKind::InResult) continue;
+        for (const AttrField& field : command_.fields) {
+            if (field.kind != AttrKind::Result && field.kind != AttrKind::InResult) continue;
             if (u32{field.offset} + field.size > size) continue;
             std::memcpy(static_cast<std::byte*>(to) + field.offset, bytes_.data() + field.offset,
                         field.size);
@@ -62,13 +67,13 @@ class Attribute {
     }
 
   private:
-    Status read_field(const Field& field, size_t number) {
+    Status read_field(const AttrField& field, size_t number) {
         std::byte* const at = bytes_.data() + field.offset;
-        if (field.kind == FieldKind::Pad) {
+        if (field.kind == AttrKind::Pad) {
             if (std::any_of(at, at + field.size, [](std::byte b) { return b != std::byte{0}; })) {
                 return fail(Errc::InvalidArgument, at_argument(number), field.name);
             }
-        } else if (field.kind == FieldKind::Fd) {
+        } else if (field.kind == AttrKind::Fd) {
             i32 descriptor = 0;
             std::memcpy(&descriptor, at, sizeof descriptor);
             TRY_ASSIGN(const u32 handle, handle_of(descriptor));
@@ -88,7 +93,7 @@ class Attribute {
 
     const Session& session_;
     const CommandInfo& command_;
-    alignas(8) std::array<std::byte, 256> bytes_{};
+    alignas(8) std::array<std::byte, spec::kMaxAttrSize> bytes_{};
 };
 
 // The value of a map of programs or maps is a descriptor going in. `info` is what the map is.
@@ -121,7 +126,7 @@ Result<i64> carry_out(Session& session, const CommandInfo& command, Attribute& a
 }  // namespace
 
 Result<int> bpf(Session& session, u32 number, void* attr, u32 size) {
-    const CommandInfo* command = find_command(number);
+    const CommandInfo* command = spec::find_command(number);
     if (!command) return fail(Errc::InvalidArgument, {}, "command", number);
     if (command->access == Access::Privileged) return fail(Errc::AccessDenied, {}, command->name);
     if (!attr && size) return fail(Errc::InvalidPointer, {}, "attribute");

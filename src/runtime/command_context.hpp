@@ -36,6 +36,7 @@ Result<i64> handle(CommandContext& c, spec::LinkDetachAttr& a);
 
 Result<i64> handle(CommandContext& c, spec::HandleCloseAttr& a);
 Result<i64> handle(CommandContext& c, spec::HandleDuplicateAttr& a);
+Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a);
 Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a);
 Result<i64> handle(CommandContext& c, spec::ObjGetAttr& a);
 Result<i64> handle(CommandContext& c, spec::ObjUnpinAttr& a);

@@ -78,6 +78,23 @@ Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr&
 
 }  // namespace
 
+Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
+    TRY_ASSIGN(const Ref<Object> object, c.session.object(a.fd));
+    a.kind = static_cast<u32>(object->kind) + 1;
+    a.id = object->id;
+    a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = 0;
+    if (object->kind != ObjectKind::Map) return 0;
+    const auto& map = static_cast<const Map&>(*object);
+    const u64 value_size = map.user_value_size();
+    if (value_size > ~u32{0}) return fail(Errc::TooLarge, {}, "value_size", value_size);
+    a.map_type = static_cast<u32>(spec::number(c.dialect, map.info->type));
+    a.key_size = map.key_size;
+    a.value_size = static_cast<u32>(value_size);
+    a.map_flags = map.flags;
+    a.holds_handles = map.info->holds_handles();
+    return 0;
+}
+
 Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a) {
     if (c.dialect != spec::Dialect::Linux) {
         return fail(Errc::NotSupported, {}, "object information in eBPF for Windows' layout");
