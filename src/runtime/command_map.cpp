@@ -7,6 +7,9 @@
 namespace ebpf::runtime {
 namespace {
 
+constexpr u64 kMaxHashes = 15;            // of a bloom filter, in map_extra
+constexpr u32 kMaxPercpuValue = 1 << 15;  // Linux: PCPU_MIN_UNIT_SIZE
+
 void map_forgotten(Object& object) {
     auto& map = static_cast<Map&>(object);
     map.ops->forgotten(map);
@@ -16,6 +19,11 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
                     const spec::MapCreateAttr& a) {
     if (!type.implemented || map_ops(type.type) == nullptr) {
         return fail(Errc::NotSupported, {}, type.name);
+    }
+    const bool lru =
+        type.type == spec::MapType::LruHash || type.type == spec::MapType::LruPercpuHash;
+    if (lru && (a.map_flags & spec::kMapNoPrealloc) != 0) {
+        return fail(Errc::NotForThisType, {}, "BPF_F_NO_PREALLOC");
     }
     if ((a.map_flags & ~type.flags) != 0)
         return fail(Errc::InvalidArgument, {}, "map_flags", a.map_flags);
@@ -30,16 +38,27 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     if (!spec::fits(type, dialect, a.key_size, a.value_size, a.max_entries)) {
         return fail(Errc::InvalidArgument, {}, "key_size, value_size or max_entries");
     }
-    if (a.inner_map_fd != 0) return fail(Errc::InvalidArgument, {}, "inner_map_fd", a.inner_map_fd);
+    if (a.inner_map_fd != 0 && type.holds != spec::Holds::Map) {
+        return fail(Errc::InvalidArgument, {}, "inner_map_fd", a.inner_map_fd);
+    }
+    if (type.type == spec::MapType::LpmTrie && dialect == spec::Dialect::Linux &&
+        (a.map_flags & spec::kMapNoPrealloc) == 0) {
+        return fail(Errc::InvalidArgument, {}, "a trie without BPF_F_NO_PREALLOC");
+    }
     if (a.map_ifindex != 0) return fail(Errc::NotSupported, {}, "map_ifindex", a.map_ifindex);
-    if (a.map_extra != 0) return fail(Errc::InvalidArgument, {}, "map_extra", a.map_extra);
+    const u64 extra_limit = type.type == spec::MapType::BloomFilter ? kMaxHashes : 0;
+    if (a.map_extra > extra_limit) {
+        return fail(Errc::InvalidArgument, {}, "map_extra", a.map_extra);
+    }
     if (a.btf_fd != 0 || a.btf_key_type_id != 0 || a.btf_value_type_id != 0) {
         return fail(Errc::NotSupported, {}, "BTF of a map's key and value");
     }
     if (a.btf_vmlinux_value_type_id != 0)
         return fail(Errc::InvalidArgument, {}, "vmlinux value type");
     // A value is addressed with 32 bits, padded and once per slot.
-    if (a.value_size > (1u << 30)) return fail(Errc::TooLarge, {}, "value_size", a.value_size);
+    if (a.value_size > (type.percpu ? kMaxPercpuValue : 1u << 30)) {
+        return fail(Errc::TooLarge, {}, "value_size", a.value_size);
+    }
     return check_name(a.map_name);
 }
 
@@ -62,6 +81,15 @@ Status check_key(const Map& map, u64 key) {
     return {};
 }
 
+// What the template of a map of maps says about those inside.
+Result<InnerSpec> inner_spec(CommandContext& c, const spec::MapTypeInfo& type, u32 handle) {
+    if (type.holds != spec::Holds::Map) return InnerSpec{};
+    TRY_ASSIGN(const Ref<Map> inner, map_of(c, handle));
+    TRY(check_inner_template(*inner));
+    return InnerSpec{inner->info, inner->key_size, inner->value_size, inner->max_entries,
+                     inner->flags};
+}
+
 }  // namespace
 
 Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
@@ -69,6 +97,7 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     if (!type) return fail(Errc::InvalidArgument, {}, "map_type", a.map_type);
     const spec::MapTypeInfo& info = spec::info(*type);
     TRY(check_create(info, c.dialect, a));
+    TRY_ASSIGN(const InnerSpec inner, inner_spec(c, info, a.inner_map_fd));
 
     void* memory = platform::allocate(sizeof(Map));
     if (memory == nullptr) return fail(Errc::NoMemory, {}, "map");
@@ -82,6 +111,8 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     map->value_size = a.value_size;
     map->max_entries = a.max_entries;
     map->flags = a.map_flags;
+    map->extra = a.map_extra;
+    map->inner = inner;
     map->slots = c.runtime.epochs().slots();
     map->value_stride = (a.value_size + 7) & ~7u;
     if (map->ops->forgotten != nullptr) map->forgotten = map_forgotten;
@@ -103,7 +134,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
     TRY(may_read(*map));
-    if (map->ops->read == nullptr) return fail(Errc::NotSupported, {}, "lookup in this map type");
+    if (map->ops->read == nullptr) return fail(Errc::NotForThisType, {}, "lookup in this map type");
     TRY(check_key(*map, a.key));
     if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
     EpochGuard guard(c.runtime.epochs());
@@ -126,7 +157,8 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
         TRY(map->ops->write_object(*map, pointer(a.key), *object, a.flags));
         return 0;
     }
-    if (map->ops->write == nullptr) return fail(Errc::NotSupported, {}, "update of this map type");
+    if (map->ops->write == nullptr)
+        return fail(Errc::NotForThisType, {}, "update of this map type");
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
     TRY(map->ops->write(*map, pointer(a.key), pointer(a.value), a.flags));
@@ -136,7 +168,8 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
 Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY(may_write(*map));
-    if (map->ops->remove == nullptr) return fail(Errc::NotSupported, {}, "delete in this map type");
+    if (map->ops->remove == nullptr)
+        return fail(Errc::NotForThisType, {}, "delete in this map type");
     TRY(check_key(*map, a.key));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
@@ -150,7 +183,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
     TRY(may_read(*map));
     TRY(may_write(*map));
     if (map->ops->take == nullptr) {
-        return fail(Errc::NotSupported, {}, "lookup-and-delete in this map type");
+        return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
     }
     TRY(check_key(*map, a.key));
     if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
@@ -163,7 +196,8 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
 Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY(may_read(*map));
-    if (map->ops->next_key == nullptr) return fail(Errc::NotSupported, {}, "keys of this map type");
+    if (map->ops->next_key == nullptr)
+        return fail(Errc::NotForThisType, {}, "keys of this map type");
     if (a.next_key == 0) return fail(Errc::InvalidPointer, {}, "next_key");
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());

@@ -96,7 +96,7 @@ u64 Epochs::oldest_reader() const {
 void Epochs::retire(Retired* item) {
     {
         platform::LockGuard guard(lock_);
-        item->epoch = epoch_.fetch_add(1, std::memory_order_seq_cst) + 1;
+        item->epoch = advance();
         item->next = retired_;
         retired_ = item;
     }
@@ -146,7 +146,7 @@ void Epochs::collect() {
 
 void Epochs::synchronize() {
     platform::require_irql_at_most(platform::Irql::Passive, "Epochs::synchronize");
-    const u64 target = epoch_.fetch_add(1, std::memory_order_seq_cst) + 1;
+    const u64 target = advance();
     for (u32 round = 0; oldest_reader() < target; ++round) platform::spin_pause(round | 63);
     collect();
 }

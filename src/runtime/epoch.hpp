@@ -64,6 +64,14 @@ class Epochs {
     // entered. PASSIVE.
     void synchronize();
 
+    // For pools that recycle memory themselves. advance() begins a new epoch and returns it: what
+    // was unlinked before the call can be seen by nobody once oldest_reader() is at least that.
+    // Any level.
+    u64 advance() { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+    u64 oldest_reader() const;
+    // The slot of this thread, which has entered.
+    static u32 current_slot() { return platform::thread_word().slot; }
+
     u32 slots() const { return slot_count_; }
     // How often a thread found its CPU's slot and all others taken.
     u64 waits() const { return waits_.load(std::memory_order_relaxed); }
@@ -73,7 +81,6 @@ class Epochs {
         std::atomic<u64> epoch{0};
     };
 
-    u64 oldest_reader() const;
     Retired* take_ready(bool passive);
     void defer(Retired* item);
     bool take_slot(Entry& entry);

@@ -5,44 +5,11 @@
 // sizes hold here. What they return is the dialect's: -errno or -ebpf_result_t.
 #include "runtime/helpers.hpp"
 
+#include "runtime/helper_call.hpp"
 #include "runtime/printk.hpp"
-#include "runtime/runtime.hpp"
-#include "spec/errors.hpp"
 
 namespace ebpf::runtime {
 namespace {
-
-using code::Invocation;
-
-#define HELPER_FUNCTION(name)                                                                    \
-    u64 helper_##name([[maybe_unused]] u64 r1, [[maybe_unused]] u64 r2, [[maybe_unused]] u64 r3, \
-                      [[maybe_unused]] u64 r4, [[maybe_unused]] u64 r5,                          \
-                      [[maybe_unused]] Invocation* invocation)
-
-Map& map_at(u64 address) {
-    return *reinterpret_cast<Map*>(address);
-}
-
-template <typename T = void>
-T* memory(u64 address) {
-    return reinterpret_cast<T*>(address);
-}
-
-const Program& program_of(const Invocation& invocation) {
-    return *static_cast<const Program*>(invocation.program);
-}
-
-Runtime& runtime_of(const Invocation& invocation) {
-    return *static_cast<Runtime*>(invocation.runtime);
-}
-
-u64 returned(const Invocation* invocation, Errc code) {
-    return static_cast<u64>(spec::helper_return(program_of(*invocation).dialect, code));
-}
-
-u64 returned(const Invocation* invocation, const Status& status) {
-    return status ? 0 : returned(invocation, status.error().code);
-}
 
 // --- maps ---------------------------------------------------------------------------------------
 
@@ -117,6 +84,23 @@ HELPER_FUNCTION(ktime_get_boot_ns) {
     return platform::boot_ns();
 }
 
+HELPER_FUNCTION(ktime_get_coarse_ns) {
+    return platform::monotonic_ns();
+}
+
+HELPER_FUNCTION(ktime_get_ms) {
+    return platform::monotonic_ns() / 1'000'000;
+}
+
+HELPER_FUNCTION(ktime_get_boot_ms) {
+    return platform::boot_ns() / 1'000'000;
+}
+
+// Linux's tick is a constant of its build; ours is 4 ms, as where CONFIG_HZ is 250.
+HELPER_FUNCTION(jiffies64) {
+    return platform::monotonic_ns() / 4'000'000;
+}
+
 HELPER_FUNCTION(get_prandom_u32) {
     return runtime_of(*invocation).random(invocation->slot);
 }
@@ -176,10 +160,12 @@ HELPER_FUNCTION(csum_diff) {
 
 // --- printing -----------------------------------------------------------------------------------
 
-u64 print(Invocation* invocation, u64 format, u64 size, std::span<const u64> values) {
+u64 print(Invocation* invocation, u64 format, u64 size, std::span<const u64> values,
+          u32 most_values = 3) {
     char line[554];  // what eBPF for Windows keeps for one message
     const std::string_view text(memory<const char>(format), size & 0xffffffff);
-    const i64 length = format_printk(program_of(*invocation).dialect, text, values, line);
+    const i64 length =
+        format_printk(program_of(*invocation).dialect, text, values, line, most_values);
     if (length < 0) {
         const bool windows = program_of(*invocation).dialect == spec::Dialect::Windows;
         return windows ? ~u64{0} : returned(invocation, Errc::InvalidArgument);
@@ -215,37 +201,27 @@ HELPER_FUNCTION(trace_printk5) {
     return print(invocation, r1, r2, values);
 }
 
-#undef HELPER_FUNCTION
-
-struct Row {
-    spec::Helper helper;
-    code::HelperFn function;
-};
+HELPER_FUNCTION(trace_vprintk) {
+    u64 values[kMaxFormatValues] = {};
+    const u64 size = r4 & 0xffffffff;
+    if (size % 8 != 0 || size > sizeof values) return returned(invocation, Errc::InvalidArgument);
+    if (size != 0) std::memcpy(values, memory(r3), size);
+    return print(invocation, r1, r2, {values, size / 8}, kMaxFormatValues);
+}
 
 // Every helper that helpers.def calls implemented stands here or with a hook's provider
 // (tests/runtime asks for each).
-constexpr Row kRows[] = {
+constexpr HelperRow kRows[] = {
 #define ROW(name) {spec::Helper::name, helper_##name}
-    ROW(map_lookup_elem),
-    ROW(map_update_elem),
-    ROW(map_delete_elem),
-    ROW(tail_call),
-    ROW(ringbuf_output),
-    ROW(ringbuf_reserve),
-    ROW(ringbuf_submit),
-    ROW(ringbuf_discard),
-    ROW(ringbuf_query),
-    ROW(ktime_get_ns),
-    ROW(ktime_get_boot_ns),
-    ROW(get_prandom_u32),
-    ROW(get_smp_processor_id),
-    ROW(get_current_pid_tgid),
-    ROW(csum_diff),
-    ROW(trace_printk),
-    ROW(trace_printk2),
-    ROW(trace_printk3),
-    ROW(trace_printk4),
-    ROW(trace_printk5),
+    ROW(map_lookup_elem), ROW(map_update_elem),      ROW(map_delete_elem),
+    ROW(tail_call),       ROW(ringbuf_output),       ROW(ringbuf_reserve),
+    ROW(ringbuf_submit),  ROW(ringbuf_discard),      ROW(ringbuf_query),
+    ROW(ktime_get_ns),    ROW(ktime_get_boot_ns),    ROW(ktime_get_coarse_ns),
+    ROW(ktime_get_ms),    ROW(ktime_get_boot_ms),    ROW(jiffies64),
+    ROW(get_prandom_u32), ROW(get_smp_processor_id), ROW(get_current_pid_tgid),
+    ROW(csum_diff),       ROW(trace_printk),         ROW(trace_printk2),
+    ROW(trace_printk3),   ROW(trace_printk4),        ROW(trace_printk5),
+    ROW(trace_vprintk),
 #undef ROW
 };
 
@@ -254,8 +230,11 @@ constexpr Row kRows[] = {
 code::HelperFn helper_address(spec::Dialect dialect, spec::Helper helper) {
     const spec::HelperProto* proto = spec::prototype(dialect, helper);
     if (proto == nullptr || !proto->flags.implemented) return nullptr;
-    for (const Row& row : kRows) {
-        if (row.helper == helper) return row.function;
+    const std::span<const HelperRow> groups[] = {kRows, map_helpers(), text_helpers()};
+    for (const auto group : groups) {
+        for (const HelperRow& row : group) {
+            if (row.helper == helper) return row.function;
+        }
     }
     return nullptr;
 }

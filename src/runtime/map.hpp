@@ -16,6 +16,20 @@ inline constexpr u64 kUpdateAny = 0;
 inline constexpr u64 kUpdateNoExist = 1;
 inline constexpr u64 kUpdateExist = 2;
 
+// A batch of elements as an application takes them out: `room` keys and values in a row.
+struct Batch {
+    std::byte* keys = nullptr;
+    std::byte* values = nullptr;
+    u32 room = 0;
+    u32 count = 0;  // done so far
+};
+
+// Called for elements; false ends the walk.
+struct Visitor {
+    void* self = nullptr;
+    bool (*visit)(void* self, const void* key, void* value) = nullptr;
+};
+
 // An absent operation is NotSupported. All but create and destroy run inside an epoch, at DISPATCH.
 struct MapOps {
     Status (*create)(Map& map) = nullptr;  // makes map.state; PASSIVE
@@ -24,17 +38,36 @@ struct MapOps {
     void* (*lookup)(Map& map, const void* key, u32 slot) = nullptr;  // the live value, or null
     Status (*update)(Map& map, const void* key, const void* value, u64 flags, u32 slot) = nullptr;
     Status (*remove)(Map& map, const void* key) = nullptr;
+    // Removes the element and returns its value, which the program may use as long as it runs.
+    void* (*detach)(Map& map, const void* key, u32 slot) = nullptr;
+    // Every element that is there from the beginning to the end, once; of a per-CPU map the slot's
+    // value. The number of visits.
+    u64 (*for_each)(Map& map, u32 slot, const Visitor& visitor) = nullptr;
     // Applications; for a per-CPU map `value` is of value_size padded to 8 bytes, times the slots.
     Status (*read)(Map& map, const void* key, void* value) = nullptr;
     Status (*write)(Map& map, const void* key, const void* value, u64 flags) = nullptr;
     Status (*take)(Map& map, const void* key, void* value) = nullptr;     // read and remove at once
     Status (*next_key)(Map& map, const void* key, void* next) = nullptr;  // key null: the first
+    // Without keys (`key` is null) these three are peek, push and pop, for programs as well.
+    // Copies elements from `position` (0: the start) on, which moves on, and removes them if asked.
+    // NoMoreKeys at the end, InsufficientBuffer when there is no room for the next ones. Null: by
+    // next_key and read.
+    Status (*read_batch)(Map& map, u32& position, Batch& batch, bool remove) = nullptr;
     // Maps of objects: an application puts in an object and gets out its id.
     Status (*write_object)(Map& map, const void* key, Object& object, u64 flags) = nullptr;
     // The address of byte `offset` of the first value, for data sections.
     void* (*value_address)(Map& map, u32 offset) = nullptr;
     // No application can reach the map any more.
     void (*forgotten)(Map& map) = nullptr;
+};
+
+// What the maps in a map of maps have in common.
+struct InnerSpec {
+    const spec::MapTypeInfo* info = nullptr;
+    u32 key_size = 0;
+    u32 value_size = 0;
+    u32 max_entries = 0;
+    u32 flags = 0;
 };
 
 struct Map : Object {
@@ -46,6 +79,8 @@ struct Map : Object {
     u32 flags = 0;
     u32 slots = 0;                    // execution slots
     u32 value_stride = 0;             // value_size padded to 8
+    u64 extra = 0;                    // map_extra: a bloom filter's number of hashes
+    InnerSpec inner;                  // of a map of maps
     std::atomic<bool> frozen{false};  // applications may no longer write
     void* state = nullptr;            // the type's own
 
@@ -59,10 +94,24 @@ const MapOps* map_ops(spec::MapType type);
 extern const MapOps kArrayOps;
 extern const MapOps kPercpuArrayOps;
 extern const MapOps kHashOps;
+extern const MapOps kPercpuHashOps;
+extern const MapOps kLruHashOps;
+extern const MapOps kLruPercpuHashOps;
+extern const MapOps kHashOfMapsOps;
+extern const MapOps kArrayOfMapsOps;
+extern const MapOps kLpmTrieOps;
+extern const MapOps kQueueOps;
+extern const MapOps kStackOps;
+extern const MapOps kBloomOps;
 extern const MapOps kProgArrayOps;
 extern const MapOps kRingOps;
 
 // --- what one type offers beside the operations -------------------------------------------------
+
+// Whether `map` may be the template of a map of maps, and whether it may lie in `outer`, made with
+// such a template (Linux: bpf_map_meta_equal). InvalidArgument, NotSupported.
+Status check_inner_template(const Map& map);
+Status check_inner(const Map& outer, const Map& map);
 
 struct Program;
 // The programs of a prog array and those that tail-call through it are of one type and dialect,
@@ -87,5 +136,9 @@ RingView ring_view(const Map& map);
 // Whether there is something to read; waits at most timeout_ms (-1: for ever). PASSIVE, outside
 // epochs.
 bool ring_wait(Map& map, i32 timeout_ms);
+
+// Copies a value by words, so that none is seen half-written (Linux: bpf_long_memcpy). Both 8-byte
+// aligned or `size` below 8; the last words may be smaller.
+void copy_words(void* to, const void* from, u32 size);
 
 }  // namespace ebpf::runtime

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Arrays and per-CPU arrays: flat memory, values at multiples of 8 bytes. (Linux:
-// kernel/bpf/arraymap.c)
+//
+// Arrays and per-CPU arrays: flat memory, values at multiples of 8 bytes; of a per-CPU array one
+// block per slot, which share no cache line. (Linux: kernel/bpf/arraymap.c)
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -17,21 +18,30 @@ u32 index_of(const void* key) {
     return index;
 }
 
-u64 entry_bytes(const Map& map) {
-    return map.info->percpu ? u64{map.value_stride} * map.slots : map.value_stride;
+constexpr u64 kLine = 64;
+
+// Bytes of one slot's values.
+u64 block_bytes(const Map& map) {
+    const u64 bytes = u64{map.value_stride} * map.max_entries;
+    return map.info->percpu ? (bytes + kLine - 1) / kLine * kLine : bytes;
 }
 
-std::byte* entry(const Map& map, u32 index) {
-    return static_cast<std::byte*>(map.state) + u64{index} * entry_bytes(map);
+std::byte* entry(const Map& map, u32 index, u32 slot = 0) {
+    return static_cast<std::byte*>(map.state) + slot * block_bytes(map) +
+           u64{index} * map.value_stride;
+}
+
+u32 blocks(const Map& map) {
+    return map.info->percpu ? map.slots : 1;
 }
 
 Status create(Map& map) {
-    const u64 bytes = entry_bytes(map);
-    if (bytes > kMaxBytes / map.max_entries) {
+    if (block_bytes(map) > kMaxBytes / blocks(map)) {
         return fail(Errc::TooLarge, {}, "array size in entries", map.max_entries);
     }
-    map.state = platform::allocate(bytes * map.max_entries);
-    if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", bytes * map.max_entries);
+    const u64 bytes = block_bytes(map) * blocks(map);
+    map.state = platform::allocate(bytes);
+    if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", bytes);
     return {};
 }
 
@@ -46,7 +56,7 @@ void* lookup(Map& map, const void* key, u32) {
 
 void* lookup_percpu(Map& map, const void* key, u32 slot) {
     const u32 index = index_of(key);
-    return index < map.max_entries ? entry(map, index) + u64{slot} * map.value_stride : nullptr;
+    return index < map.max_entries ? entry(map, index, slot) : nullptr;
 }
 
 Status check_update(const Map& map, u32 index, u64 flags) {
@@ -59,14 +69,14 @@ Status check_update(const Map& map, u32 index, u64 flags) {
 Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
-    std::memcpy(entry(map, index), value, map.value_size);
+    copy_words(entry(map, index), value, map.value_size);
     return {};
 }
 
 Status update_percpu(Map& map, const void* key, const void* value, u64 flags, u32 slot) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
-    std::memcpy(entry(map, index) + u64{slot} * map.value_stride, value, map.value_size);
+    copy_words(entry(map, index, slot), value, map.value_size);
     return {};
 }
 
@@ -77,14 +87,21 @@ Status remove(Map&, const void*) {
 Status read(Map& map, const void* key, void* value) {
     const u32 index = index_of(key);
     if (index >= map.max_entries) return fail(Errc::KeyNotFound, {}, "index", index);
-    std::memcpy(value, entry(map, index), map.user_value_size());
+    auto* out = static_cast<std::byte*>(value);
+    for (u32 slot = 0; slot < blocks(map); ++slot, out += map.value_stride) {
+        std::memcpy(out, entry(map, index, slot),
+                    map.info->percpu ? map.value_stride : map.value_size);
+    }
     return {};
 }
 
 Status write(Map& map, const void* key, const void* value, u64 flags) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
-    std::memcpy(entry(map, index), value, map.user_value_size());
+    const auto* from = static_cast<const std::byte*>(value);
+    for (u32 slot = 0; slot < blocks(map); ++slot, from += map.value_stride) {
+        copy_words(entry(map, index, slot), from, map.value_size);
+    }
     return {};
 }
 
@@ -95,6 +112,14 @@ Status next_key(Map& map, const void* key, void* next) {
     const u32 following = index < map.max_entries ? index + 1 : 0;
     std::memcpy(next, &following, sizeof following);
     return {};
+}
+
+u64 for_each(Map& map, u32 slot, const Visitor& visitor) {
+    for (u32 index = 0; index < map.max_entries; ++index) {
+        void* value = entry(map, index, map.info->percpu ? slot : 0);
+        if (!visitor.visit(visitor.self, &index, value)) return index + 1;
+    }
+    return map.max_entries;
 }
 
 void* value_address(Map& map, u32 offset) {
@@ -108,6 +133,7 @@ const MapOps kArrayOps = {.create = create,
                           .lookup = lookup,
                           .update = update,
                           .remove = remove,
+                          .for_each = for_each,
                           .read = read,
                           .write = write,
                           .next_key = next_key,
@@ -118,6 +144,7 @@ const MapOps kPercpuArrayOps = {.create = create,
                                 .lookup = lookup_percpu,
                                 .update = update_percpu,
                                 .remove = remove,
+                                .for_each = for_each,
                                 .read = read,
                                 .write = write,
                                 .next_key = next_key};

@@ -7,8 +7,10 @@ namespace {
 struct Writer {
     std::span<char> out;
     std::size_t used = 0;
+    std::size_t total = 0;  // with what did not fit
 
     void put(char c) {
+        ++total;
         if (used < out.size()) out[used++] = c;
     }
     void number(u64 value, u32 base, const char* digits) {
@@ -73,20 +75,9 @@ bool write(Writer& out, const Conversion& c, u64 value) {
     }
 }
 
-}  // namespace
-
-i64 format_printk(spec::Dialect dialect, std::string_view format, std::span<const u64> values,
-                  std::span<char> out) {
-    const bool windows = dialect == spec::Dialect::Windows;
-    if (windows && (format.size() < 2 || format.size() > 511)) return -1;
-    // Linux wants a NUL as the last byte; what stands behind the first one is ignored. (A loop: the
-    // kernel offers no memchr, which string_view::find would call.)
-    std::size_t end = 0;
-    while (end < format.size() && format[end] != '\0') ++end;
-    if (!windows && end == format.size()) return -1;
-    format = format.substr(0, end);
-
-    Writer writer{out};
+// Writes `format` with its values; how many values it used, or -1.
+i64 write_all(Writer& writer, std::string_view format, std::span<const u64> values, bool strict,
+              u32 most_values) {
     std::size_t used_values = 0;
     for (std::size_t at = 0; at < format.size();) {
         const char c = format[at++];
@@ -97,14 +88,38 @@ i64 format_printk(spec::Dialect dialect, std::string_view format, std::span<cons
             ++at;
         } else {
             const Conversion conversion = parse(format, at);
-            if (used_values == values.size() && windows) return -1;
+            if (used_values == values.size() && strict) return -1;
             const u64 value = used_values < values.size() ? values[used_values] : 0;
-            if (++used_values > 3 || !write(writer, conversion, value)) return -1;
+            if (++used_values > most_values || !write(writer, conversion, value)) return -1;
         }
     }
-    if (windows && used_values != values.size()) return -1;
+    return static_cast<i64>(used_values);
+}
+
+}  // namespace
+
+i64 format_printk(spec::Dialect dialect, std::string_view format, std::span<const u64> values,
+                  std::span<char> out, u32 most_values) {
+    const bool windows = dialect == spec::Dialect::Windows;
+    if (windows && (format.size() < 2 || format.size() > 511)) return -1;
+    // Linux wants a NUL as the last byte; what stands behind the first one is ignored. (A loop: the
+    // kernel offers no memchr, which string_view::find would call.)
+    std::size_t end = 0;
+    while (end < format.size() && format[end] != '\0') ++end;
+    if (!windows && end == format.size()) return -1;
+    Writer writer{out};
+    const i64 used_values =
+        write_all(writer, format.substr(0, end), values, windows, windows ? 3 : most_values);
+    if (used_values < 0) return -1;
+    if (windows && static_cast<u64>(used_values) != values.size()) return -1;
     if (windows && writer.used != 0 && out[writer.used - 1] == '\n') --writer.used;
     return static_cast<i64>(writer.used);
+}
+
+i64 format_text(std::string_view format, std::span<const u64> values, std::span<char> out) {
+    Writer writer{out};
+    if (write_all(writer, format, values, true, kMaxFormatValues) < 0) return -1;
+    return static_cast<i64>(writer.total);
 }
 
 }  // namespace ebpf::runtime

@@ -177,16 +177,16 @@ TEST_F(LibbpfTest, Batches) {
     const __u64 values[] = {10, 20, 30, 40, 50};
     LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = BPF_NOEXIST);
     __u32 count = 5;
-    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), 0);
+    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), -EINVAL) << "as the kernel";
     EXPECT_EQ(count, 5u);
-    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, &opts), -EEXIST);
-    EXPECT_EQ(count, 0u);
+    EXPECT_EQ(bpf_map_update_batch(map, keys, values, &count, nullptr), 0);
+    EXPECT_EQ(count, 5u);
 
     __u32 position = 0, got[10];
     __u64 gave[10], sum = 0;
     int batches = 0, status = 0;
     for (void* in = nullptr; status == 0; in = &position, ++batches) {
-        count = 2;
+        count = 5;
         status = bpf_map_lookup_batch(map, in, &position, got, gave, &count, nullptr);
         for (__u32 i = 0; i < count; ++i) {
             EXPECT_EQ(gave[i], got[i] * 10);
@@ -194,7 +194,7 @@ TEST_F(LibbpfTest, Batches) {
         }
     }
     EXPECT_EQ(status, -ENOENT);
-    EXPECT_EQ(batches, 3);
+    EXPECT_LE(batches, 2) << "a bucket is copied whole";
     EXPECT_EQ(sum, 150u);
 
     const __u32 some[] = {2, 4, 9, 5};
@@ -222,9 +222,6 @@ TEST_F(LibbpfTest, BatchesOfLongKeys) {
     const __u32 values[] = {1, 2, 3};
     __u32 count = 3, gave[8], position[2] = {7, 7};
     ASSERT_EQ(bpf_map_update_batch(map, keys, values, &count, nullptr), 0);
-    count = 2;
-    EXPECT_EQ(bpf_map_lookup_batch(map, nullptr, position, got, gave, &count, nullptr), -ENOSPC);
-    EXPECT_EQ(count, 0u);
     for (const __u32 room : {3u, 8u}) {
         count = room;
         EXPECT_EQ(bpf_map_lookup_batch(map, nullptr, position, got, gave, &count, nullptr),

@@ -51,22 +51,38 @@ class Failures : public Fixture {
 TEST_F(Failures, CreatingMaps) {
     for (const MapSpec& map :
          {MapSpec{.type = spec::MapType::Hash}, MapSpec{.type = spec::MapType::Array},
-          MapSpec{.type = spec::MapType::PercpuArray},
+          MapSpec{.type = spec::MapType::PercpuArray}, MapSpec{.type = spec::MapType::PercpuHash},
+          MapSpec{.type = spec::MapType::LruHash}, MapSpec{.type = spec::MapType::LruPercpuHash},
+          MapSpec{.type = spec::MapType::LpmTrie, .key = 8, .flags = spec::kMapNoPrealloc},
+          MapSpec{.type = spec::MapType::Queue, .key = 0},
+          MapSpec{.type = spec::MapType::BloomFilter, .key = 0},
           MapSpec{.type = spec::MapType::ProgArray, .value = 4},
           MapSpec{.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = 65536}}) {
         with_each_allocation_failing([&] { return create(map) > 0; });
     }
 }
 
-TEST_F(Failures, UpdatingAHash) {
+class UpdateFailures : public Failures, public testing::WithParamInterface<spec::MapType> {};
+INSTANTIATE_TEST_SUITE_P(Types, UpdateFailures,
+                         testing::Values(spec::MapType::Hash, spec::MapType::PercpuHash,
+                                         spec::MapType::LruHash, spec::MapType::LpmTrie));
+
+TEST_P(UpdateFailures, AreReportedAndLeaveNothing) {
+    const bool trie = GetParam() == spec::MapType::LpmTrie;
     with_each_allocation_failing([&] {
-        const i64 fd = create({.type = spec::MapType::Hash, .entries = 3});
+        const i64 fd = create({.type = GetParam(),
+                               .key = trie ? 8u : 4u,
+                               .entries = 3,
+                               .flags = trie ? spec::kMapNoPrealloc : 0});
         if (fd <= 0) return false;
         u32 stored = 0;
         Error problem;
-        for (u32 key = 0; key < 3; ++key) {
-            const u64 value = key;
-            if (update(fd, &key, &value) == 0) {
+        // A trie's key is a length and the bits.
+        const auto key_of = [&](u64 n) { return trie ? n << 32 | 32 : n; };
+        const u64 value[2] = {1, 2};
+        for (u64 n = 0; n < 3; ++n) {
+            const u64 key = key_of(n);
+            if (update(fd, &key, value) == 0) {
                 ++stored;
             } else {
                 problem = last_;
@@ -74,12 +90,12 @@ TEST_F(Failures, UpdatingAHash) {
         }
         // A failed update left no entry and took no room.
         u32 listed = 0;
-        u32 key = 0;
+        u64 key = 0;
         for (i64 s = next_key(fd, nullptr, &key); s == 0; s = next_key(fd, &key, &key)) ++listed;
         EXPECT_EQ(listed, stored);
-        const u64 value = 9;
-        for (u32 again = 0; again < 3; ++again) {
-            if (update(fd, &again, &value) != 0) problem = last_;
+        for (u64 again = 0; again < 3; ++again) {
+            key = key_of(again);
+            if (update(fd, &key, value) != 0) problem = last_;
         }
         last_ = problem;
         return problem.code == Errc::Ok;

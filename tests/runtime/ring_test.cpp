@@ -130,8 +130,8 @@ TEST_F(RingBuffer, NotAllMapsAreRings) {
     EXPECT_EQ(run(spec::Command::RingMap, attr), failed(Errc::InvalidArgument));
     const u32 key = 0;
     u32 next = 0;
-    EXPECT_EQ(update(fd_, nullptr, &key), failed(Errc::NotSupported));
-    EXPECT_EQ(next_key(fd_, nullptr, &next), failed(Errc::NotSupported));
+    EXPECT_EQ(update(fd_, nullptr, &key), failed(Errc::NotForThisType));
+    EXPECT_EQ(next_key(fd_, nullptr, &next), failed(Errc::NotForThisType));
 }
 
 }  // namespace

@@ -106,6 +106,42 @@ TEST_F(Stress, HashHoldsExactlyMaxEntries) {
     EXPECT_EQ(listed, kMax);
 }
 
+// 64 threads share two slots, where the elements' memory waits for its readers.
+TEST_F(Stress, ManyThreadsOnTwoSlots) {
+    stop();
+    start(2);
+    for (const spec::MapType type : {spec::MapType::Hash, spec::MapType::LruHash}) {
+        const i64 fd = create({.type = type, .value = sizeof(Wide), .entries = 32});
+        ASSERT_GT(fd, 0);
+        Map& map = map_of_id(static_cast<u32>(fd));
+        std::atomic<u64> torn{0};
+        std::atomic<u64> refused{0};
+        in_threads(64, [&](u32 thread) {
+            std::mt19937 random(thread);
+            for (u32 i = 0; i < 500; ++i) {
+                const u32 key = static_cast<u32>(random() % 48);
+                EpochGuard guard(runtime_->epochs());
+                if (!guard.status()) continue;
+                Wide value;
+                for (u64& word : value.words) word = u64{key} << 32 | i;
+                if (!map.ops->update(map, &key, &value, kUpdateAny, guard.slot())) ++refused;
+                if (random() % 3 == 0) (void)map.ops->remove(map, &key);
+                const auto* seen =
+                    static_cast<const Wide*>(map.ops->lookup(map, &key, guard.slot()));
+                for (u32 w = 0; seen != nullptr && w < 8; ++w) {
+                    if (seen->words[w] != seen->words[0] || seen->words[w] >> 32 != key) ++torn;
+                }
+            }
+        });
+        EXPECT_EQ(torn, 0u);
+        EXPECT_TRUE(type == spec::MapType::Hash || refused == 0) << "LRU drops instead";
+        u32 listed = 0;
+        u32 key = 0;
+        for (i64 s = next_key(fd, nullptr, &key); s == 0; s = next_key(fd, &key, &key)) ++listed;
+        EXPECT_LE(listed, 32u);
+    }
+}
+
 TEST_F(Stress, PercpuCountersAddUp) {
     const i64 fd = create({.type = spec::MapType::PercpuArray, .entries = 1});
     Map& map = map_of_id(1);

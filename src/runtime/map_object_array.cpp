@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Prog arrays: programs for tail calls, all of one type and dialect. A program that is in an array
-// keeps it alive, and the array the program; the circle ends when no application can reach the
-// array any more: then it is emptied, as on Linux.
+// Arrays of objects. Prog arrays: programs for tail calls, all of one type and dialect. A program
+// that is in an array keeps it alive, and the array the program; the circle ends when no
+// application can reach the array any more: then it is emptied, as on Linux. Arrays of maps: a map
+// that holds maps is in no other, so there are no circles.
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -18,7 +19,7 @@ struct Entries {
     bool typed = false;
     spec::ProgramType type{};
     spec::Dialect dialect{};
-    std::atomic<Program*> programs[];
+    std::atomic<Object*> objects[];
 };
 
 Entries& entries_of(const Map& map) {
@@ -34,15 +35,15 @@ u32 index_of(const void* key) {
 Status create(Map& map) {
     if (map.max_entries > (1u << 28))
         return fail(Errc::TooLarge, {}, "max_entries", map.max_entries);
-    map.state = platform::allocate(sizeof(Entries) + u64{map.max_entries} * sizeof(Program*));
-    if (map.state == nullptr) return fail(Errc::NoMemory, {}, "prog array", map.max_entries);
+    map.state = platform::allocate(sizeof(Entries) + u64{map.max_entries} * sizeof(Object*));
+    if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", map.max_entries);
     return {};
 }
 
-// Puts `program` (or null) in place of what is there, which loses the array's reference; whether
+// Puts `object` (or null) in place of what is there, which loses the array's reference; whether
 // there was something.
-bool exchange(Map& map, u32 index, Program* program) {
-    Program* old = entries_of(map).programs[index].exchange(program, std::memory_order_acq_rel);
+bool exchange(Map& map, u32 index, Object* object) {
+    Object* old = entries_of(map).objects[index].exchange(object, std::memory_order_acq_rel);
     if (old != nullptr) release(*old);
     return old != nullptr;
 }
@@ -56,16 +57,35 @@ void destroy(Map& map) {
     platform::release(map.state);
 }
 
+Status check_program(Map& map, Object& object) {
+    if (object.kind != ObjectKind::Program) return fail(Errc::InvalidArgument, {}, "not a program");
+    const auto& program = static_cast<Program&>(object);
+    return prog_array_bind(map, program.type, program.dialect);
+}
+
+Status check_map(Map& map, Object& object) {
+    if (object.kind != ObjectKind::Map) return fail(Errc::InvalidArgument, {}, "not a map");
+    return check_inner(map, static_cast<Map&>(object));
+}
+
+template <Status (*check)(Map&, Object&)>
 Status write_object(Map& map, const void* key, Object& object, u64 flags) {
     if (flags != kUpdateAny) return fail(Errc::InvalidArgument, {}, "flags", flags);
     const u32 index = index_of(key);
     if (index >= map.max_entries) return fail(Errc::TooLarge, {}, "index", index);
-    if (object.kind != ObjectKind::Program) return fail(Errc::InvalidArgument, {}, "not a program");
-    auto& program = static_cast<Program&>(object);
-    TRY(prog_array_bind(map, program.type, program.dialect));
-    acquire(program);
-    exchange(map, index, &program);
+    TRY(check(map, object));
+    acquire(object);
+    exchange(map, index, &object);
     return {};
+}
+
+Object* object_at(const Map& map, u64 index) {
+    if (index >= map.max_entries) return nullptr;
+    return entries_of(map).objects[index].load(std::memory_order_acquire);
+}
+
+void* lookup_map(Map& map, const void* key, u32) {
+    return static_cast<Map*>(object_at(map, index_of(key)));
 }
 
 Status remove(Map& map, const void* key) {
@@ -75,11 +95,11 @@ Status remove(Map& map, const void* key) {
     return {};
 }
 
-// An application reads a program's id.
+// An application reads an object's id.
 Status read(Map& map, const void* key, void* value) {
-    const Program* program = prog_array_at(map, index_of(key));
-    if (program == nullptr) return fail(Errc::KeyNotFound, {}, "index", index_of(key));
-    std::memcpy(value, &program->id, sizeof program->id);
+    const Object* object = object_at(map, index_of(key));
+    if (object == nullptr) return fail(Errc::KeyNotFound, {}, "index", index_of(key));
+    std::memcpy(value, &object->id, sizeof object->id);
     return {};
 }
 
@@ -104,8 +124,7 @@ Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect) 
 }
 
 const Program* prog_array_at(const Map& map, u64 index) {
-    if (index >= map.max_entries) return nullptr;
-    return entries_of(map).programs[index].load(std::memory_order_acquire);
+    return static_cast<const Program*>(object_at(map, index));
 }
 
 const MapOps kProgArrayOps = {.create = create,
@@ -113,7 +132,15 @@ const MapOps kProgArrayOps = {.create = create,
                               .remove = remove,
                               .read = read,
                               .next_key = next_key,
-                              .write_object = write_object,
+                              .write_object = write_object<check_program>,
                               .forgotten = forgotten};
+
+const MapOps kArrayOfMapsOps = {.create = create,
+                                .destroy = destroy,
+                                .lookup = lookup_map,
+                                .remove = remove,
+                                .read = read,
+                                .next_key = next_key,
+                                .write_object = write_object<check_map>};
 
 }  // namespace ebpf::runtime

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//
+// Batches of elements (kernel/bpf/syscall.c: generic_map_*_batch; kernel/bpf/hashtab.c). Where a
+// map has an order of its own (read_batch) a position is a bucket, 4 bytes; else it is the last
+// key. `count` says what was done, also when the command fails.
+#include "runtime/command_context.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr u64 kElementLock = 4;       // BPF_F_LOCK
+constexpr u32 kElementsAtOnce = 256;  // between two chances for others
+
+template <typename Attr>
+Status check(const Attr& a) {
+    if ((a.elem_flags & ~kElementLock) != 0) {
+        return fail(Errc::InvalidArgument, {}, "elem_flags", a.elem_flags);
+    }
+    if (a.elem_flags != 0) return fail(Errc::InvalidArgument, {}, "no lock in the values");
+    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    return {};
+}
+
+Status may(const Map& map, u32 forbidden, bool write) {
+    if ((map.flags & forbidden) != 0) return fail(Errc::AccessDenied, {}, "map_flags", map.flags);
+    if (write && map.frozen.load(std::memory_order_acquire)) {
+        return fail(Errc::AccessDenied, {}, "frozen map");
+    }
+    return {};
+}
+
+std::byte* at(u64 array, u64 size, u32 index) {
+    return pointer<std::byte>(array) + size * index;
+}
+
+// From bucket to bucket.
+template <typename Attr>
+Result<i64> copy_buckets(CommandContext& c, Map& map, Attr& a, u32 room, bool remove) {
+    u32 position = 0;
+    if (a.in_batch != 0) std::memcpy(&position, pointer(a.in_batch), sizeof position);
+    Batch batch{pointer<std::byte>(a.keys), pointer<std::byte>(a.values), room};
+    Status status;
+    {
+        EpochGuard guard(c.runtime.epochs());
+        TRY(guard.status());
+        status = map.ops->read_batch(map, position, batch, remove);
+    }
+    std::memcpy(pointer(a.out_batch), &position, sizeof position);
+    a.count = batch.count;
+    TRY(status);
+    return 0;
+}
+
+// From key to key. An entry that is not there, or no longer, is left out.
+template <typename Attr>
+Result<i64> copy_keys(CommandContext& c, Map& map, Attr& a, u32 room) {
+    const std::byte* key = a.in_batch != 0 ? pointer<std::byte>(a.in_batch) : nullptr;
+    // The last key: in the caller's array, where the next one is written behind it.
+    while (a.count < room) {
+        std::byte* next = at(a.keys, map.key_size, a.count);
+        EpochGuard guard(c.runtime.epochs());
+        TRY(guard.status());
+        for (u32 i = 0; i < kElementsAtOnce && a.count < room; ++i) {
+            next = at(a.keys, map.key_size, a.count);
+            TRY(map.ops->next_key(map, key, next));
+            const Status status =
+                map.ops->read(map, next, at(a.values, map.user_value_size(), a.count));
+            std::memcpy(pointer(a.out_batch), next, map.key_size);
+            key = pointer<std::byte>(a.out_batch);
+            if (status) {
+                ++a.count;
+            } else if (status.error().code != Errc::KeyNotFound) {
+                return std::unexpected(status.error());
+            }
+        }
+    }
+    return 0;
+}
+
+template <typename Attr>
+Result<i64> look_up(CommandContext& c, Attr& a, bool remove) {
+    const u32 room = a.count;
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may(*map, spec::kMapWriteOnly, false));
+    if (remove) TRY(may(*map, spec::kMapReadOnly, true));
+    if (map->ops->read_batch == nullptr && (remove || map->ops->read == nullptr ||
+                                            map->ops->next_key == nullptr || map->key_size == 0)) {
+        return fail(Errc::NotForThisType, {}, "batches of this map type");
+    }
+    if (remove && map->ops->take == nullptr) {
+        return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
+    }
+    TRY(check(a));
+    if (room == 0) return 0;
+    a.count = 0;
+    if (a.keys == 0 || a.values == 0 || a.out_batch == 0) {
+        return fail(Errc::InvalidPointer, {}, "keys, values or out_batch");
+    }
+    return map->ops->read_batch != nullptr ? copy_buckets(c, *map, a, room, remove)
+                                           : copy_keys(c, *map, a, room);
+}
+
+// `one(index)` for each of `count`, which becomes the number done.
+template <typename One>
+Result<i64> for_all(CommandContext& c, u32& count, const One& one) {
+    const u32 wanted = count;
+    for (count = 0; count < wanted;) {
+        EpochGuard guard(c.runtime.epochs());
+        TRY(guard.status());
+        for (u32 i = 0; i < kElementsAtOnce && count < wanted; ++i, ++count) TRY(one(count));
+    }
+    return 0;
+}
+
+}  // namespace
+
+Result<i64> handle(CommandContext& c, spec::MapLookupBatchAttr& a) {
+    return look_up(c, a, false);
+}
+Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteBatchAttr& a) {
+    return look_up(c, a, true);
+}
+
+Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may(*map, spec::kMapReadOnly, true));
+    // Not for maps of maps, as on Linux it is: the values would have to be translated.
+    if (map->key_size == 0 || map->ops->write == nullptr) {
+        return fail(Errc::NotForThisType, {}, "batches of this map type");
+    }
+    TRY(check(a));
+    if (a.count == 0) return 0;
+    if (a.keys == 0 || a.values == 0) {
+        a.count = 0;
+        return fail(Errc::InvalidPointer, {}, "keys or values");
+    }
+    return for_all(c, a.count, [&](u32 i) {
+        return map->ops->write(*map, at(a.keys, map->key_size, i),
+                               at(a.values, map->user_value_size(), i), a.elem_flags);
+    });
+}
+
+Result<i64> handle(CommandContext& c, spec::MapDeleteBatchAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    TRY(may(*map, spec::kMapReadOnly, true));
+    if (map->key_size == 0 || map->ops->remove == nullptr || map->info->index_key) {
+        return fail(Errc::NotForThisType, {}, "batches of this map type");
+    }
+    TRY(check(a));
+    if (a.count == 0) return 0;
+    if (a.keys == 0) {
+        a.count = 0;
+        return fail(Errc::InvalidPointer, {}, "keys");
+    }
+    return for_all(c, a.count,
+                   [&](u32 i) { return map->ops->remove(*map, at(a.keys, map->key_size, i)); });
+}
+
+}  // namespace ebpf::runtime

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// Helpers on maps beside lookup, update and delete, and those that call back. A callback is a
+// function of the program, called as its engine wants (code::call_function); when it ends early the
+// invocation's fault says so, and the helper returns at once.
+#include "runtime/helper_call.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr u64 kMaxLoops = 1 << 23;  // Linux: BPF_MAX_LOOPS
+
+HELPER_FUNCTION(map_push_elem) {
+    Map& map = map_at(r1);
+    if (map.ops->write == nullptr) return returned(invocation, Errc::NotSupported);
+    return returned(invocation, map.ops->write(map, nullptr, memory(r2), r3));
+}
+
+HELPER_FUNCTION(map_pop_elem) {
+    Map& map = map_at(r1);
+    if (map.ops->take == nullptr) return returned(invocation, Errc::NotSupported);
+    return returned(invocation, map.ops->take(map, nullptr, memory(r2)));
+}
+
+HELPER_FUNCTION(map_peek_elem) {
+    Map& map = map_at(r1);
+    if (map.ops->read == nullptr) return returned(invocation, Errc::NotSupported);
+    return returned(invocation, map.ops->read(map, nullptr, memory(r2)));
+}
+
+HELPER_FUNCTION(map_lookup_percpu_elem) {
+    Map& map = map_at(r1);
+    const u64 slot = r3 & 0xffffffff;
+    if (slot >= map.slots) return 0;
+    return reinterpret_cast<u64>(map.ops->lookup(map, memory(r2), static_cast<u32>(slot)));
+}
+
+HELPER_FUNCTION(map_lookup_and_delete_elem) {
+    Map& map = map_at(r1);
+    if (map.ops->detach == nullptr) return 0;
+    return reinterpret_cast<u64>(map.ops->detach(map, memory(r2), invocation->slot));
+}
+
+HELPER_FUNCTION(loop) {
+    const u64 count = r1 & 0xffffffff;
+    if (r4 != 0) return returned(invocation, Errc::InvalidArgument);
+    if (count > kMaxLoops) return returned(invocation, Errc::TooLarge);
+    for (u64 i = 0; i < count; ++i) {
+        const u64 args[5] = {i, r3};
+        const u64 stop = code::call_function(invocation, r2, args);
+        if (stop != 0 || invocation->fault != 0) return i + 1;
+    }
+    return count;
+}
+
+HELPER_FUNCTION(for_each_map_elem) {
+    struct Walk {
+        Invocation* invocation;
+        u64 map, function, context;
+        static bool visit(void* self, const void* key, void* value) {
+            const auto& walk = *static_cast<Walk*>(self);
+            const u64 args[5] = {walk.map, reinterpret_cast<u64>(key), reinterpret_cast<u64>(value),
+                                 walk.context};
+            const u64 stop = code::call_function(walk.invocation, walk.function, args);
+            return stop == 0 && walk.invocation->fault == 0;
+        }
+    };
+    Map& map = map_at(r1);
+    if (r4 != 0) return returned(invocation, Errc::InvalidArgument);
+    if (map.ops->for_each == nullptr) return returned(invocation, Errc::InvalidArgument);
+    Walk walk{invocation, r1, r2, r3};
+    return map.ops->for_each(map, invocation->slot, {&walk, &Walk::visit});
+}
+
+constexpr HelperRow kRows[] = {
+    {spec::Helper::map_push_elem, helper_map_push_elem},
+    {spec::Helper::map_pop_elem, helper_map_pop_elem},
+    {spec::Helper::map_peek_elem, helper_map_peek_elem},
+    {spec::Helper::map_lookup_percpu_elem, helper_map_lookup_percpu_elem},
+    {spec::Helper::map_lookup_and_delete_elem, helper_map_lookup_and_delete_elem},
+    {spec::Helper::loop, helper_loop},
+    {spec::Helper::for_each_map_elem, helper_for_each_map_elem},
+};
+
+}  // namespace
+
+std::span<const HelperRow> map_helpers() {
+    return kRows;
+}
+
+}  // namespace ebpf::runtime

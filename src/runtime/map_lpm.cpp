@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+//
+// Longest-prefix-match tries. A key is a length in bits and the bits, first bit first; a node
+// stands for one prefix and everything under it begins with that. A node without a value joins two
+// subtrees that differ after its prefix, so there are never more of those than of others. Readers
+// descend without a lock, inside their epoch; writers hold the map's lock and change what readers
+// see by one pointer. (The structure is Linux's, kernel/bpf/lpm_trie.c, and so are order of keys
+// and errors.)
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include "platform/memory.hpp"
+#include "runtime/map.hpp"
+#include "runtime/runtime.hpp"
+
+namespace ebpf::runtime {
+namespace {
+
+constexpr u32 kLengthBytes = 4;
+
+struct Node : Retired {
+    std::atomic<Node*> child[2] = {};
+    u32 length = 0;
+    bool joins = false;  // has no value
+    // then the prefix's bytes, padded to 8, and the value
+    std::byte* bits() { return reinterpret_cast<std::byte*>(this + 1); }
+};
+static_assert(sizeof(Node) % 8 == 0);
+
+struct Trie {
+    std::atomic<Node*> root{nullptr};
+    platform::SpinLock lock;
+    u32 count = 0;
+};
+
+Trie& trie_of(const Map& map) {
+    return *static_cast<Trie*>(map.state);
+}
+
+u32 data_bytes(const Map& map) {
+    return map.key_size - kLengthBytes;
+}
+
+std::byte* value_of(const Map& map, Node& node) {
+    return node.bits() + ((data_bytes(map) + 7) & ~7u);
+}
+
+// A key as it is passed.
+struct Prefix {
+    u32 length;
+    const std::byte* bits;
+
+    explicit Prefix(const void* key) : bits(static_cast<const std::byte*>(key) + kLengthBytes) {
+        std::memcpy(&length, key, sizeof length);
+    }
+    explicit Prefix(Node& node) : length(node.length), bits(node.bits()) {}
+};
+
+u32 bit_at(const std::byte* bits, u32 index) {
+    return std::to_integer<u32>(bits[index / 8] >> (7 - index % 8)) & 1;
+}
+
+template <typename Word>
+Word big_endian(const std::byte* at) {
+    Word word;
+    std::memcpy(&word, at, sizeof word);
+    return std::byteswap(word);
+}
+
+// How many first bits the node's prefix and the key share, at most both lengths.
+u32 shared_bits(const Map& map, Node& node, const Prefix& key) {
+    const u32 limit = node.length < key.length ? node.length : key.length;
+    const u32 bytes = data_bytes(map);
+    const std::byte* a = node.bits();
+    u32 at = 0;
+    for (; at + 4 <= bytes && at * 8 < limit; at += 4) {
+        const u32 differing = big_endian<u32>(a + at) ^ big_endian<u32>(key.bits + at);
+        if (differing != 0) {
+            const u32 shared = at * 8 + static_cast<u32>(std::countl_zero(differing));
+            return shared < limit ? shared : limit;
+        }
+    }
+    for (; at < bytes && at * 8 < limit; ++at) {
+        const u8 differing = std::to_integer<u8>(a[at] ^ key.bits[at]);
+        if (differing != 0) {
+            const u32 shared = at * 8 + static_cast<u32>(std::countl_zero(differing));
+            return shared < limit ? shared : limit;
+        }
+    }
+    return limit;
+}
+
+void free_node(Retired* node) {
+    platform::release(static_cast<Node*>(node));
+}
+
+Node* make_node(const Map& map, const Prefix& key, u32 length, const void* value) {
+    const u64 size =
+        sizeof(Node) + ((data_bytes(map) + 7) & ~7u) + (value != nullptr ? map.value_stride : 0);
+    void* memory = platform::allocate(size);
+    if (memory == nullptr) return nullptr;
+    auto* node = new (memory) Node;
+    node->destroy = free_node;
+    node->length = length;
+    node->joins = value == nullptr;
+    std::memcpy(node->bits(), key.bits, data_bytes(map));
+    if (value != nullptr) std::memcpy(value_of(map, *node), value, map.value_size);
+    return node;
+}
+
+Status create(Map& map) {
+    void* memory = platform::allocate(sizeof(Trie));
+    if (memory == nullptr) return fail(Errc::NoMemory, {}, "trie");
+    map.state = new (memory) Trie;
+    return {};
+}
+
+// Frees leaf by leaf, without a stack: a node with a child hands its place to it until it has none.
+void destroy(Map& map) {
+    Trie& trie = trie_of(map);
+    while (Node* root = trie.root.load(std::memory_order_relaxed)) {
+        std::atomic<Node*>* link = &trie.root;
+        Node* node = root;
+        for (u32 side = 0; side < 2;) {
+            Node* child = node->child[side].load(std::memory_order_relaxed);
+            if (child == nullptr) {
+                ++side;
+                continue;
+            }
+            link = &node->child[side];
+            node = child;
+            side = 0;
+        }
+        link->store(nullptr, std::memory_order_relaxed);
+        platform::release(node);
+    }
+    platform::release(&trie);
+}
+
+Status check_length(const Map& map, const Prefix& key) {
+    if (key.length > data_bytes(map) * 8) {
+        return fail(Errc::InvalidArgument, {}, "prefix length", key.length);
+    }
+    return {};
+}
+
+void* lookup(Map& map, const void* key, u32) {
+    const Prefix prefix(key);
+    if (prefix.length > data_bytes(map) * 8) return nullptr;
+    Node* found = nullptr;
+    Node* node = trie_of(map).root.load(std::memory_order_acquire);
+    while (node != nullptr) {
+        if (shared_bits(map, *node, prefix) < node->length) break;
+        if (!node->joins) found = node;
+        if (node->length == prefix.length) break;
+        node = node->child[bit_at(prefix.bits, node->length)].load(std::memory_order_acquire);
+    }
+    return found != nullptr ? value_of(map, *found) : nullptr;
+}
+
+// Where a key is or would be: the link to the first node that is not a shorter prefix of it.
+struct Place {
+    std::atomic<Node*>* link;
+    std::atomic<Node*>* parent_link;  // to the node that `link` is in; null for the root
+    Node* node;
+    u32 shared;
+};
+
+Place place_of(Map& map, const Prefix& key) {
+    Place place{&trie_of(map).root, nullptr, nullptr, 0};
+    for (;;) {
+        place.node = place.link->load(std::memory_order_relaxed);
+        if (place.node == nullptr) return place;
+        place.shared = shared_bits(map, *place.node, key);
+        if (place.shared < place.node->length || place.node->length == key.length) return place;
+        place.parent_link = place.link;
+        place.link = &place.node->child[bit_at(key.bits, place.node->length)];
+    }
+}
+
+void adopt_children(Node& to, const Node& from) {
+    for (u32 side = 0; side < 2; ++side) {
+        to.child[side].store(from.child[side].load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+    }
+}
+
+// Links `fresh`; `join` is there for the case that two prefixes part here, and is set to null when
+// it was used.
+void link_node(const Place& place, Node& fresh, const Prefix& key, Node*& join) {
+    Node* node = place.node;
+    Node* top = &fresh;
+    if (node != nullptr && node->length == key.length && place.shared == key.length) {
+        adopt_children(fresh, *node);  // takes its place
+    } else if (node != nullptr && place.shared == key.length) {
+        fresh.child[bit_at(node->bits(), key.length)].store(node, std::memory_order_relaxed);
+    } else if (node != nullptr) {
+        join->length = place.shared;
+        const u32 side = bit_at(key.bits, place.shared);
+        join->child[side].store(&fresh, std::memory_order_relaxed);
+        join->child[1 - side].store(node, std::memory_order_relaxed);
+        top = join;
+        join = nullptr;
+    }
+    place.link->store(top, std::memory_order_release);
+}
+
+Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
+    if (flags > kUpdateExist) return fail(Errc::InvalidArgument, {}, "flags", flags);
+    const Prefix prefix(key);
+    TRY(check_length(map, prefix));
+    Trie& trie = trie_of(map);
+    Node* fresh = make_node(map, prefix, prefix.length, value);
+    Node* join = make_node(map, prefix, 0, nullptr);
+    Node* old = nullptr;
+    Status status;
+    if (fresh == nullptr || join == nullptr) {
+        status = fail(Errc::NoMemory, {}, "trie node");
+    } else {
+        platform::LockGuard guard(trie.lock);
+        const Place place = place_of(map, prefix);
+        const bool same = place.node != nullptr && place.node->length == prefix.length &&
+                          place.shared == prefix.length;
+        const bool present = same && !place.node->joins;
+        if (present && flags == kUpdateNoExist) {
+            status = fail(Errc::KeyAlreadyExists);
+        } else if (!present && flags == kUpdateExist) {
+            status = fail(Errc::KeyNotFound);
+        } else if (!present && trie.count == map.max_entries) {
+            status = fail(Errc::OutOfSpace, {}, "max_entries", map.max_entries);
+        } else {
+            old = same ? place.node : nullptr;
+            if (!present) ++trie.count;
+            link_node(place, *fresh, prefix, join);
+            fresh = nullptr;
+        }
+    }
+    platform::release(fresh);
+    platform::release(join);
+    if (old != nullptr) map.runtime->epochs().retire(old);
+    return status;
+}
+
+Status write(Map& map, const void* key, const void* value, u64 flags) {
+    return update(map, key, value, flags, 0);
+}
+
+// Unlinks the node's parent when it only joined it with `sibling`, which takes its place.
+Node* unlink_join(const Place& place) {
+    if (place.parent_link == nullptr) return nullptr;
+    Node* parent = place.parent_link->load(std::memory_order_relaxed);
+    if (!parent->joins) return nullptr;
+    const u32 side = &parent->child[0] == place.link ? 0 : 1;
+    place.parent_link->store(parent->child[1 - side].load(std::memory_order_relaxed),
+                             std::memory_order_release);
+    return parent;
+}
+
+Status remove(Map& map, const void* key) {
+    const Prefix prefix(key);
+    TRY(check_length(map, prefix));
+    Trie& trie = trie_of(map);
+    Node* old = nullptr;
+    Node* join = nullptr;
+    Node* spare = make_node(map, prefix, prefix.length, nullptr);
+    {
+        platform::LockGuard guard(trie.lock);
+        const Place place = place_of(map, prefix);
+        old = place.node;
+        if (old == nullptr || old->joins || old->length != prefix.length ||
+            place.shared != prefix.length) {
+            platform::release(spare);
+            return fail(Errc::KeyNotFound);
+        }
+        Node* left = old->child[0].load(std::memory_order_relaxed);
+        Node* right = old->child[1].load(std::memory_order_relaxed);
+        if (left != nullptr && right != nullptr) {
+            // A joining node takes its place, so that a program keeps the value it found.
+            if (spare == nullptr) return fail(Errc::NoMemory, {}, "trie node");
+            adopt_children(*spare, *old);
+            place.link->store(spare, std::memory_order_release);
+            spare = nullptr;
+        } else if (left != nullptr || right != nullptr) {
+            place.link->store(left != nullptr ? left : right, std::memory_order_release);
+        } else {
+            join = unlink_join(place);
+            if (join == nullptr) place.link->store(nullptr, std::memory_order_release);
+        }
+        --trie.count;
+    }
+    platform::release(spare);
+    map.runtime->epochs().retire(old);
+    if (join != nullptr) map.runtime->epochs().retire(join);
+    return {};
+}
+
+Status read(Map& map, const void* key, void* value) {
+    const void* found = lookup(map, key, 0);
+    if (found == nullptr) return fail(Errc::KeyNotFound);
+    std::memcpy(value, found, map.value_size);
+    return {};
+}
+
+// The first of a subtree: what is below comes before what is above. Leaves have values.
+Node* first_below(Node* node) {
+    for (;;) {
+        Node* child = node->child[0].load(std::memory_order_acquire);
+        if (child == nullptr) child = node->child[1].load(std::memory_order_acquire);
+        if (child == nullptr) return node;
+        node = child;
+    }
+}
+
+// More specific prefixes come before less specific ones, 0 before 1. A key that is not there starts
+// over. What follows a node is decided by its deepest ancestor that has something left: another
+// subtree to the right, or itself.
+Status next_key(Map& map, const void* key, void* next) {
+    Node* root = trie_of(map).root.load(std::memory_order_acquire);
+    if (root == nullptr) return fail(Errc::NoMoreKeys);
+    Node* following = nullptr;
+    bool below = false;  // following's first, not following itself
+    Node* node = key != nullptr ? root : nullptr;
+    while (node != nullptr) {
+        const Prefix prefix(key);
+        if (shared_bits(map, *node, prefix) < node->length) {
+            node = nullptr;
+            break;
+        }
+        if (node->length == prefix.length) break;
+        const u32 side = bit_at(prefix.bits, node->length);
+        Node* right = node->child[1].load(std::memory_order_acquire);
+        if (side == 0 && right != nullptr) {
+            following = right, below = true;
+        } else if (!node->joins) {
+            following = node, below = false;
+        }
+        node = node->child[side].load(std::memory_order_acquire);
+    }
+    if (node == nullptr || node->joins) following = root, below = true;
+    if (following == nullptr) return fail(Errc::NoMoreKeys);
+    Node& found = below ? *first_below(following) : *following;
+    std::memcpy(next, &found.length, kLengthBytes);
+    std::memcpy(static_cast<std::byte*>(next) + kLengthBytes, found.bits(), data_bytes(map));
+    return {};
+}
+
+}  // namespace
+
+const MapOps kLpmTrieOps = {.create = create,
+                            .destroy = destroy,
+                            .lookup = lookup,
+                            .update = update,
+                            .remove = remove,
+                            .read = read,
+                            .write = write,
+                            .next_key = next_key};
+
+}  // namespace ebpf::runtime
