@@ -89,11 +89,28 @@ enum class Access : u8 { Read, Write, Atomic };
 // Sees every state before its instruction is analysed (--dump=states).
 using Observer = void (*)(void* self, const State& state);
 
+// A state as the analysis saw it, for the run-time oracle (tests/verifier): `since` is the last
+// checkpoint before it and `written` the stack overwritten from there on.
+struct Seen {
+    State state;
+    std::shared_ptr<const Checkpoint> since;
+    std::array<Granules, isa::kMaxCallDepth> written{};
+};
+
 class Analyzer {
   public:
     Analyzer(const ir::Program& program, const ir::Environment& environment, const Options& options,
              Observer observer = nullptr, void* observer_self = nullptr);
     Report run();
+
+    // Keeps every state of the attempt that decides, up to `most` of them; false from recorded_all()
+    // when there were more.
+    void record(std::size_t most) { most_seen_ = most; }
+    const std::vector<Seen>& seen() const { return seen_; }
+    bool recorded_all() const { return seen_.size() < most_seen_; }
+    // After run(): whether the proof relies on the range of `r`, a scalar of a seen state.
+    bool relied_on(const Reg& r) const { return r.need == 0 || needs_.marked(r.need); }
+    RegSet live_in(const State& state, std::size_t frame) const;
 
   private:
     // explore.cpp
@@ -117,7 +134,6 @@ class Analyzer {
     void mark_read(u32 frame, Granules bits);
     void mark_written(u32 frame, int off, int size);
     void renew_needs();
-    RegSet live_in(const State& state, std::size_t frame) const;
 
     // cover.cpp
     struct CoverQuery {
@@ -139,8 +155,10 @@ class Analyzer {
     // step.cpp
     Step step();
     bool alu(const isa::Insn& insn);
+    void note_divisor(const isa::Insn& insn, const Reg& src);
     bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
     bool pointer_arithmetic(const isa::Insn& insn, Reg& dst, const Reg& src);
+    u32 proven_by_others(Kind kind, u32 id) const;
     bool wide(const isa::Insn& insn);
     bool readable(isa::Reg r);
     bool writable(isa::Reg r);
@@ -250,6 +268,8 @@ class Analyzer {
     std::vector<bool> no_widening_;       // loop heads that are followed precisely
     std::optional<Diagnostic> doubtful_;  // an error under a general state
     std::optional<Diagnostic> error_;
+    std::vector<Seen> seen_;
+    std::size_t most_seen_ = 0;
     Verdict verdict_ = Verdict::Reject;
     bool restart_ = false;
     u64 steps_ = 0;

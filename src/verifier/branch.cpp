@@ -4,6 +4,7 @@
 // decided it, and they are marked as needed. What the outcome teaches is given to every copy of the
 // operands.
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -56,7 +57,8 @@ void Analyzer::learn_length(State& s, const Reg& length) {
     if (!length.is_length() || length.num.smin() <= 0 || length.num.smin() > kMaxPacketOffset)
         return;
     need(length);
-    const u32 proven = static_cast<u32>(length.off) + static_cast<u32>(length.num.smin());
+    const u32 proven =
+        static_cast<u32>(length.off) + static_cast<u32>(length.num.smin()) + (planted(112) ? 1 : 0);
     s.for_each(
         [&](const Reg& r) {
             return r.kind == Kind::Packet && r.id == length.index && r.size < proven;
@@ -73,7 +75,8 @@ void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
                    !(r.num == after.num && r.delta == after.delta);
         },
         [&](Reg& r) {
-            const u64 difference = static_cast<u64>(r.delta) - static_cast<u64>(before.delta);
+            const u64 difference =
+                planted(109) ? 0 : static_cast<u64>(r.delta) - static_cast<u64>(before.delta);
             const Scalar shifted = difference == 0
                                        ? after.num
                                        : verifier::alu(isa::AluOp::Add, isa::Width::W64, after.num,
@@ -129,7 +132,7 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
 
 void Analyzer::set_null(State& s, const Reg& pointer, bool null) {
     const u32 id = pointer.id, ref = pointer.ref;
-    s.for_each([&](const Reg& r) { return r.nullable && r.id == id; },
+    s.for_each([&](const Reg& r) { return r.nullable && (r.id == id || planted(111)); },
                [&](Reg& r) {
                    if (null) {
                        r = Reg::constant(0);
@@ -160,7 +163,7 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
     bool below = false, at_most = false;
     switch (cond) {
         case Cond::Gt:
-            at_most = !taken;
+            at_most = !taken || planted(211);
             break;
         case Cond::Ge:
             below = !taken;
@@ -186,7 +189,7 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
     }
     // A pointer so far from the start might have wrapped around the address space.
     if (p.off < 0 || p.num.smin() < 0 || p.num.smax() + p.off > kMaxPacketOffset) return;
-    const u32 proven = static_cast<u32>(p.off) + (below ? 1 : 0);
+    const u32 proven = static_cast<u32>(p.off) + (below ? 1 : 0) + (planted(210) ? 2 : 0);
     if (!below && !at_most) return;
     s.for_each([&](const Reg& r) { return r.kind == p.kind && r.id == p.id && r.size < proven; },
                [&](Reg& r) { r.size = proven; });
@@ -224,7 +227,7 @@ Step Analyzer::branch(const isa::Insn& i) {
                not_possible = possible(i, dst, src, false);
     if (taken_possible != not_possible) {
         // The ranges decided it; what they exclude need not be followed for states like this one.
-        need(dst);
+        if (!planted(110)) need(dst);
         need(src);
         refine_branch(now_, i, taken_possible);
         now_.pc = taken_possible ? target : next;

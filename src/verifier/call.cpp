@@ -6,6 +6,7 @@
 // and that is closed like a loop, except that the helper, not a counter, bounds it.
 #include "spec/attach_types.hpp"
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -48,6 +49,7 @@ bool Analyzer::enter(u32 target, u32 return_to, i32 callback_of) {
     frame.return_to = return_to;
     frame.callback_of = callback_of;
     frame.stack = std::make_shared<Stack>();
+    if (planted(214)) frame.stack->set_init(0, isa::kStackSize);
     for (isa::Reg r = 1; r <= 5; ++r) frame.regs[r] = reg(r);
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
     frame.regs[isa::kFramePointer].frame = static_cast<u8>(now_.frames.size());
@@ -90,7 +92,7 @@ bool Analyzer::return_from_callback() {
     const Frame frame = now_.top();
     const u32 at = static_cast<u32>(frame.callback_of);
     now_.frames.pop_back();
-    if (now_.refs != frame.callback->refs) {
+    if (now_.refs != frame.callback->refs && !planted(215)) {
         return reject(DiagnosticCode::ReferenceLeak,
                       "the callback ends with other references held than it began with");
     }
@@ -114,6 +116,7 @@ bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u
     frame.callback = std::make_shared<CallbackRun>(CallbackRun{arguments, refs});
     for (isa::Reg r = 1; r <= 5; ++r) {
         // Numbers differ from run to run.
+        if (planted(118) && frame.regs[r].is_scalar()) frame.regs[r] = Reg::constant(0);
         if (frame.regs[r].is_scalar() && !frame.regs[r].is_constant())
             frame.regs[r].id = fresh_id();
     }

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -55,7 +56,7 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
             return false;
         }
         if (!exact && !needs_.marked(old.need)) return true;
-        if (!old.num.contains(now.num)) return false;
+        if (!old.num.contains(now.num) && !planted(113)) return false;
         if (old.id != 0 && old.id < query.identity_below)
             return old.id == now.id && old.delta == now.delta;
         if (old.id == 0) return true;
@@ -70,7 +71,7 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     if ((old.ref == 0) != (now.ref == 0) || (old.ref != 0 && !map_id(query, old.ref, now.ref, 0)))
         return false;
     if (!old.num.contains(now.num)) return false;
-    if (old.is_packet() ? old.size > now.size : old.size != now.size) return false;
+    if (old.is_packet() ? old.size > now.size && !planted(115) : old.size != now.size) return false;
     if (old.is_packet() ? old.id == 0 && now.id == 0 : !old.nullable) return true;
     // Known not to be null: no other pointer that the old state tests together with it may stand
     // for it.
@@ -86,7 +87,7 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
     for (unsigned w = 0; w < 8; ++w) {
         needed[w] = old.init[w];
         if (!query.exact) needed[w] &= spread(read[w / 4] >> (16 * (w % 4)));
-        if (needed[w] & ~now.init[w]) return false;
+        if ((needed[w] & ~now.init[w]) && !planted(116)) return false;
     }
     // A pointer may stand only where the old state has one.
     for (const Cell& c : now.cells) {
@@ -143,6 +144,7 @@ void Analyzer::inherit(const Checkpoint& old, bool exact) {
         const Frame& frame = now_.frames[f];
         for (int r = 0; r < isa::kFramePointer; ++r) {
             if (!(live >> r & 1) || !frame.regs[r].is_scalar()) continue;
+            if (planted(114)) continue;
             if (exact || (before.regs[r].is_scalar() && needs_.marked(before.regs[r].need)))
                 need(frame.regs[r]);
         }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -139,6 +140,7 @@ bool Analyzer::attempt() {
     loops_.clear();
     open_loops_.clear();
     needs_ = NeedGraph();
+    seen_.clear();
     packet_ids_.clear();
     next_id_ = 1;
     insn_notes_.assign(program_.insns.size(), {});
@@ -197,6 +199,10 @@ bool Analyzer::run_path() {
             if (ends) return true;
         }
         if (observer_ != nullptr) observer_(observer_self_, now_);
+        if (seen_.size() < most_seen_) {
+            seen_.push_back({now_, path_.empty() ? nullptr : path_.back().checkpoint,
+                             path_.empty() ? scratch_written_ : path_.back().written});
+        }
         ++since_checkpoint_;
         ++insn_notes_[pc].visits;
         facts_.insns[pc].reachable = true;
@@ -431,7 +437,7 @@ void Analyzer::push(State state) {
 }
 
 void Analyzer::mark_read(u32 frame, Granules bits) {
-    for (std::size_t i = path_.size(); i-- > 0;) {
+    for (std::size_t i = path_.size(); i-- > 0 && !planted(124);) {
         Checkpoint& cp = *path_[i].checkpoint;
         bits[0] &= ~path_[i].written[frame][0];
         bits[1] &= ~path_[i].written[frame][1];

@@ -8,6 +8,7 @@
 #include "spec/license.hpp"
 #include "spec/map_types.hpp"
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -103,7 +104,7 @@ Step Analyzer::call_helper(u32 number) {
         push(now_);
         std::swap(other, now_);
     }
-    if (proto->flags.changes_packet && !tail_call) forget_packet_pointers();
+    if (proto->flags.changes_packet && !tail_call && !planted(217)) forget_packet_pointers();
     if (site.released != 0) release(site.released);
     // The result may depend on arguments, so it is made before they are lost.
     if (!set_result(site)) return Step::Failed;
@@ -304,7 +305,7 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     }
     if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
     const ir::MapDef& m = map(static_cast<u32>(site.map));
-    const u64 size = kind == ArgKind::MapKey ? m.key_size : m.value_size;
+    const u64 size = planted(219) ? 1 : kind == ArgKind::MapKey ? m.key_size : m.value_size;
     const bool writes = kind == ArgKind::UninitMapValue;
     return check_helper_memory(n, value, size, size, writes, writes);
 }
@@ -335,7 +336,7 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
             for (int i = from / 4; i * 4 < from + span; ++i)
                 g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
             mark_read(base.frame, g);
-            if (const int at = stack.first_uninit(from, span); at >= 0) {
+            if (const int at = stack.first_uninit(from, planted(216) ? 1 : span); at >= 0) {
                 return reject(DiagnosticCode::StackUninit,
                               what + " is read by the helper, but the stack byte r10" +
                                   std::to_string(at - isa::kStackSize) +
@@ -351,7 +352,7 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
             return true;
         }
         Stack& stack = now_.frames[base.frame].writable_stack();
-        stack.clobber(from, span);
+        if (!planted(119)) stack.clobber(from, span);
         if (fills && lo == hi && least > 0) {
             stack.set_init(from, static_cast<int>(least));
             mark_written(base.frame, from, static_cast<int>(least));
@@ -382,7 +383,8 @@ bool Analyzer::set_result(const CallSite& site) {
             result = unknown(8);
             break;
         case RetKind::Errno:
-            result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(), 0),
+            result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(),
+                                                         planted(120) ? -1 : 0),
                                  fresh_id());
             break;
         case RetKind::MapValueOrNull: {
@@ -445,9 +447,10 @@ void Analyzer::forget_packet_pointers() {
 }
 
 void Analyzer::release(u32 ref) {
-    std::erase(now_.refs, ref);
+    if (!planted(218)) std::erase(now_.refs, ref);
     now_.for_each([&](const Reg& r) { return r.ref == ref; },
                   [&](Reg& r) {
+                      if (planted(218)) return;
                       r = Reg{};
                       r.lost = Lost::Released;
                       r.index = now_.pc;

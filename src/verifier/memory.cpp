@@ -4,6 +4,7 @@
 
 #include "spec/map_types.hpp"
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -72,7 +73,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
               hi = pointer ? base.num.smax() + fixed : 0;
     const i64 end = hi + static_cast<i64>(size);
     const bool write = access != Access::Read;
-    if (base.nullable) {
+    if (base.nullable && !planted(205)) {
         return reject(DiagnosticCode::NullPointer,
                       what + " may be null here: it is " + to_string(base));
     }
@@ -85,12 +86,13 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
                     DiagnosticCode::PacketReadOnly,
                     std::string(environment_.type->name) + " programs may not write packets");
             }
-            if (lo < 0) {
+            if (lo < 0 && !planted(201)) {
                 return reject(DiagnosticCode::PacketBounds,
                               what + " may point before the packet: its offset is " +
                                   std::to_string(lo) + " or more");
             }
-            if (fixed + static_cast<i64>(size) > static_cast<i64>(base.size)) {
+            if (fixed + static_cast<i64>(size) >
+                static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
                 const std::string reach = std::to_string(fixed + static_cast<i64>(size));
                 const bool variable = !base.num.is_constant() || base.num.value() != 0;
                 const std::string start = variable
@@ -112,7 +114,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             const ir::MapDef& m = map(base.index);
             const bool read_only = m.read_only || (m.flags & spec::kMapReadOnlyProgram) ||
                                    spec::info(m.type).holds != spec::Holds::Bytes;
-            if (write && read_only) {
+            if (write && read_only && !planted(208)) {
                 return reject(DiagnosticCode::MapReadOnly,
                               "map " + m.name + " is read-only for programs");
             }
@@ -120,7 +122,8 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
                 return reject(DiagnosticCode::MapReadOnly,
                               "map " + m.name + " is write-only for programs");
             }
-            if (lo < 0 || end > static_cast<i64>(m.value_size)) {
+            if ((lo < 0 && !planted(202)) ||
+                (planted(203) ? hi : end) > static_cast<i64>(m.value_size)) {
                 return reject(DiagnosticCode::MapValueBounds,
                               "the access through " + what + " touches bytes " +
                                   std::to_string(lo) + " to " + std::to_string(end - 1) +
@@ -142,7 +145,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             if (write && base.object != 0)
                 return reject(DiagnosticCode::MapReadOnly,
                               "a key handed to a callback is read-only");
-            if (lo < 0 || end > static_cast<i64>(base.size)) {
+            if (lo < 0 || end > static_cast<i64>(base.size) + (planted(204) ? 4 : 0)) {
                 return reject(DiagnosticCode::MemoryBounds,
                               "the access through " + what + " touches bytes " +
                                   std::to_string(lo) + " to " + std::to_string(end - 1) + " of " +
@@ -174,7 +177,7 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
     if (base.kind == Kind::Stack) {
         const i64 lo = isa::kStackSize + base.num.smin() + base.off + off;
         const i64 hi = isa::kStackSize + base.num.smax() + base.off + off;
-        if (lo < 0 || hi + size > isa::kStackSize) {
+        if (lo < 0 || (planted(206) ? lo : hi) + size > isa::kStackSize) {
             return reject(DiagnosticCode::StackBounds,
                           "the access through " + what + " touches bytes r10" +
                               (lo <= isa::kStackSize ? "" : "+") +
@@ -197,7 +200,7 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
                                                           name(base.kind) + " are not possible");
         }
         const Tnum at = base.num.bits + Tnum::constant(static_cast<u64>(i64{base.off} + off));
-        if ((at.max() | at.value) & static_cast<u64>(size - 1)) {
+        if (((at.max() | at.value) & static_cast<u64>(size - 1)) && !planted(209)) {
             return reject(DiagnosticCode::Misaligned, "the access through " + what +
                                                           " is not aligned to " +
                                                           std::to_string(size) + " bytes");
@@ -253,9 +256,7 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
                                                                    : Kind::PacketMeta);
     if (out.is_packet()) {
         // The packet did not move since other pointers to it were checked.
-        for (const Reg& r : now_.top().regs) {
-            if (r.kind == out.kind && r.id == 0) out.size = std::max(out.size, r.size);
-        }
+        out.size = proven_by_others(out.kind, 0);
     }
     return true;
 }
@@ -267,12 +268,12 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
     const int span = hi - lo + size;
     const Stack& stack = *now_.frames[base.frame].stack;
     mark_read(base.frame, granules(lo, span));
-    if (const int at = stack.first_uninit(lo, span); at >= 0) {
+    if (const int at = stack.first_uninit(lo, planted(207) ? 1 : span); at >= 0) {
         return reject(DiagnosticCode::StackUninit, "the stack byte r10" +
                                                        std::to_string(at - isa::kStackSize) +
                                                        " is read but was not written on this path");
     }
-    if (lo == hi) {
+    if (lo == hi || planted(101)) {
         if (const Cell* c = stack.exact(lo, size)) {
             out = c->reg;
             return true;
@@ -294,14 +295,15 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
     for (const Cell& c : stack.cells) {
         if (c.end() <= lo || c.off >= lo + size) continue;
         if (c.off == lo && c.size > size) {
-            out = Reg::scalar(truncate(c.reg.num, size), fresh_id());
+            out = Reg::scalar(planted(102) ? c.reg.num : truncate(c.reg.num, size), fresh_id());
             if (out.num.is_constant()) out = Reg::constant(out.num.value());
             out.need = c.reg.need;
             return true;
         }
         if (!c.reg.is_constant()) return true;
         for (int b = std::max(lo, int{c.off}); b < std::min(lo + size, c.end()); ++b, ++known) {
-            value |= (c.reg.num.value() >> (8 * (b - c.off)) & 0xff) << (8 * (b - lo));
+            value |= (c.reg.num.value() >> (8 * (b - c.off)) & 0xff)
+                     << (planted(108) ? 8 * (b - c.off) : 8 * (b - lo));
         }
         made_of = needs_.combine(made_of, c.reg.need);
     }
@@ -339,9 +341,9 @@ bool Analyzer::load(const isa::Insn& i) {
     } else if (constant_data(base, i.off, size, value)) {
         out = Reg::constant(value);
     } else {
-        out = unknown(size);
+        out = unknown(planted(105) && size == 4 ? 2 : size);
     }
-    if (i.form == isa::Form::LoadSx) {
+    if (i.form == isa::Form::LoadSx && !(planted(106) && out.is_scalar())) {
         if (!out.is_scalar())
             return reject(DiagnosticCode::BadAddress, "a pointer is loaded with sign extension");
         const Scalar extended = sign_extend(isa::Width::W64, 8 * size, out.num);
@@ -376,7 +378,7 @@ bool Analyzer::store_stack(const Reg& base, i32 off, int size, const Reg& value,
     if (lo != hi) {
         // One of several places is written; all of them become unknown.
         const int span = hi - lo + size;
-        stack.clobber(lo, span);
+        if (!planted(103)) stack.clobber(lo, span);
         return true;
     }
     mark_written(base.frame, lo, size);
@@ -388,7 +390,7 @@ bool Analyzer::store_stack(const Reg& base, i32 off, int size, const Reg& value,
     Reg stored = value;
     if (!pointer && size < 8) {
         const Scalar low = truncate(value.num, size);
-        if (!(low == value.num)) {
+        if (!(low == value.num) && !planted(104)) {
             stored = low.is_constant() ? Reg::constant(low.value()) : Reg::scalar(low, fresh_id());
             stored.need = value.need;
         }
@@ -460,7 +462,7 @@ bool Analyzer::atomic(const isa::Insn& i) {
         case isa::AtomicOp::FetchXor:
         case isa::AtomicOp::Xchg:
             if (!writable(i.src)) return false;
-            reg(i.src) = unknown(size);
+            if (!planted(107)) reg(i.src) = unknown(size);
             return true;
         case isa::AtomicOp::CmpXchg:
             reg(0) = unknown(size);

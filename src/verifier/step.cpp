@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // One instruction on one state: dispatch by form, and everything that stays inside registers.
+#include <algorithm>
+
 #include "spec/attach_types.hpp"
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -11,7 +14,7 @@ using isa::Width;
 
 bool Analyzer::readable(isa::Reg r) {
     const Reg& value = reg(r);
-    if (value.kind != Kind::Uninit) return true;
+    if (value.kind != Kind::Uninit || (planted(220) && value.lost == Lost::Call)) return true;
     std::vector<std::string> notes;
     std::string message = register_name(r) + " is read but ";
     switch (value.lost) {
@@ -107,8 +110,9 @@ bool Analyzer::alu(const isa::Insn& i) {
     if (i.form == Form::AluReg || i.form == Form::AluImm) {
         const Reg src =
             i.form == Form::AluReg ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
+        if (i.form == Form::AluReg) note_divisor(i, src);
         if (moves && (src.is_scalar() || i.is64())) {
-            if (!src.is_scalar() || i.is64() || src.num.umax() <= 0xffffffff) {
+            if (!src.is_scalar() || i.is64() || src.num.umax() <= 0xffffffff || planted(121)) {
                 dst = src;
             } else {
                 const Scalar low = src.num.low32();
@@ -145,18 +149,22 @@ bool Analyzer::alu(const isa::Insn& i) {
     return true;
 }
 
+// Whether the engines may divide without a test. Of whatever kind the dividend is.
+void Analyzer::note_divisor(const isa::Insn& i, const Reg& src) {
+    const AluOp op = i.alu();
+    if (op != AluOp::Div && op != AluOp::Mod && op != AluOp::SDiv && op != AluOp::SMod) return;
+    InsnNotes& notes = insn_notes_[now_.pc];
+    facts_.insns[now_.pc].divisor_nonzero = true;
+    // The low half of an address may be 0.
+    if (!src.is_scalar() || (i.is64() ? src.num : src.num.low32()).contains(0)) {
+        notes.divisor_may_be_zero = true;
+    } else if (!notes.divisor_may_be_zero) {
+        need(src);  // engines rely on it on the paths that this one stands for, too
+    }
+}
+
 bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     const AluOp op = i.alu();
-    if (i.form == Form::AluReg &&
-        (op == AluOp::Div || op == AluOp::Mod || op == AluOp::SDiv || op == AluOp::SMod)) {
-        InsnNotes& notes = insn_notes_[now_.pc];
-        facts_.insns[now_.pc].divisor_nonzero = true;
-        if ((i.is64() ? src.num : src.num.low32()).contains(0)) {
-            notes.divisor_may_be_zero = true;
-        } else if (!notes.divisor_may_be_zero) {
-            need(src);  // engines rely on it on the paths that this one stands for, too
-        }
-    }
     const u32 made_of = needs_.combine(dst.need, src.need);
     if (i.form == Form::AluReg && i.dst == i.src && i.is64() &&
         (op == AluOp::Sub || op == AluOp::Xor)) {
@@ -170,7 +178,7 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     if (adds && by_constant != to_constant) {
         const Reg& base = by_constant ? dst : src;
         u64 c = by_constant ? src.num.value() : dst.num.value();
-        bool exact = i.is64();
+        bool exact = i.is64() || planted(122);
         if (!exact) c = static_cast<u64>(i64{static_cast<i32>(c)});
         if (op == AluOp::Sub) c = u64{0} - c;
         const i64 change = static_cast<i64>(c);
@@ -184,7 +192,7 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
             const i64 delta = static_cast<i64>(static_cast<u64>(base.delta) + c);
             const u32 id = base.id;
             dst = Reg::scalar(sum, id);
-            dst.delta = delta;
+            dst.delta = planted(123) ? base.delta : delta;
             dst.need = made_of;
             return true;
         }
@@ -193,6 +201,18 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     dst = result.is_constant() ? Reg::constant(result.value()) : Reg::scalar(result, fresh_id());
     dst.need = made_of;
     return true;
+}
+
+// Bytes that were proven through another register with this identity. Only live registers count:
+// what a dead one holds may differ in a state that this one stands for (cover.cpp).
+u32 Analyzer::proven_by_others(Kind kind, u32 id) const {
+    u32 size = 0;
+    for (unsigned r = 0; r < isa::kFramePointer; ++r) {
+        const Reg& other = now_.top().regs[r];
+        const bool live = (flow_.live[now_.pc] >> r & 1) || planted(100);
+        if (live && other.kind == kind && other.id == id) size = std::max(size, other.size);
+    }
+    return size;
 }
 
 // Arithmetic with at least one pointer among the operands.
@@ -251,11 +271,7 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                     id = packet_ids_.try_emplace({pointer.id, number.id, number.delta}, id)
                              .first->second;
                 result.id = id;
-                result.size = 0;
-                for (const Reg& r : now_.top().regs) {
-                    if (r.kind == pointer.kind && r.id == id)
-                        result.size = std::max(result.size, r.size);
-                }
+                result.size = proven_by_others(pointer.kind, id);
             }
         }
         dst = result;
@@ -332,7 +348,7 @@ Step Analyzer::exit() {
         const bool ok = now_.top().callback_of >= 0 ? return_from_callback() : return_from_call();
         return ok ? Step::Continue : Step::Failed;
     }
-    if (!now_.refs.empty()) {
+    if (!now_.refs.empty() && !planted(221)) {
         reject(DiagnosticCode::ReferenceLeak,
                "the program ends while it still holds what a helper acquired for it",
                {"references held: " + std::to_string(now_.refs.size())});

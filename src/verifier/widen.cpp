@@ -13,6 +13,7 @@
 #include <map>
 
 #include "verifier/analyzer.hpp"
+#include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
@@ -37,7 +38,7 @@ struct Widening {
     Scalar range(const Scalar& a, const Scalar& b) const {
         Scalar r;
         r.bits = a.bits == b.bits ? a.bits : a.bits.join(b.bits).alignment_only();
-        r.r64.hi = b.umax() > a.umax() ? next_above(thresholds, b.umax()) : a.umax();
+        r.r64.hi = b.umax() > a.umax() && !planted(117) ? next_above(thresholds, b.umax()) : a.umax();
         r.r64.lo = b.umin() < a.umin() ? next_below(thresholds, b.umin()) : a.umin();
         r.r64.shi = std::max(a.smax(), b.smax());
         r.r64.slo = std::min(a.smin(), b.smin());
@@ -187,7 +188,8 @@ const Reg* at(const State& state, const Rank& rank) {
 bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) {
     if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
     const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
-    if (step == 0 || step == std::numeric_limits<i64>::min()) return false;
+    if ((step == 0 && !planted(213)) || step == std::numeric_limits<i64>::min()) return false;
+    if (planted(213)) return true;
     const bool up = step > 0;
     if (!first && up != rank.up) return false;
     const u64 size = static_cast<u64>(up ? step : -step);
@@ -232,7 +234,7 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
         if (!progresses(*before, *back, !head.closed, rank, too_long)) continue;
         kept.push_back(rank);
     }
-    if (kept.empty()) return false;
+    if (kept.empty() && !planted(212)) return false;
     head.closed = true;
     head.ranks = std::move(kept);
     return true;
