@@ -162,6 +162,12 @@ struct ProgramTypeInfo {
     // the dialect's number. find_helper() of spec/helpers.hpp looks one up.
     std::span<const HelperProto* const> helpers{};
     u64 hash = 0;  // over everything above; checked again at install
+
+    // The context holds arguments whose types only the kernel's BTF knows.
+    constexpr bool typed_arguments() const {
+        return type == ProgramType::Tracing || type == ProgramType::Lsm ||
+               type == ProgramType::StructOps || type == ProgramType::Ext;
+    }
 };
 
 }  // namespace ebpf::spec

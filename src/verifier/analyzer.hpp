@@ -103,8 +103,8 @@ class Analyzer {
              Observer observer = nullptr, void* observer_self = nullptr);
     Report run();
 
-    // Keeps every state of the attempt that decides, up to `most` of them; false from recorded_all()
-    // when there were more.
+    // Keeps every state of the attempt that decides, up to `most` of them; false from
+    // recorded_all() when there were more.
     void record(std::size_t most) { most_seen_ = most; }
     const std::vector<Seen>& seen() const { return seen_; }
     bool recorded_all() const { return seen_.size() < most_seen_; }
@@ -163,6 +163,7 @@ class Analyzer {
     bool readable(isa::Reg r);
     bool writable(isa::Reg r);
     Step exit();
+    Step exit_asynchronous();
 
     // branch.cpp
     Step branch(const isa::Insn& insn);
@@ -180,6 +181,9 @@ class Analyzer {
     bool atomic(const isa::Insn& insn);
     bool check_access(isa::Reg base, i32 off, int size, Access access);
     bool load_context(const isa::Insn& insn, const Reg& base, Reg& out);
+    bool load_context_pointer(const spec::ContextField& field, Reg& out);
+    bool check_object_access(const std::string& what, const Reg& base, i64 at, u64 size,
+                             Access access);
     bool load_stack(const isa::Insn& insn, const Reg& base, Reg& out);
     bool store_stack(const Reg& base, i32 off, int size, const Reg& value, bool known);
     bool constant_data(const Reg& base, i32 off, int size, u64& out) const;
@@ -197,12 +201,22 @@ class Analyzer {
     void clobber_after_call(State& s);
     bool legacy_load(const isa::Insn& insn);
 
+    // stack_objects.cpp
+    struct CallSite;
+    int object_place(int n, int size, const char* callee);
+    void put_object(int n, int at, int size, const Reg& object);
+    const Reg* find_object(int n, Kind kind, const char* callee);
+    bool check_dynptr_argument(CallSite& site, int n);
+    Step call_kfunc(const isa::Insn& insn);
+
     // helper.cpp
     struct CallSite {
         const spec::HelperProto* proto = nullptr;
         i32 map = -1;  // index of the map argument
+        Reg field{};   // pointer to the lock or timer
         u32 alloc_size = 0;
         u32 released = 0;   // reference that the call ends
+        u32 cast_of = 0;    // reference of the socket in the arguments
         i32 callback = -1;  // first instruction of the callback
         int callback_argument = -1;
     };
@@ -213,6 +227,10 @@ class Analyzer {
     bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write,
                              bool fills);
     bool set_result(const CallSite& site);
+    bool check_field_argument(CallSite& site, int n);
+    bool check_while_locked(const spec::HelperProto& proto);
+    void take_or_give_lock(const CallSite& site);
+    bool start_asynchronous(const CallSite& site);
     Step call_with_callback(const CallSite& site);
     void forget_packet_pointers();
     void release(u32 ref);
@@ -263,7 +281,8 @@ class Analyzer {
     };
     std::vector<InsnNotes> insn_notes_;
     ir::Facts facts_;
-    std::set<std::pair<u32, u32>> calls_;  // subprogram, called subprogram
+    std::set<std::pair<u32, u32>> asynchronous_;  // (callback, map) that were analysed
+    std::set<std::pair<u32, u32>> calls_;         // subprogram, called subprogram
 
     std::vector<bool> no_widening_;       // loop heads that are followed precisely
     std::optional<Diagnostic> doubtful_;  // an error under a general state

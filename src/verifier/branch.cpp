@@ -131,14 +131,16 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
 }
 
 void Analyzer::set_null(State& s, const Reg& pointer, bool null) {
-    const u32 id = pointer.id, ref = pointer.ref;
+    // A view of a socket that is null says nothing about the socket.
+    const u32 id = pointer.id, ref = pointer.is_borrowed() ? 0 : pointer.ref;
     s.for_each([&](const Reg& r) { return r.nullable && (r.id == id || planted(111)); },
                [&](Reg& r) {
                    if (null) {
                        r = Reg::constant(0);
                    } else {
                        r.nullable = false;
-                       r.id = 0;
+                       // Which value it is decides which lock.
+                       if (r.kind != Kind::MapValue || map(r.index).spin_lock_offset < 0) r.id = 0;
                    }
                });
     if (null && ref != 0) std::erase(s.refs, ref);

@@ -27,13 +27,17 @@ Step Analyzer::call(const isa::Insn& i) {
         case CallKind::Local:
             return call_local(i);
         case CallKind::Kfunc:
-            unsupported("the kernel function with BTF id " + std::to_string(i.imm));
-            return Step::Failed;
+            return call_kfunc(i);
     }
     return Step::Failed;
 }
 
 Step Analyzer::call_local(const isa::Insn&) {
+    if (now_.lock.held) {
+        reject(DiagnosticCode::LockRegion, "a function is called while a spin lock is held",
+               {"call it before bpf_spin_lock() or after bpf_spin_unlock()"});
+        return Step::Failed;
+    }
     return enter(program_.target[now_.pc], now_.pc + 1, -1) ? Step::Continue : Step::Failed;
 }
 
@@ -119,6 +123,7 @@ bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u
         if (planted(118) && frame.regs[r].is_scalar()) frame.regs[r] = Reg::constant(0);
         if (frame.regs[r].is_scalar() && !frame.regs[r].is_constant())
             frame.regs[r].id = fresh_id();
+        if (frame.regs[r].kind == Kind::MapValue) frame.regs[r].id = fresh_id();
     }
     return true;
 }
@@ -141,6 +146,10 @@ bool Analyzer::legacy_load(const isa::Insn& i) {
         if (!reg(i.src).is_scalar())
             return reject(DiagnosticCode::PointerArithmetic,
                           "the index of a legacy packet load is " + to_string(reg(i.src)));
+    }
+    if (now_.lock.held) {
+        return reject(DiagnosticCode::LockRegion,
+                      "a legacy packet load may end the program while a spin lock is held");
     }
     // A load beyond the packet ends the program with 0.
     if (!now_.refs.empty()) {

@@ -72,7 +72,12 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
         return false;
     if (!old.num.contains(now.num)) return false;
     if (old.is_packet() ? old.size > now.size && !planted(115) : old.size != now.size) return false;
-    if (old.is_packet() ? old.id == 0 && now.id == 0 : !old.nullable) return true;
+    // Progress of a loop may rest on it.
+    if (old.kind == Kind::Iterator && old.id < query.identity_below &&
+        (old.id != now.id || old.delta != now.delta))
+        return false;
+    const bool lockable = old.kind == Kind::MapValue && map(old.index).spin_lock_offset >= 0;
+    if (old.is_packet() ? old.id == 0 && now.id == 0 : !old.nullable && !lockable) return true;
     // Known not to be null: no other pointer that the old state tests together with it may stand
     // for it.
     if (old.nullable && !now.nullable) return map_id(query, old.id, query.unique--, 0);
@@ -115,6 +120,9 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
 bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 identity_below) {
     if (!same_calls(old.state, now) || old.state.refs.size() != now.refs.size()) return false;
     CoverQuery query{exact, identity_below, {}, -1};
+    if (old.state.lock.held != now.lock.held || old.state.lock.map != now.lock.map ||
+        (now.lock.held && !map_id(query, old.state.lock.id, now.lock.id, 0)))
+        return false;
     for (std::size_t i = 0; i < now.refs.size(); ++i) {
         if (!map_id(query, old.state.refs[i], now.refs[i], 0)) return false;
     }

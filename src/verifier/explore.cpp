@@ -146,6 +146,7 @@ bool Analyzer::attempt() {
     insn_notes_.assign(program_.insns.size(), {});
     facts_ = {};
     calls_.clear();
+    asynchronous_.clear();
     facts_.insns.resize(program_.insns.size());
     facts_.stack_used.assign(program_.subprograms.size(), 0);
     facts_.max_call_depth = 1;
@@ -360,6 +361,15 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
             if (!nothing_new) return false;
             Checkpoint reverse;
             reverse.state = now_;
+            if (covers(reverse, active.state, true, 0) && doubtful_ &&
+                doubtful_->code != DiagnosticCode::InfiniteLoop &&
+                doubtful_->code != DiagnosticCode::LoopTooLong) {
+                // Followed precisely it would never end: an iterator's loop. What was found under
+                // its general state is what is wrong.
+                error_ = doubtful_;
+                verdict_ = Verdict::Reject;
+                return false;
+            }
             if (covers(reverse, active.state, true, 0)) {
                 reject(DiagnosticCode::InfiniteLoop,
                        "the loop comes back to instruction " + std::to_string(pc) +

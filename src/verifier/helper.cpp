@@ -65,7 +65,7 @@ Step Analyzer::call_helper(u32 number) {
     for (int n = 0; n < proto->arg_count(); ++n) {
         if (!check_argument(site, n)) return Step::Failed;
     }
-    if (proto->flags.releases) {
+    if (proto->flags.releases && site.released == 0) {
         const Reg& first = reg(1);
         if (first.ref == 0 || std::ranges::find(now_.refs, first.ref) == now_.refs.end()) {
             if (!is_null(first)) {
@@ -84,7 +84,12 @@ Step Analyzer::call_helper(u32 number) {
                "a tail call leaves the program while it still holds what a helper acquired for it");
         return Step::Failed;
     }
-    if (site.callback >= 0) return call_with_callback(site);
+    if (!check_while_locked(*proto)) return Step::Failed;
+    if (proto->id == spec::Helper::timer_set_callback) {
+        if (!start_asynchronous(site)) return Step::Failed;
+    } else if (site.callback >= 0) {
+        return call_with_callback(site);
+    }
 
     const u32 at = now_.pc;
     if (tail_call && now_.frames.size() > 1) {
@@ -105,6 +110,7 @@ Step Analyzer::call_helper(u32 number) {
         std::swap(other, now_);
     }
     if (proto->flags.changes_packet && !tail_call && !planted(217)) forget_packet_pointers();
+    take_or_give_lock(site);
     if (site.released != 0) release(site.released);
     // The result may depend on arguments, so it is made before they are lost.
     if (!set_result(site)) return Step::Failed;
@@ -175,8 +181,8 @@ bool Analyzer::check_argument(CallSite& site, int n) {
             if (value.nullable)
                 return reject(DiagnosticCode::NullPointer,
                               argument_name(n) + " of " + site.proto->name + " may be null");
-            return (value.kind == Kind::Memory && value.ref != 0 && value.off == 0 &&
-                    value.num.is_constant() && value.num.value() == 0) ||
+            return (value.kind == Kind::Memory && value.ref != 0 && !value.is_borrowed() &&
+                    value.off == 0 && value.num.is_constant() && value.num.value() == 0) ||
                    wrong("the start of the memory that was reserved");
         case ArgKind::StackOrNull:
         case ArgKind::CallbackContext:
@@ -208,13 +214,19 @@ bool Analyzer::check_argument(CallSite& site, int n) {
             if (value.nullable)
                 return reject(DiagnosticCode::NullPointer,
                               argument_name(n) + " of " + site.proto->name + " may be null");
-            return (value.kind == Kind::Object && value.off == 0) || wrong("a socket");
+            if (value.kind == Kind::Object && value.ref != 0) site.cast_of = value.ref;
+            return (value.kind == Kind::Object && value.off == 0 &&
+                    (kind == ArgKind::SocketCommon ||
+                     static_cast<RetKind>(value.object) == RetKind::SocketOrNull)) ||
+                   wrong("a socket");
         }
         case ArgKind::SpinLock:
         case ArgKind::Timer:
-        case ArgKind::KptrField:
+            return check_field_argument(site, n);
         case ArgKind::DynptrUninit:
         case ArgKind::Dynptr:
+            return check_dynptr_argument(site, n);
+        case ArgKind::KptrField:
         case ArgKind::BtfId:
         case ArgKind::PercpuBtfId:
         case ArgKind::Unsupported:
@@ -244,6 +256,11 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
                                                    " does not work on map " + m.name + " of type " +
                                                    spec::info(m.type).name);
     }
+    if (site.field.kind == Kind::MapValue && site.field.index != value.index) {
+        return reject(DiagnosticCode::HelperArgument,
+                      argument_name(n) + " of " + site.proto->name +
+                          " must be the map that the timer lies in, " + map(site.field.index).name);
+    }
     site.map = static_cast<i32>(value.index);
     if (n == 0) {
         i32& seen = insn_notes_[now_.pc].map;
@@ -251,6 +268,87 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
         const i32 named = value.object != 0 ? -1 : site.map;
         seen = seen == -2 ? named : seen == named ? seen : -1;
     }
+    return true;
+}
+
+// A pointer to exactly the lock or the timer of a map's value.
+bool Analyzer::check_field_argument(CallSite& site, int n) {
+    const Reg& value = reg(static_cast<isa::Reg>(n + 1));
+    const bool lock = site.proto->args[n] == ArgKind::SpinLock;
+    const char* const what = lock ? "struct bpf_spin_lock" : "struct bpf_timer";
+    if (value.kind != Kind::MapValue || value.nullable) {
+        return reject(value.nullable ? DiagnosticCode::NullPointer : DiagnosticCode::HelperArgument,
+                      argument_name(n) + " of " + site.proto->name + " must be the " + what +
+                          " of a map value, but it is " + name(value.kind) + ": " +
+                          to_string(value));
+    }
+    const ir::MapDef& m = map(value.index);
+    const i32 field = lock ? m.spin_lock_offset : m.timer_offset;
+    if (field < 0 || !value.num.is_constant() ||
+        value.off + static_cast<i64>(value.num.value()) != field) {
+        return reject(DiagnosticCode::HelperArgument,
+                      argument_name(n) + " of " + site.proto->name + " must point to the " + what +
+                          " of map " + m.name +
+                          (field < 0 ? std::string(", whose value has none")
+                                     : " at offset " + std::to_string(field)) +
+                          ", but it is " + to_string(value));
+    }
+    site.field = value;
+    if (!lock) return true;
+    const bool takes = site.proto->id == spec::Helper::spin_lock;
+    if (takes && now_.lock.held) {
+        return reject(DiagnosticCode::LockRegion, "a lock is taken while another is held",
+                      {"one lock may be held at a time"});
+    }
+    if (!takes && !(now_.lock == Lock{true, value.index, value.id})) {
+        return reject(DiagnosticCode::LockRegion,
+                      now_.lock.held ? "another lock is given back than the one that is held"
+                                     : "a lock is given back that is not held");
+    }
+    return true;
+}
+
+bool Analyzer::check_while_locked(const spec::HelperProto& proto) {
+    if (!now_.lock.held || proto.id == spec::Helper::spin_unlock ||
+        proto.id == spec::Helper::spin_lock)
+        return true;
+    return reject(DiagnosticCode::LockRegion,
+                  std::string(proto.name) + " is called while a spin lock is held",
+                  {"what needs a helper goes before bpf_spin_lock() or after bpf_spin_unlock()"});
+}
+
+void Analyzer::take_or_give_lock(const CallSite& site) {
+    if (site.proto->id == spec::Helper::spin_lock) {
+        now_.lock = {true, site.field.index, site.field.id};
+    } else if (site.proto->id == spec::Helper::spin_unlock) {
+        now_.lock = {};
+    }
+}
+
+// timer_set_callback: the function runs later, on its own: callback(map, key, value). What it may
+// meet does not depend on where it was set, so once for each map is enough.
+bool Analyzer::start_asynchronous(const CallSite& site) {
+    const ir::MapDef& m = map(site.field.index);
+    const u32 target = static_cast<u32>(site.callback);
+    if (!asynchronous_.insert({target, site.field.index}).second) return true;
+    State later;
+    later.pc = target;
+    Frame frame;
+    frame.subprogram = program_.subprogram_at(target);
+    frame.callback_of = kAsynchronous;
+    frame.stack = std::make_shared<Stack>();
+    frame.regs[1] = Reg::pointer(Kind::Map);
+    frame.regs[1].index = site.field.index;
+    frame.regs[2] = Reg::pointer(Kind::Memory);
+    frame.regs[2].size = m.key_size;
+    frame.regs[2].object = 1;
+    frame.regs[3] = Reg::pointer(Kind::MapValue);
+    frame.regs[3].index = site.field.index;
+    frame.regs[3].id = fresh_id();
+    frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
+    calls_.insert({now_.top().subprogram, frame.subprogram});
+    later.frames.push_back(std::move(frame));
+    push(std::move(later));
     return true;
 }
 
@@ -332,10 +430,7 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
                   span = static_cast<int>(hi - lo) + static_cast<int>(most);
         if (!write) {
             const Stack& stack = *now_.frames[base.frame].stack;
-            Granules g{};
-            for (int i = from / 4; i * 4 < from + span; ++i)
-                g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
-            mark_read(base.frame, g);
+            mark_read(base.frame, granules(from, span));
             if (const int at = stack.first_uninit(from, planted(216) ? 1 : span); at >= 0) {
                 return reject(DiagnosticCode::StackUninit,
                               what + " is read by the helper, but the stack byte r10" +
@@ -383,9 +478,9 @@ bool Analyzer::set_result(const CallSite& site) {
             result = unknown(8);
             break;
         case RetKind::Errno:
-            result = Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i64>::min(),
-                                                         planted(120) ? -1 : 0),
-                                 fresh_id());
+            result = Reg::scalar(
+                Scalar::of_signed_range(std::numeric_limits<i64>::min(), planted(120) ? -1 : 0),
+                fresh_id());
             break;
         case RetKind::MapValueOrNull: {
             if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
@@ -422,11 +517,24 @@ bool Analyzer::set_result(const CallSite& site) {
             result.nullable = true;
             result.id = fresh_id();
             acquire();
+            if (result.ref == 0 && site.cast_of != 0) {
+                result.ref = site.cast_of;  // another view of the same socket, gone with it
+                result.frame = 1;
+            }
+            break;
+        case RetKind::DynptrSliceOrNull:
+            if (site.alloc_size == 0)
+                return unsupported(std::string("the helper ") + site.proto->name);
+            result = Reg::pointer(Kind::Memory);
+            result.size = site.alloc_size;
+            result.nullable = true;
+            result.id = fresh_id();
+            result.ref = site.cast_of;  // gone with the record
+            result.frame = 1;
             break;
         case RetKind::BtfIdOrNull:
         case RetKind::BtfId:
         case RetKind::MemOrNull:
-        case RetKind::DynptrSliceOrNull:
         case RetKind::PercpuPointerOrNull:
         case RetKind::MapPointerOrNull:
         case RetKind::Unsupported:

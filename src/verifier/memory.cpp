@@ -4,11 +4,14 @@
 
 #include "spec/map_types.hpp"
 #include "verifier/analyzer.hpp"
+#include "verifier/objects.hpp"
 #include "verifier/planted.hpp"
 
 namespace ebpf::verifier {
 
 namespace {
+
+using spec::RetKind;
 
 ir::MemoryKind memory_kind(Kind kind) {
     switch (kind) {
@@ -28,16 +31,11 @@ ir::MemoryKind memory_kind(Kind kind) {
         case Kind::Memory:
         case Kind::Object:
         case Kind::Function:
+        case Kind::Dynptr:
+        case Kind::Iterator:
             return ir::MemoryKind::Other;
     }
     return ir::MemoryKind::Other;
-}
-
-Granules granules(int off, int size) {
-    Granules g{};
-    for (int i = off / 4; i * 4 < off + size; ++i)
-        g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
-    return g;
 }
 
 std::string bytes_text(u64 n) {
@@ -143,8 +141,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
         }
         case Kind::Memory:
             if (write && base.object != 0)
-                return reject(DiagnosticCode::MapReadOnly,
-                              "a key handed to a callback is read-only");
+                return reject(DiagnosticCode::MapReadOnly, what + " points to read-only memory");
             if (lo < 0 || end > static_cast<i64>(base.size) + (planted(204) ? 4 : 0)) {
                 return reject(DiagnosticCode::MemoryBounds,
                               "the access through " + what + " touches bytes " +
@@ -153,7 +150,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             }
             return true;
         case Kind::Object:
-            return unsupported("reading the fields of a kernel object");
+            return check_object_access(what, base, fixed, size, access);
         case Kind::Uninit:
         case Kind::Scalar:
         case Kind::Context:
@@ -161,14 +158,43 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
         case Kind::PacketEnd:
         case Kind::Map:
         case Kind::Function:
+        case Kind::Dynptr:
+        case Kind::Iterator:
             break;
     }
+    // Arguments of traced functions are pointers that only the kernel's types describe.
+    if (base.is_scalar() && !base.is_constant() && environment_.type->typed_arguments())
+        return unsupported(what +
+                           " is read through; the types of the kernel that could say what it "
+                           "points to are not there, and access without them");
     std::vector<std::string> notes;
     if (base.is_constant() && base.num.value() == 0) notes.push_back("on this path it is null");
     return reject(
         DiagnosticCode::BadAddress,
         what + " is used as an address but is " + name(base.kind) + ": " + to_string(base),
         std::move(notes));
+}
+
+bool Analyzer::check_object_access(const std::string& what, const Reg& base, i64 at, u64 size,
+                                   Access access) {
+    const auto kind = static_cast<RetKind>(base.object);
+    const bool socket = kind == RetKind::SocketOrNull || kind == RetKind::SocketCommonOrNull ||
+                        kind == RetKind::TcpSocketOrNull;
+    if (!socket) return unsupported("reading the fields of a kernel object");
+    if (access != Access::Read) {
+        return reject(DiagnosticCode::BadAddress,
+                      what + " is " + to_string(base) + ", whose fields can only be read");
+    }
+    if (at < 0 || !object_field(kind, static_cast<u32>(at), static_cast<u32>(size))) {
+        return reject(DiagnosticCode::BadAddress,
+                      "bytes " + std::to_string(at) + " to " +
+                          std::to_string(at + static_cast<i64>(size) - 1) + " of " +
+                          to_string(base) + " are no field that may be read in this way",
+                      {kind == RetKind::SocketCommonOrNull
+                           ? "type, protocol, mark and priority are there after bpf_sk_fullsock()"
+                           : "read a whole field of the structure"});
+    }
+    return true;
 }
 
 bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access access) {
@@ -209,6 +235,25 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
     return note_memory(base.kind);
 }
 
+// Pointers of the context: the socket that it is about, of which the program type decides the kind.
+bool Analyzer::load_context_pointer(const spec::ContextField& field, Reg& out) {
+    using spec::ProgramType;
+    const std::string_view field_name = field.name;
+    if (field_name != "sk" && field_name != "migrating_sk")
+        return unsupported("the context field " + std::string(field_name) + " (a pointer)");
+    const ProgramType type = environment_.type->type;
+    const bool full = type == ProgramType::CgroupSockAddr || type == ProgramType::CgroupSockopt ||
+                      type == ProgramType::SockOps || type == ProgramType::SkMsg ||
+                      type == ProgramType::SkReuseport;
+    out = Reg::pointer(Kind::Object);
+    out.object = static_cast<u8>(full ? RetKind::SocketOrNull : RetKind::SocketCommonOrNull);
+    // Two kinds of context always have one.
+    out.nullable = type != ProgramType::CgroupSockAddr && type != ProgramType::CgroupSockopt &&
+                   (type != ProgramType::SkReuseport || field_name == "migrating_sk");
+    if (out.nullable) out.id = fresh_id();
+    return true;
+}
+
 bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
     const spec::ContextDescriptor& context = environment_.type->context;
     const u32 size = static_cast<u32>(isa::bytes(i.width));
@@ -229,8 +274,6 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
     }
     const u32 inside = static_cast<u32>(i.off) - field->offset;
     const bool whole = inside == 0 && size == field->size;
-    if (field->kind == spec::FieldKind::Pointer)
-        return unsupported("the context field " + std::string(field->name) + " (a pointer)");
     const bool scalar = field->kind == spec::FieldKind::Scalar;
     if (!whole && (!scalar || !field->narrow)) {
         return reject(DiagnosticCode::ContextAccess,
@@ -251,6 +294,7 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
                       "the context field " + std::string(field->name) +
                           " holds a pointer and must be loaded as it is");
     }
+    if (field->kind == spec::FieldKind::Pointer) return load_context_pointer(*field, out);
     out = Reg::pointer(field->kind == spec::FieldKind::PacketStart ? Kind::Packet
                        : field->kind == spec::FieldKind::PacketEnd ? Kind::PacketEnd
                                                                    : Kind::PacketMeta);
@@ -272,6 +316,14 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
         return reject(DiagnosticCode::StackUninit, "the stack byte r10" +
                                                        std::to_string(at - isa::kStackSize) +
                                                        " is read but was not written on this path");
+    }
+    for (const Cell& c : stack.cells) {
+        if ((c.reg.kind == Kind::Dynptr || c.reg.kind == Kind::Iterator) && c.off < lo + span &&
+            c.end() > lo) {
+            return reject(
+                DiagnosticCode::StackUninit,
+                std::string(name(c.reg.kind)) + " lies there, which only its functions may read");
+        }
     }
     if (lo == hi || planted(101)) {
         if (const Cell* c = stack.exact(lo, size)) {

@@ -32,6 +32,10 @@ const char* name(Kind kind) {
             return "a kernel object";
         case Kind::Function:
             return "a function's address";
+        case Kind::Dynptr:
+            return "a dynamic pointer";
+        case Kind::Iterator:
+            return "an iterator";
     }
     return "?";
 }
@@ -55,6 +59,13 @@ Reg Reg::pointer(Kind kind) {
     r.kind = kind;
     r.num = Scalar::constant(0);
     return r;
+}
+
+Granules granules(int off, int size) {
+    Granules g{};
+    for (int i = off / 4; i * 4 < off + size; ++i)
+        g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+    return g;
 }
 
 bool Stack::all_init(int off, int size) const {
@@ -137,6 +148,19 @@ u64 State::bytes() const {
 
 namespace {
 
+const char* object_name(const Reg& r) {
+    switch (static_cast<spec::RetKind>(r.object)) {
+        case spec::RetKind::SocketOrNull:
+            return "a socket";
+        case spec::RetKind::SocketCommonOrNull:
+            return "a socket of any kind";
+        case spec::RetKind::TcpSocketOrNull:
+            return "a TCP socket";
+        default:
+            return "an object";
+    }
+}
+
 std::string with_offset(std::string text, const Reg& r) {
     if (!r.num.is_constant() || r.num.value() != 0) text += " + (" + to_string(r.num) + ")";
     if (r.off != 0)
@@ -173,10 +197,16 @@ std::string to_string(const Reg& r) {
             text = with_offset("memory of " + std::to_string(r.size) + " bytes", r);
             break;
         case Kind::Object:
-            text = "object";
+            text = object_name(r);
             break;
         case Kind::Function:
             return "function at " + std::to_string(r.index);
+        case Kind::Dynptr:
+            text = "dynamic pointer";
+            break;
+        case Kind::Iterator:
+            text = "iterator";
+            break;
     }
     if (r.nullable) text += " or null";
     if (r.ref != 0) text += " (reference " + std::to_string(r.ref) + ")";

@@ -35,6 +35,8 @@ enum class Kind : u8 {
     Memory,    // allocated by a helper; `size` bytes
     Object,    // opaque kernel object (socket ...): passed to helpers, not dereferenced
     Function,  // address of a subprogram
+    Dynptr,    // on the stack only: a dynamic pointer
+    Iterator,  // on the stack only: an open-coded iterator; `delta` counts its steps
 };
 const char* name(Kind kind);
 
@@ -43,7 +45,8 @@ enum class Lost : u8 { Never, Call, PacketChanged, Released };
 struct Reg {
     Kind kind = Kind::Uninit;
     bool nullable = false;  // MapValue, Map, Memory, Object: may be null
-    u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below
+    u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below;
+                   // Object, Memory: 1 when `ref` is another's, whose end is this one's too
     Lost lost = Lost::Never;
     i32 off = 0;   // pointers: constant part of the offset
     u32 id = 0;    // identity, 0 = none
@@ -59,6 +62,7 @@ struct Reg {
     // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
     // with offset `off`. A lower bound of it proves bytes of the packet.
     bool is_length() const { return kind == Kind::Scalar && frame == 1; }
+    bool is_borrowed() const { return is_pointer() && kind != Kind::Stack && frame == 1; }
     void forget_length() { frame = 0, index = 0, off = 0; }
 
     static Reg scalar(const Scalar& s, u32 value_id);
@@ -83,6 +87,8 @@ struct Cell {
 };
 
 using Granules = std::array<u64, 2>;  // bit per 4 stack bytes
+// Those that [off, off + size) touches.
+Granules granules(int off, int size);
 
 class Stack {
   public:
@@ -106,10 +112,13 @@ struct CallbackRun {
     std::vector<u32> refs;  // held then
 };
 
+inline constexpr i32 kNoCallback = -1;
+inline constexpr i32 kAsynchronous = -2;  // run by a timer, on its own
+
 struct Frame {
     u32 subprogram = 0;
-    u32 return_to = 0;     // instruction after the call
-    i32 callback_of = -1;  // for a callback's frame: instruction that called the helper
+    u32 return_to = 0;              // instruction after the call
+    i32 callback_of = kNoCallback;  // for a callback's frame: instruction that called the helper
     std::shared_ptr<const CallbackRun> callback;  // for a callback's frame
     Reg regs[isa::kRegisterCount];
     std::shared_ptr<Stack> stack;  // shared while equal; see writable_stack()
@@ -117,10 +126,19 @@ struct Frame {
     Stack& writable_stack();
 };
 
+// The spin lock that is held: that of one value of a map.
+struct Lock {
+    bool held = false;
+    u32 map = 0;
+    u32 id = 0;  // of the pointer to the value
+    friend bool operator==(const Lock&, const Lock&) = default;
+};
+
 struct State {
     u32 pc = 0;
     std::vector<Frame> frames;
     std::vector<u32> refs;  // held references, in the order of acquisition
+    Lock lock;
 
     Frame& top() { return frames.back(); }
     const Frame& top() const { return frames.back(); }

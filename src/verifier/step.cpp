@@ -343,7 +343,29 @@ bool Analyzer::wide(const isa::Insn& i) {
     return false;
 }
 
+// A timer's function ends: there is nobody to return to.
+Step Analyzer::exit_asynchronous() {
+    if (!readable(0)) return Step::Failed;
+    const Reg& r0 = reg(0);
+    if (r0.is_scalar()) need(r0);
+    if (!r0.is_scalar() || r0.num.umax() != 0) {
+        reject(DiagnosticCode::BadCallback,
+               "the function of a timer may return " + to_string(r0) + "; it must return 0");
+        return Step::Failed;
+    }
+    if (now_.refs.empty()) return Step::End;
+    reject(DiagnosticCode::ReferenceLeak,
+           "the function ends while it still holds what a helper acquired for it");
+    return Step::Failed;
+}
+
 Step Analyzer::exit() {
+    if (now_.lock.held) {
+        reject(DiagnosticCode::LockRegion, "the function ends while a spin lock is held",
+               {"call bpf_spin_unlock() on every path"});
+        return Step::Failed;
+    }
+    if (now_.top().callback_of == kAsynchronous) return exit_asynchronous();
     if (now_.frames.size() > 1) {
         const bool ok = now_.top().callback_of >= 0 ? return_from_callback() : return_from_call();
         return ok ? Step::Continue : Step::Failed;

@@ -38,7 +38,8 @@ struct Widening {
     Scalar range(const Scalar& a, const Scalar& b) const {
         Scalar r;
         r.bits = a.bits == b.bits ? a.bits : a.bits.join(b.bits).alignment_only();
-        r.r64.hi = b.umax() > a.umax() && !planted(117) ? next_above(thresholds, b.umax()) : a.umax();
+        r.r64.hi =
+            b.umax() > a.umax() && !planted(117) ? next_above(thresholds, b.umax()) : a.umax();
         r.r64.lo = b.umin() < a.umin() ? next_below(thresholds, b.umin()) : a.umin();
         r.r64.shi = std::max(a.smax(), b.smax());
         r.r64.slo = std::min(a.smin(), b.smin());
@@ -87,8 +88,14 @@ struct Widening {
         }
         if (a.index != b.index || a.frame != b.frame || a.object != b.object || a.ref != b.ref)
             return false;
+        if (a.kind == Kind::Iterator) {
+            if (a.id == b.id && a.delta == b.delta) return true;
+            out.id = (*next_id)++;
+            out.delta = 0;
+            return true;
+        }
         out.nullable = a.nullable || b.nullable;
-        if (out.nullable && a.id != b.id) out.id = (*next_id)++;
+        if ((out.nullable || a.kind == Kind::MapValue) && a.id != b.id) out.id = (*next_id)++;
         if (a.off == b.off && a.num == b.num && a.id == b.id) {
             if (a.is_packet()) out.size = std::min(a.size, b.size);
             return a.is_packet() || a.size == b.size;
@@ -139,7 +146,7 @@ struct Widening {
 }  // namespace
 
 std::optional<State> Analyzer::widen(const State& before, const State& now, u32 attempts) {
-    if (before.refs != now.refs) return std::nullopt;
+    if (before.refs != now.refs || before.lock != now.lock) return std::nullopt;
     Widening w;
     w.next_id = &next_id_;
     if (attempts < 5) {
@@ -186,6 +193,9 @@ const Reg* at(const State& state, const Rank& rank) {
 // Whether the value came back changed by a constant, always in one direction and without wrapping,
 // and from a range that allows few such steps.
 bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) {
+    // An iterator ends by itself, after at most 2^32 steps.
+    if (head.kind == Kind::Iterator && back.kind == Kind::Iterator)
+        return head.id == back.id && back.delta > head.delta;
     if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
     const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
     if ((step == 0 && !planted(213)) || step == std::numeric_limits<i64>::min()) return false;

@@ -218,8 +218,7 @@ RULES(ContextAccess, {"Field", "accept", "r0 = *(u32 *)(r1 + 12)\nr0 = 0\nexit\n
       {"LenIsNot", "context-read-only", "r2 = 1\n*(u32 *)(r1 + 0) = r2\n" RETURN0,
        spec::ProgramType::SchedCls},
       {"NarrowRead", "accept", "r0 = *(u8 *)(r1 + 9)\n" RETURN0, spec::ProgramType::SchedCls},
-      {"SocketPointerNotYet", "unsupported", "r0 = *(u64 *)(r1 + 168)\n" RETURN0,
-       spec::ProgramType::SchedCls},
+      {"SocketPointer", "accept", "r0 = *(u64 *)(r1 + 168)\n" RETURN0, spec::ProgramType::SchedCls},
       {"ContextOnOnePathStackOnOther", "mixed-context",
        "r6 = r1\n*(u32 *)(r10 - 8) = 0\n*(u32 *)(r10 - 4) = 0\ncall 7\nif r0 == 0 goto +2\nr6 = "
        "r10\nr6 += -20\n*(u32 *)(r10 - 8) = 1\nr0 = *(u32 *)(r6 + 12)\n" RETURN0},

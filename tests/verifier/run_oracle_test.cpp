@@ -28,13 +28,13 @@ std::string listing(const ir::Program& p) {
 }
 
 void print(const char* what, const Tally& t) {
-    std::printf("%s: %llu programs, %llu accepted, %llu runs, %llu steps, %llu values inside "
-                "their states, %llu with too many states\n",
-                what, static_cast<unsigned long long>(t.programs),
-                static_cast<unsigned long long>(t.accepted),
-                static_cast<unsigned long long>(t.runs), static_cast<unsigned long long>(t.steps),
-                static_cast<unsigned long long>(t.values),
-                static_cast<unsigned long long>(t.incomplete));
+    std::printf(
+        "%s: %llu programs, %llu accepted, %llu runs, %llu steps, %llu values inside "
+        "their states, %llu with too many states\n",
+        what, static_cast<unsigned long long>(t.programs),
+        static_cast<unsigned long long>(t.accepted), static_cast<unsigned long long>(t.runs),
+        static_cast<unsigned long long>(t.steps), static_cast<unsigned long long>(t.values),
+        static_cast<unsigned long long>(t.incomplete));
 }
 
 ir::Environment xdp() {
@@ -70,7 +70,8 @@ TEST(RunOracle, Mutants) {
     Tally tally;
     for (u64 seed = 1; seed <= programs(4000); ++seed) {
         const ir::Program p = mutate(generate(seed), seed * 31);
-        const Trial t = try_program(p, environment, small_budget(), {.runs = 4, .seed = seed}, tally);
+        const Trial t =
+            try_program(p, environment, small_budget(), {.runs = 4, .seed = seed}, tally);
         ASSERT_EQ(t.wrong, "") << "seed " << seed << "\n" << listing(p);
     }
     print("mutants", tally);

@@ -589,9 +589,7 @@ class Generator {
         std::vector<u32> slot(insns_.size() + 1, 0);
         for (std::size_t i = 0; i < insns_.size(); ++i)
             slot[i + 1] = slot[i] + static_cast<u32>(insns_[i].slots());
-        const auto distance = [&](u32 from, u32 to) {
-            return i64{slot[to]} - i64{slot[from]} - 1;
-        };
+        const auto distance = [&](u32 from, u32 to) { return i64{slot[to]} - i64{slot[from]} - 1; };
         for (u32 i = 0; i < insns_.size(); ++i) {
             if (targets_[i] == ir::kNoTarget) continue;
             if (insns_[i].form == Form::Ja) {

@@ -53,8 +53,8 @@ void Machine::new_packet() {
         if (r.what == Region::What::Packet) r.alive = false;
     }
     static constexpr std::size_t kLengths[] = {0, 1, 13, 14, 15, 20, 33, 34, 35, 42, 54, 64, 128};
-    const std::size_t length = random_() % 4 == 0 ? random_() % 300
-                                                  : kLengths[random_() % std::size(kLengths)];
+    const std::size_t length =
+        random_() % 4 == 0 ? random_() % 300 : kLengths[random_() % std::size(kLengths)];
     const u32 meta = random_() % 3 == 0 ? static_cast<u32>(random_() % 8) * 4 : 0;
     const u32 p = add_region(Region::What::Packet, 0, length + meta);
     for (u8& b : regions_[p].bytes) b = static_cast<u8>(random_() % 3 ? random_() : random_() % 8);
@@ -166,8 +166,8 @@ bool Machine::step() {
         case Form::JmpImm: {
             if (!readable(i.dst) || (i.form == Form::JmpReg && !readable(i.src))) return false;
             const u64 b = i.form == Form::JmpReg ? regs[i.src] : static_cast<u64>(i.imm);
-            pc_ = isa::eval_cond(i.cond(), i.width, regs[i.dst], b) ? program_.target[pc_]
-                                                                     : pc_ + 1;
+            pc_ =
+                isa::eval_cond(i.cond(), i.width, regs[i.dst], b) ? program_.target[pc_] : pc_ + 1;
             return true;
         }
         case Form::Ja:
@@ -190,9 +190,9 @@ bool Machine::step() {
 
 bool Machine::alu(const isa::Insn& i) {
     auto& frame = frames_.back();
-    const bool moves = i.form == Form::MovSx ||
-                       ((i.form == Form::AluReg || i.form == Form::AluImm) &&
-                        i.alu() == isa::AluOp::Mov);
+    const bool moves =
+        i.form == Form::MovSx ||
+        ((i.form == Form::AluReg || i.form == Form::AluImm) && i.alu() == isa::AluOp::Mov);
     if (i.dst == isa::kFramePointer) return fail("r10 is written");
     if (!moves && !readable(i.dst)) return false;
     if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
@@ -324,8 +324,8 @@ bool Machine::enter(u32 target, u32 return_to, i32 callback_of) {
     frame.subprogram = program_.subprogram_at(target);
     frame.return_to = return_to;
     frame.callback_of = callback_of;
-    frame.stack = add_region(Region::What::Stack, static_cast<u32>(frames_.size()),
-                             isa::kStackSize);
+    frame.stack =
+        add_region(Region::What::Stack, static_cast<u32>(frames_.size()), isa::kStackSize);
     for (unsigned r = 1; r <= 5; ++r) {
         frame.regs[r] = frames_.back().regs[r];
         frame.set[r] = frames_.back().set[r];
@@ -382,7 +382,8 @@ bool Machine::helper(u32 number) {
                 break;
             case ArgKind::Map:
             case ArgKind::MapOfPrograms:
-                if (region == nullptr || region->what != Region::What::Map) return fail("not a map");
+                if (region == nullptr || region->what != Region::What::Map)
+                    return fail("not a map");
                 map = region->index;
                 has_map = true;
                 break;
@@ -534,8 +535,7 @@ bool Machine::exit() {
         if (frame.regs[0] > 1) return fail("the callback returned neither 0 nor 1");
         if (refs_ != frame.refs) return fail("the callback changed what is held");
         if (frame.rounds > 0 && frame.regs[0] == 0) {
-            const bool loop = program_.maps.empty() ||
-                              frame.arguments[0] < (u64{1} << 32);
+            const bool loop = program_.maps.empty() || frame.arguments[0] < (u64{1} << 32);
             std::array<u64, 5> arguments = frame.arguments;
             if (loop) {
                 ++arguments[0];

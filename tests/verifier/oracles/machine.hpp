@@ -92,7 +92,7 @@ class Machine {
     std::mt19937_64 random_;
     std::vector<Region> regions_;
     std::vector<MachineFrame> frames_;
-    std::vector<u32> refs_;  // regions, in the order of acquisition
+    std::vector<u32> refs_;                   // regions, in the order of acquisition
     std::map<u32, std::vector<u32>> values_;  // of each map
     std::map<u32, u32> tokens_;
     u32 pc_ = 0;

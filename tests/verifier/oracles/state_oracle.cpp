@@ -88,8 +88,7 @@ class Judge {
                 return value == machine_.context() + static_cast<u64>(i64{r.off});
             case Kind::Stack:
                 if (r.frame >= machine_.frames().size()) return false;
-                return r.num.contains(
-                    at - machine_.region(machine_.frames()[r.frame].stack).end());
+                return r.num.contains(at - machine_.region(machine_.frames()[r.frame].stack).end());
             case Kind::Packet:
             case Kind::PacketMeta: {
                 const u64 base = r.kind == Kind::Packet ? machine_.data() : machine_.data_meta();
@@ -108,9 +107,8 @@ class Judge {
                 return region != nullptr && region->what == Region::What::MapValue &&
                        region->index == r.index && r.num.contains(at - region->base);
             case Kind::Memory:
-                return region != nullptr && region->what == Region::What::Memory &&
-                       region->alive && region->bytes.size() == r.size &&
-                       r.num.contains(at - region->base);
+                return region != nullptr && region->what == Region::What::Memory && region->alive &&
+                       region->bytes.size() == r.size && r.num.contains(at - region->base);
             default:
                 return true;
         }
@@ -123,9 +121,8 @@ class Judge {
             if (seen.since == nullptr) return true;
             const unsigned g = static_cast<unsigned>(byte) / 4;
             const u64 written = seen.written[f][g / 64] >> (g % 64);
-            const u64 read = f < seen.since->read.size()
-                                 ? seen.since->read[f][g / 64] >> (g % 64)
-                                 : ~u64{0};
+            const u64 read =
+                f < seen.since->read.size() ? seen.since->read[f][g / 64] >> (g % 64) : ~u64{0};
             return ((written | read) & 1) != 0;
         };
         for (int b = 0; b < isa::kStackSize; ++b) {
@@ -182,8 +179,7 @@ std::string check_facts(const ir::Facts& facts, const ir::Program& program,
             fact.memory != kind_of(*region))
             return "an access touches another kind of memory than facts say";
         if (region != nullptr && region->what == Region::What::Stack) {
-            const u32 used =
-                facts.stack_used[machine.frames()[region->index].subprogram];
+            const u32 used = facts.stack_used[machine.frames()[region->index].subprogram];
             if (region->end() - address > used) return "more stack is used than facts say";
         }
     }
