@@ -247,10 +247,9 @@ bool Analyzer::load_context_pointer(const spec::ContextField& field, Reg& out) {
                       type == ProgramType::SkReuseport;
     out = Reg::pointer(Kind::Object);
     out.object = static_cast<u8>(full ? RetKind::SocketOrNull : RetKind::SocketCommonOrNull);
-    // Two kinds of context always have one.
-    out.nullable = type != ProgramType::CgroupSockAddr && type != ProgramType::CgroupSockopt &&
-                   (type != ProgramType::SkReuseport || field_name == "migrating_sk");
-    if (out.nullable) out.id = fresh_id();
+    // Linux always has one in some contexts; our hooks need not, so every one must be tested.
+    out.nullable = true;
+    out.id = fresh_id();
     return true;
 }
 
