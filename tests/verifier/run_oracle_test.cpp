@@ -52,7 +52,7 @@ Options small_budget() {
 TEST(RunOracle, GeneratedPrograms) {
     const ir::Environment environment = xdp();
     Tally tally;
-    for (u64 seed = 1; seed <= programs(1500); ++seed) {
+    for (u64 seed = 1; seed <= programs(400); ++seed) {
         const ir::Program p = generate(seed);
         ASSERT_FALSE(p.insns.empty()) << seed;
         const Trial t = try_program(p, environment, small_budget(), {.seed = seed}, tally);
@@ -68,7 +68,7 @@ TEST(RunOracle, GeneratedPrograms) {
 TEST(RunOracle, Mutants) {
     const ir::Environment environment = xdp();
     Tally tally;
-    for (u64 seed = 1; seed <= programs(4000); ++seed) {
+    for (u64 seed = 1; seed <= programs(1500); ++seed) {
         const ir::Program p = mutate(generate(seed), seed * 31);
         const Trial t =
             try_program(p, environment, small_budget(), {.runs = 4, .seed = seed}, tally);
