@@ -41,13 +41,19 @@ inline u64* page_frames(Mdl* mdl) {
 inline constexpr u32 kAllocateFully = 0x4;  // MM_ALLOCATE_FULLY_REQUIRED
 inline constexpr u32 kCached = 1;           // MmCached
 inline constexpr u8 kKernelMode = 0;
+inline constexpr u8 kUserMode = 1;
 inline constexpr u32 kNormalPriority = 16;             // NormalPagePriority
 inline constexpr u32 kMappingNoExecute = 0x4000'0000;  // MdlMappingNoExecute
+inline constexpr u32 kMappingNoWrite = 0x8000'0000;    // MdlMappingNoWrite
 inline constexpr u32 kPageExecuteRead = 0x20;
 
 // KEVENT: its DISPATCHER_HEADER and list, which nobody but the kernel looks into.
 struct Event {
     alignas(8) u8 opaque[24];
+};
+// KAPC_STATE, which only the kernel looks into.
+struct ApcState {
+    alignas(8) u8 opaque[48];
 };
 inline constexpr i32 kNotificationEvent = 0;
 inline constexpr i32 kExecutive = 0;  // wait reason
@@ -69,6 +75,12 @@ void* MmMapLockedPagesSpecifyCache(Mdl* mdl, u8 mode, u32 cache, void* address, 
 void MmUnmapLockedPages(void* address, Mdl* mdl);
 NtStatus MmProtectMdlSystemAddress(Mdl* mdl, u32 protection);
 
+void* IoGetCurrentProcess();
+i64 ObfReferenceObject(void* object);
+i64 ObfDereferenceObject(void* object);
+void KeStackAttachProcess(void* process, ApcState* state);
+void KeUnstackDetachProcess(ApcState* state);
+
 void KeInitializeEvent(Event* event, i32 type, u8 state);
 i32 KeSetEvent(Event* event, i32 increment, u8 wait);
 NtStatus KeWaitForSingleObject(void* object, i32 reason, u8 mode, u8 alertable, const i64* timeout);
@@ -85,3 +97,9 @@ NtStatus BCryptGenRandom(void* algorithm, u8* buffer, u32 size, u32 flags);
 }
 
 }  // namespace ebpf::platform::ddk
+
+namespace ebpf::platform {
+struct RingMemory;
+// The descriptor list that maps a ring: a page of its own, RingMemory's pages, the data's again.
+ddk::Mdl* ring_mapping(const RingMemory& ring);
+}  // namespace ebpf::platform

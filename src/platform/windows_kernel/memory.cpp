@@ -154,6 +154,10 @@ Result<RingMemory> create_ring(std::size_t data_size) {
     return RingMemory{block + kPageSize, data_size};
 }
 
+ddk::Mdl* ring_mapping(const RingMemory& ring) {
+    return reinterpret_cast<const BlockHeader*>(ring.base - kPageSize)->mapping;
+}
+
 void destroy_ring(const RingMemory& ring) {
     require_irql_at_most(Irql::Passive, "destroy_ring");
     if (ring.base != nullptr) unmap(ring.base - kPageSize);

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+//
+// ebpfcore.sys through its device, as a client and as the trusted service: this program verifies
+// and compiles with the same libraries and hands the result to the driver.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "device.hpp"
+#include "engine/load_program.hpp"
+#include "isa/text/text.hpp"
+#include "spec/map_types.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::wine {
+namespace {
+
+using spec::Command;
+using namespace products::device;
+
+// Minus the errno-like code of base/errors.def when it failed, so that tests can compare.
+i64 value(const Result<i64>& result) {
+    return result ? *result : -static_cast<i64>(result.error().code);
+}
+std::string text_of(const Error& error) {
+    char buffer[256];
+    render(error, buffer);
+    return buffer;
+}
+
+class Ebpfcore : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (_wgetenv(L"EBPFCORE") == nullptr) GTEST_SKIP() << "EBPFCORE names no driver";
+        ASSERT_EQ(driver_.start(), 0u);
+        service_ = std::make_unique<Device>(kServicePath);
+        ASSERT_TRUE(service_->is_open()) << GetLastError();
+        before_ = service_->statistics();
+    }
+    void TearDown() override {
+        if (!service_) return;
+        service_.reset();
+        EXPECT_EQ(driver_.stop(), 0u);
+    }
+
+    i64 create(Device& device, spec::MapType type, u32 key, u32 value_size, u32 entries) {
+        spec::MapCreateAttr attr{
+            .map_type = static_cast<u32>(spec::number(spec::Dialect::Linux, type)),
+            .key_size = key,
+            .value_size = value_size,
+            .max_entries = entries};
+        return value(device(Command::MapCreate, attr));
+    }
+    i64 update(i64 map, const void* key, const void* data, u64 flags = 0) {
+        spec::MapUpdateElemAttr attr{.map_fd = static_cast<u32>(map),
+                                     .key = reinterpret_cast<u64>(key),
+                                     .value = reinterpret_cast<u64>(data),
+                                     .flags = flags};
+        return value((*service_)(Command::MapUpdateElem, attr));
+    }
+    i64 lookup(i64 map, const void* key, void* data) {
+        spec::MapLookupElemAttr attr{.map_fd = static_cast<u32>(map),
+                                     .key = reinterpret_cast<u64>(key),
+                                     .value = reinterpret_cast<u64>(data)};
+        return value((*service_)(Command::MapLookupElem, attr));
+    }
+    i64 remove(i64 map, const void* key) {
+        spec::MapDeleteElemAttr attr{.map_fd = static_cast<u32>(map),
+                                     .key = reinterpret_cast<u64>(key)};
+        return value((*service_)(Command::MapDeleteElem, attr));
+    }
+    i64 next_key(i64 map, const void* key, void* next) {
+        spec::MapGetNextKeyAttr attr{.map_fd = static_cast<u32>(map),
+                                     .key = reinterpret_cast<u64>(key),
+                                     .next_key = reinterpret_cast<u64>(next)};
+        return value((*service_)(Command::MapGetNextKey, attr));
+    }
+
+    // Verifies and compiles here, installs there.
+    i64 load(std::string_view assembly, engine::EngineChoice choice,
+             const std::vector<i64>& maps = {}, Device* through = nullptr) {
+        Device& device = through ? *through : *service_;
+        const auto slots = isa::text::assemble(assembly, isa::text::Dialect::Llvm);
+        if (!slots) {
+            ADD_FAILURE() << text_of(slots.error());
+            return 0;
+        }
+        engine::LoadRequest request;
+        request.insns = *slots;
+        auto program = ir::decode_program(*slots);
+        if (!program) {
+            ADD_FAILURE() << text_of(program.error());
+            return 0;
+        }
+        request.program = std::move(*program);
+        for (isa::Insn& insn : request.program.insns) {  // "0 ll" stands for the first map
+            if (insn.form == isa::Form::Wide) insn.kind = static_cast<u8>(isa::WideKind::MapFd);
+        }
+        request.program.dialect = spec::Dialect::Linux;
+        request.program.type = spec::ProgramType::Xdp;
+        request.program.attach = spec::AttachType::Xdp;
+        request.program.license = "GPL";
+        request.program.name = "wine";
+        request.engine = choice;
+        const engine::MapResolver resolver{
+            const_cast<std::vector<i64>*>(&maps), [](void* self, i32 number, bool) -> Result<u32> {
+                return static_cast<u32>(static_cast<std::vector<i64>*>(self)->at(number));
+            }};
+        const engine::Service trusted{.door = device.door(),
+                                      .has_jit = true,
+                                      .has_interpreter = true,
+                                      .target = jit::Target::host()};
+        auto handles = engine::link_maps(request.program, device.door(), device.caller(), resolver);
+        if (!handles) return -static_cast<i64>(handles.error().code);
+        request.map_handles = *handles;
+        std::string log;
+        const auto loaded = engine::load_program(trusted, device.caller(), request, log);
+        if (!loaded) {
+            last_ = text_of(loaded.error()) + log;
+            return -static_cast<i64>(loaded.error().code);
+        }
+        return loaded->handle;
+    }
+    // The verdict about a frame of 64 zero bytes but its first, or minus the error.
+    i64 test_run(i64 program, u8 first = 0) {
+        u8 frame[64] = {first};
+        spec::ProgTestRunAttr attr{};
+        attr.prog_fd = static_cast<u32>(program);
+        attr.data_size_in = sizeof frame;
+        attr.data_in = reinterpret_cast<u64>(frame);
+        const Result<i64> result = (*service_)(Command::ProgTestRun, attr);
+        if (!result) last_ = text_of(result.error());
+        return result ? attr.retval : value(result);
+    }
+
+    DriverService driver_;
+    std::unique_ptr<Device> service_;
+    Statistics before_;
+    std::string last_;
+};
+
+constexpr engine::EngineChoice kEngines[] = {engine::EngineChoice::Jit,
+                                             engine::EngineChoice::Interpreter};
+
+TEST_F(Ebpfcore, EveryMapTypeThatExistsTakesItsOperations) {
+    int seen = 0;
+    for (int type = 1; type < spec::kMapTypeCount; ++type) {
+        const spec::MapTypeInfo& info = spec::info(static_cast<spec::MapType>(type));
+        if (!info.implemented || spec::number(spec::Dialect::Linux, info.type) < 0) continue;
+        SCOPED_TRACE(info.name);
+        i64 map = 0;
+        u32 key_size = 0;
+        constexpr struct {
+            u32 key, value, entries;
+        } kShapes[] = {{4, 8, 4}, {4, 4, 4}, {0, 8, 4}, {0, 0, 65536}, {8, 8, 4}};
+        for (const auto& shape : kShapes) {
+            map = create(*service_, info.type, shape.key, shape.value, shape.entries);
+            key_size = shape.key;
+            if (map > 0) break;
+        }
+        if (map == -static_cast<i64>(Errc::NotSupported) && info.holds_handles()) continue;
+        EXPECT_GT(map, 0);
+        if (map <= 0) continue;
+        ++seen;
+        if (key_size == 0 || info.holds_handles()) continue;  // below
+        u64 key = 1;
+        u64 data[8] = {77, 78};
+        u64 got[8] = {};
+        u64 next = ~u64{0};
+        EXPECT_EQ(update(map, &key, data), 0);
+        EXPECT_EQ(lookup(map, &key, got), 0);
+        EXPECT_EQ(got[0], 77u);
+        int keys = 0;
+        for (const void* from = nullptr; next_key(map, from, &next) == 0 && keys < 100; ++keys) {
+            key = next;
+            from = &key;
+        }
+        EXPECT_GE(keys, 1);
+        key = 1;
+        const i64 removed = remove(map, &key);
+        const bool fixed = removed == -static_cast<i64>(Errc::InvalidArgument);
+        EXPECT_TRUE(removed == 0 || fixed) << removed;
+        EXPECT_EQ(lookup(map, &key, got) == 0, fixed);
+    }
+    EXPECT_GE(seen, 5);
+    EXPECT_EQ(service_->statistics().maps, before_.maps + seen);
+}
+
+TEST_F(Ebpfcore, RunsCompiledAndInterpretedPrograms) {
+    for (const auto choice : kEngines) {
+        const i64 program = load("r0 = 1\nr0 += 1\nexit\n", choice);
+        ASSERT_GT(program, 0) << last_;
+        EXPECT_EQ(test_run(program), 2) << last_;
+    }
+    EXPECT_EQ(service_->statistics().programs, before_.programs + 2);
+}
+
+TEST_F(Ebpfcore, ProgramsUseMapsAndHelpers) {
+    for (const auto choice : kEngines) {
+        const i64 map = create(*service_, spec::MapType::Array, 4, 8, 4);
+        ASSERT_GT(map, 0);
+        const i64 program = load(
+            "r1 = 2\n*(u32 *)(r10 - 4) = r1\nr2 = r10\nr2 += -4\nr1 = 0 ll\ncall 1\n"
+            "if r0 == 0 goto +3\nr1 = *(u64 *)(r0 + 0)\nr1 += 5\n*(u64 *)(r0 + 0) = r1\n"
+            "r0 = 2\nexit\n",
+            choice, {map});
+        ASSERT_GT(program, 0) << last_;
+        EXPECT_EQ(test_run(program), 2) << last_;
+        EXPECT_EQ(test_run(program), 2) << last_;
+        const u32 key = 2;
+        u64 counter = 0;
+        EXPECT_EQ(lookup(map, &key, &counter), 0);
+        EXPECT_EQ(counter, 10u);
+    }
+}
+
+TEST_F(Ebpfcore, RingBuffersAreMappedIntoTheClient) {
+    const i64 ring = create(*service_, spec::MapType::Ringbuf, 0, 0, 65536);
+    ASSERT_GT(ring, 0);
+    const i64 program = load(
+        "r1 = 4660\n*(u64 *)(r10 - 8) = r1\nr1 = 0 ll\nr2 = r10\nr2 += -8\nr3 = 8\nr4 = 0\n"
+        "call 130\nr0 = 2\nexit\n",
+        engine::EngineChoice::Jit, {ring});
+    ASSERT_GT(program, 0) << last_;
+
+    spec::RingMapAttr view{.map_fd = static_cast<u32>(ring)};
+    ASSERT_EQ(value((*service_)(Command::RingMap, view)), 0);
+    ASSERT_EQ(view.data_size, 65536u);
+    auto* const consumer = reinterpret_cast<volatile u64*>(view.consumer);
+    auto* const producer = reinterpret_cast<const volatile u64*>(view.producer);
+    const auto* const data = reinterpret_cast<const std::byte*>(view.data);
+    MEMORY_BASIC_INFORMATION page{};
+    VirtualQuery(data, &page, sizeof page);
+    EXPECT_EQ(page.Protect & 0xFF, DWORD{PAGE_READONLY});
+    // Around the ring's end more than once: the data is mapped twice.
+    constexpr int kRecords = 10000;
+    for (int i = 0; i < kRecords; ++i) {
+        ASSERT_EQ(test_run(program), 2);
+        ASSERT_EQ(*producer, *consumer + 16);
+        u32 header = 0;
+        u64 content = 0;
+        const std::byte* record = data + (*consumer & 65535);
+        std::memcpy(&header, record, sizeof header);
+        std::memcpy(&content, record + 8, sizeof content);
+        ASSERT_EQ(header, 8u);
+        ASSERT_EQ(content, 4660u);
+        ASSERT_EQ(std::memcmp(record, record + 65536, 8), 0);
+        *consumer = *producer;
+        if (i == 64) i = kRecords - 64;  // what is between needs no round trips
+    }
+    spec::RingWaitAttr wait{.map_fd = static_cast<u32>(ring), .timeout_ms = 0};
+    EXPECT_EQ(value((*service_)(Command::RingWait, wait)), 0);
+    EXPECT_EQ(test_run(program), 2);
+    EXPECT_EQ(value((*service_)(Command::RingWait, wait)), 1);
+    // The view outlives the handle.
+    spec::HandleCloseAttr close{.fd = static_cast<u32>(ring)};
+    EXPECT_EQ(value((*service_)(Command::HandleClose, close)), 0);
+    EXPECT_EQ(*producer, *consumer + 16);
+}
+
+TEST_F(Ebpfcore, OnlyTheTrustedServiceInstalls) {
+    Device client(kPath);
+    ASSERT_TRUE(client.is_open());
+    EXPECT_GT(create(client, spec::MapType::Hash, 4, 8, 4), 0);
+    // Errors cross as errno and ebpf_result_t; both of AccessDenied are ReadOnly's too.
+    const i64 refused = load("r0 = 1\nexit\n", engine::EngineChoice::Jit, {}, &client);
+    EXPECT_TRUE(refused == -static_cast<i64>(Errc::AccessDenied) ||
+                refused == -static_cast<i64>(Errc::ReadOnly))
+        << refused << last_;
+    Device unknown(L"\\\\.\\ebpfcore\\elsewhere");
+    EXPECT_FALSE(unknown.is_open());
+}
+
+TEST_F(Ebpfcore, HandlesBelongToTheirClient) {
+    Device other(kPath);
+    const i64 map = create(*service_, spec::MapType::Hash, 4, 8, 4);
+    ASSERT_GT(map, 0);
+    spec::HandleCloseAttr close{.fd = static_cast<u32>(map)};
+    EXPECT_EQ(value(other(Command::HandleClose, close)), -static_cast<i64>(Errc::InvalidFd));
+}
+
+TEST_F(Ebpfcore, AClientThatGoesReleasesWhatItHeld) {
+    for (int round = 0; round < 20; ++round) {
+        // The tables of ids are made with the first object and stay.
+        if (round == 1) before_ = service_->statistics();
+        Device client(kPath);
+        ASSERT_TRUE(client.is_open());
+        for (int i = 0; i < 10; ++i) ASSERT_GT(create(client, spec::MapType::Hash, 4, 8, 16), 0);
+        const i64 ring = create(client, spec::MapType::Ringbuf, 0, 0, 65536);
+        spec::RingMapAttr view{.map_fd = static_cast<u32>(ring)};
+        ASSERT_EQ(value(client(Command::RingMap, view)), 0);
+        EXPECT_EQ(service_->statistics().maps, before_.maps + 11);
+    }
+    const Statistics after = service_->statistics();
+    EXPECT_EQ(after.maps, before_.maps);
+    EXPECT_EQ(after.clients, before_.clients);
+    EXPECT_EQ(after.allocations, before_.allocations);
+}
+
+TEST_F(Ebpfcore, AKilledProcessReleasesWhatItHeld) {
+    wchar_t self[MAX_PATH];
+    GetModuleFileNameW(nullptr, self, MAX_PATH);
+    {
+        Device first(kPath);
+        ASSERT_GT(create(first, spec::MapType::Hash, 4, 8, 16), 0);  // makes the table of ids
+    }
+    before_ = service_->statistics();
+    std::wstring command = L"\"" + std::wstring(self) + L"\" --hold-and-die";
+    STARTUPINFOW start{.cb = sizeof start};
+    PROCESS_INFORMATION process{};
+    ASSERT_NE(CreateProcessW(nullptr, command.data(), nullptr, nullptr, 0, 0, nullptr, nullptr,
+                             &start, &process),
+              0);
+    EXPECT_EQ(WaitForSingleObject(process.hProcess, 60'000), DWORD{WAIT_OBJECT_0});
+    DWORD code = 0;
+    GetExitCodeProcess(process.hProcess, &code);
+    EXPECT_EQ(code, 42u);  // it held what it should
+    CloseHandle(process.hThread);
+    CloseHandle(process.hProcess);
+    for (int i = 0; i < 500 && service_->statistics().clients != before_.clients; ++i) Sleep(10);
+    const Statistics after = service_->statistics();
+    EXPECT_EQ(after.clients, before_.clients);
+    EXPECT_EQ(after.maps, before_.maps);
+    EXPECT_EQ(after.allocations, before_.allocations);
+}
+
+TEST_F(Ebpfcore, AnswersBadMessages) {
+    std::mt19937 random(1);
+    const auto is_refusal = [](const std::vector<std::byte>& reply) {
+        wire::Header header;
+        if (reply.size() < sizeof header) return false;
+        std::memcpy(&header, reply.data(), sizeof header);
+        return header.magic == wire::kMagic && header.linux_error != 0;
+    };
+    wire::Header good{.kind = wire::Kind::Request, .size = sizeof(wire::Header)};
+    const auto send = [&](const wire::Header& header, std::size_t size) {
+        return service_->exchange(std::as_bytes(std::span(&header, 1)).first(size), 4096);
+    };
+    EXPECT_TRUE(is_refusal(send(good, 3)));
+    EXPECT_TRUE(is_refusal(send(good, 20)));
+    wire::Header bad = good;
+    bad.magic = 0;
+    EXPECT_TRUE(is_refusal(send(bad, sizeof bad)));
+    bad = good;
+    bad.version = 99;
+    EXPECT_TRUE(is_refusal(send(bad, sizeof bad)));
+    bad = good;
+    bad.command = 4711;
+    EXPECT_TRUE(is_refusal(send(bad, sizeof bad)));
+    bad = good;
+    bad.attr_size = 0xFFFF'FFFF;
+    EXPECT_TRUE(is_refusal(send(bad, sizeof bad)));
+    EXPECT_TRUE(service_->exchange(std::as_bytes(std::span(&good, 1)), 8).empty());  // no room
+
+    // Valid headers, random rest.
+    for (int i = 0; i < 2000; ++i) {
+        std::vector<std::byte> message(sizeof(wire::Header) + random() % 256);
+        for (std::byte& b : message) b = static_cast<std::byte>(random() % 4 ? 0 : random());
+        wire::Header header{.kind = wire::Kind::Request,
+                            .size = static_cast<u32>(message.size()),
+                            .command = random() % 2 ? random() % 40 : 0x1000 + random() % 12,
+                            .attr_size = static_cast<u32>(random() % 200)};
+        if (header.command == static_cast<u32>(Command::RingWait)) continue;
+        std::memcpy(message.data(), &header, sizeof header);
+        service_->exchange(message, 65536);
+    }
+    EXPECT_EQ(test_run(load("r0 = 2\nexit\n", engine::EngineChoice::Jit)), 2) << last_;
+}
+
+TEST_F(Ebpfcore, StopsAndStartsAgain) {
+    for (int i = 0; i < 50; ++i) {
+        ASSERT_GT(create(*service_, spec::MapType::Hash, 4, 8, 4), 0);
+        service_.reset();
+        ASSERT_EQ(driver_.stop(), 0u) << i;
+        ASSERT_EQ(driver_.start(), 0u) << i;
+        service_ = std::make_unique<Device>(kServicePath);
+        ASSERT_TRUE(service_->is_open()) << i;
+        const Statistics now = service_->statistics();
+        ASSERT_EQ(now.maps, 0u);
+        ASSERT_EQ(now.allocations, before_.allocations);
+    }
+}
+
+// The child of AKilledProcessReleasesWhatItHeld: dies with everything open.
+int hold_and_die() {
+    Device device(kPath);
+    spec::MapCreateAttr hash{.map_type = 1, .key_size = 4, .value_size = 8, .max_entries = 4};
+    spec::MapCreateAttr ring{.map_type = 27, .max_entries = 65536};
+    bool held = device.is_open();
+    for (int i = 0; i < 5; ++i) held = held && value(device(Command::MapCreate, hash)) > 0;
+    const i64 fd = value(device(Command::MapCreate, ring));
+    spec::RingMapAttr view{.map_fd = static_cast<u32>(fd)};
+    held = held && value(device(Command::RingMap, view)) == 0;
+    TerminateProcess(GetCurrentProcess(), held ? 42 : 1);
+    return 1;
+}
+
+}  // namespace
+}  // namespace ebpf::wine
+
+int main(int argc, char** argv) {
+    if (argc > 1 && std::strcmp(argv[1], "--hold-and-die") == 0) return ebpf::wine::hold_and_die();
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
