@@ -28,7 +28,7 @@ constexpr Names kNames[] = {
     {unicode(device::kDeviceName), unicode(device::kLinkName)},
     {unicode(device::kServiceDeviceName), unicode(device::kServiceLinkName)},
 };
-constexpr int kForClients = 0, kForService = 1, kDevices = 2;
+constexpr int kForService = 1, kDevices = 2;
 
 // Full access for LocalSystem and for administrators, nothing for others, nothing inherited
 // ("D:P(A;;GA;;;SY)(A;;GA;;;BA)"), as a self-relative descriptor ([MS-DTYP] section 2.4.6).
