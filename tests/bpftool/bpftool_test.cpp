@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+//
+// bpftool: what it says, and as root that Linux's bpftool says the same of the kernel's objects for
+// the same commands.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Ran {
+    std::string out;
+    int status = 0;
+};
+
+Ran shell(const std::string& command) {
+    Ran ran;
+    FILE* const pipe = popen(command.c_str(), "r");
+    if (!pipe) return {"", -1};
+    char text[4096];
+    for (size_t size = 0; (size = fread(text, 1, sizeof text, pipe)) > 0;)
+        ran.out.append(text, size);
+    ran.status = WEXITSTATUS(pclose(pipe));
+    return ran;
+}
+
+class BpftoolTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        folder_ = fs::temp_directory_path() / ("bpftool_test." + std::to_string(getpid()));
+        fs::create_directory(folder_);
+        std::ofstream(folder_ / "zeros").write(std::string(64, '\0').data(), 64);
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    std::string file(const std::string& commands) {
+        const fs::path path = folder_ / "commands";
+        std::ofstream(path) << commands;
+        return path;
+    }
+    Ran ours(const std::string& arguments) {
+        return shell(std::string(CASEMENT_BPFTOOL) + " " + arguments + " 2>&1");
+    }
+    Ran ours_batch(const std::string& options, const std::string& commands) {
+        return shell(std::string(CASEMENT_BPFTOOL) + " " + options + " batch file " +
+                     file(commands) + " 2>/dev/null");
+    }
+    // In a mount namespace, so that its pins and its file system go with it.
+    Ran kernels_batch(const std::string& options, const std::string& commands) {
+        return shell(
+            "unshare -m -n sh -c 'mount -t bpf bpf /sys/fs/bpf && exec /usr/sbin/bpftool " +
+            options + " batch file " + file(commands) + "' 2>/dev/null");
+    }
+    bool kernels_works() {
+        return geteuid() == 0 && fs::exists("/usr/sbin/bpftool") &&
+               kernels_batch("-j",
+                             "map create /sys/fs/bpf/x type array key 4 value 4 entries 1 "
+                             "name x\nmap dump pinned /sys/fs/bpf/x\n")
+                       .out.find("0x00") != std::string::npos;
+    }
+    fs::path folder_;
+};
+
+// What no two runs have in common, and what only a kernel knows.
+void normalize(Json& json) {
+    static const char* const kDiffer[] = {"id",     "loaded_at",    "uid",         "tag",
+                                          "btf_id", "bytes_xlated", "bytes_jited", "bytes_memlock",
+                                          "frozen", "duration",     "prog_id"};
+    if (json.is_object()) {
+        for (const char* key : kDiffer) json.erase(key);
+        if (json.contains("map_ids")) json["map_ids"] = json["map_ids"].size();
+    }
+    if (json.is_array() || json.is_object())
+        for (auto& part : json) normalize(part);
+    // Hash maps have no order.
+    if (json.is_array() && !json.empty() && json[0].is_object() && json[0].contains("key"))
+        std::sort(json.begin(), json.end(),
+                  [](const Json& a, const Json& b) { return a.dump() < b.dump(); });
+}
+
+const std::string kMapCommands = R"(
+map create /sys/fs/bpf/m type hash key 4 value 8 entries 10 name mm flags 1
+map update pinned /sys/fs/bpf/m key 1 0 0 0 value hex 01 02 03 04 05 06 07 08
+map update pinned /sys/fs/bpf/m key 0x2 0 0 0 value 255 0 0 0 0 0 0 0 noexist
+map update pinned /sys/fs/bpf/m key 2 0 0 0 value 2 0 0 0 0 0 0 0 exist
+map lookup pinned /sys/fs/bpf/m key 1 0 0 0
+map dump pinned /sys/fs/bpf/m
+map delete pinned /sys/fs/bpf/m key 1 0 0 0
+map dump pinned /sys/fs/bpf/m
+map getnext pinned /sys/fs/bpf/m
+map show pinned /sys/fs/bpf/m
+map create /sys/fs/bpf/a type array key 4 value 16 entries 2 name aa   # a comment
+map update pinned /sys/fs/bpf/a key 1 0 0 0 value 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16
+map dump pinned /sys/fs/bpf/a
+map getnext pinned /sys/fs/bpf/a key 0 0 0 0
+map create /sys/fs/bpf/b type array key 4 value 40 entries 1 name bb
+map lookup pinned /sys/fs/bpf/b key 0 0 0 0
+map create /sys/fs/bpf/p type percpu_array key 4 value 4 entries 1 name pp
+map update pinned /sys/fs/bpf/p key 0 0 0 0 value 1 2 3 4
+map dump pinned /sys/fs/bpf/p
+map pin pinned /sys/fs/bpf/p /sys/fs/bpf/q
+link show
+net show
+)";
+
+TEST_F(BpftoolTest, MapCommandsTellTheirResults) {
+    const Ran ran = ours_batch("-j", kMapCommands);
+    ASSERT_EQ(ran.status, 0) << ran.out;
+    const Json pages = Json::parse(ran.out);
+    ASSERT_EQ(pages.size(), 22u);
+    EXPECT_EQ(pages[4]["output"]["value"][7], "0x08");
+    EXPECT_EQ(pages[5]["output"].size(), 2u);
+    EXPECT_EQ(pages[7]["output"].size(), 1u);
+    EXPECT_EQ(pages[9]["output"]["name"], "mm");
+    EXPECT_EQ(pages[9]["output"]["bytes_value"], 8);
+    EXPECT_EQ(pages[9]["output"]["flags"], 1);
+}
+
+TEST_F(BpftoolTest, MapCommandsAreLinuxs) {
+    if (!kernels_works())
+        GTEST_SKIP() << "no root, or no /usr/sbin/bpftool that may use the kernel";
+    Json mine = Json::parse(ours_batch("-j", kMapCommands).out);
+    Json theirs = Json::parse(kernels_batch("-j", kMapCommands).out);
+    normalize(mine), normalize(theirs);
+    ASSERT_EQ(mine.size(), theirs.size());
+    for (size_t i = 0; i < mine.size(); ++i) EXPECT_EQ(mine[i], theirs[i]);
+    // The text of what has neither ids nor an order.
+    std::string text;
+    for (size_t at = 0, end = 0; (end = kMapCommands.find('\n', at)) != std::string::npos;
+         at = end + 1) {
+        const std::string line = kMapCommands.substr(at, end - at);
+        if (line.find("map show") == std::string::npos && line.find("bpf/m") == std::string::npos)
+            text += line + "\n";
+    }
+    EXPECT_EQ(ours_batch("", text).out, kernels_batch("", text).out);
+}
+
+TEST_F(BpftoolTest, ProgramCommandsAreLinuxs) {
+    const std::string object = std::string(CASEMENT_EXAMPLE_OBJECTS) + "/drop_empty_udp.o";
+    if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang with a BPF target";
+    const std::string zeros = folder_ / "zeros";
+    const std::string commands = "prog load " + object + " /sys/fs/bpf/d\n" +
+                                 "prog show pinned /sys/fs/bpf/d\n"
+                                 "prog run pinned /sys/fs/bpf/d data_in " +
+                                 zeros + " data_out -\n" +
+                                 "prog run pinned /sys/fs/bpf/d data_in " + zeros + " repeat 3\n" +
+                                 "prog pin pinned /sys/fs/bpf/d /sys/fs/bpf/e\n"
+                                 "prog show pinned /sys/fs/bpf/e\n"
+                                 "prog load " +
+                                 object +
+                                 " /sys/fs/bpf/f type xdp\n"
+                                 "prog show pinned /sys/fs/bpf/f\n";
+    const Ran ran = ours_batch("-j", commands);
+    ASSERT_EQ(ran.status, 0) << ran.out;
+    Json mine = Json::parse(ran.out);
+    EXPECT_EQ(mine[1]["output"]["name"], "drop_empty_udp");
+    EXPECT_EQ(mine[1]["output"]["type"], "xdp");
+    EXPECT_EQ(mine[2]["output"]["retval"], 2);
+    EXPECT_EQ(mine[2]["output"]["data_out"].size(), 64u);
+    const Ran pins = ours_batch("-jf", commands);
+    EXPECT_EQ(Json::parse(pins.out)[5]["output"]["pinned"],
+              Json::parse(R"(["/sys/fs/bpf/d", "/sys/fs/bpf/e"])"));
+    if (!kernels_works())
+        GTEST_SKIP() << "no root, or no /usr/sbin/bpftool that may use the kernel";
+    Json theirs = Json::parse(kernels_batch("-j", commands).out);
+    normalize(mine), normalize(theirs);
+    ASSERT_EQ(mine.size(), theirs.size());
+    for (size_t i = 0; i < mine.size(); ++i) EXPECT_EQ(mine[i], theirs[i]);
+}
+
+TEST_F(BpftoolTest, ErrorsSayWhatIsWrong) {
+    struct Case {
+        const char* arguments;
+        const char* text;
+    };
+    const Case kCases[] = {
+        {"prog show id 99", "Error: get by id (99): No such file or directory\n"},
+        {"-j prog show id 99", "{\"error\":\"get by id (99): No such file or directory\"}\n"},
+        {"prog show pinned /sys/fs/bpf/none", "No such file or directory\n"},
+        {"foo", "Error: unknown object 'foo'\n\nUsage: "},
+        {"map foo", "Error: unknown command 'map foo'\n\nUsage: "},
+        {"map lookup", "Error: expected 'id', 'name' or 'pinned', got: ''\n\nUsage: "},
+        {"map lookup id x", "Error: can't parse x as ID\n"},
+        {"map create /x type nothing", "Error: unrecognized map type: nothing\n"},
+        {"net attach xdp id 1", "Error: get by id (1): No such file or directory\n"},
+        {"net detach xdp dev no-such-device", "Error: invalid devname no-such-device\n"},
+        {"net detach tc dev lo", "Error: invalid net attach/detach type: tc\n"},
+        {"prog load /none.o /sys/fs/bpf/x", "Error: failed to open object file\n"},
+        {"batch file /none", "Error: Can't open file (/none): No such file or directory\n"},
+        {"--what", "Error: unrecognized option '--what'\n\nUsage: "},
+        {"prog load", "Error: expected an object file at the end\n"},
+    };
+    for (const Case& one : kCases) {
+        const Ran ran = ours(one.arguments);
+        EXPECT_EQ(ran.status, 255) << one.arguments;
+        EXPECT_NE(ran.out.find(one.text), std::string::npos) << one.arguments << "\n" << ran.out;
+    }
+    const std::string create =
+        "map create /sys/fs/bpf/a type array key 4 value 4 entries 1 name a\n";
+    const Ran few = ours_batch("-j", create + "map update name a key 0 0 0 0 value 1 2 3\n");
+    EXPECT_EQ(few.status, 255);
+    EXPECT_NE(few.out.find("value expected 4 bytes got 3"), std::string::npos) << few.out;
+    const Ran byte = ours_batch("-j", create + "map update name a key 0 0 0 256 value 1 2 3 4\n");
+    EXPECT_NE(byte.out.find("error parsing byte: 256"), std::string::npos) << byte.out;
+}
+
+TEST_F(BpftoolTest, HelpAndVersion) {
+    EXPECT_EQ(ours("version").status, 0);
+    EXPECT_NE(ours("version").out.find("using libbpf v1.1"), std::string::npos);
+    EXPECT_TRUE(Json::parse(ours("-j version").out)["features"]["libbpf_strict"]);
+    for (const char* object : {"prog", "map", "link", "net"}) {
+        const Ran help = ours(std::string(object) + " help");
+        EXPECT_EQ(help.status, 0);
+        EXPECT_NE(help.out.find("{ show | list }"), std::string::npos) << help.out;
+    }
+}
+
+}  // namespace
