@@ -389,8 +389,13 @@ Element* make_element(HashTable& table, u32 hash, const void* key) {
 }
 
 bool count_new_element(const Map& map, HashTable& table) {
-    if (table.count.fetch_add(1, std::memory_order_relaxed) < map.max_entries) return true;
-    table.count.fetch_sub(1, std::memory_order_relaxed);
+    // Never above the limit, not even for a moment: another thread could find the map full then.
+    u32 count = table.count.load(std::memory_order_relaxed);
+    while (count < map.max_entries) {
+        if (table.count.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) {
+            return true;
+        }
+    }
     return false;
 }
 

@@ -320,7 +320,8 @@ Status next_key(Map& map, const void* key, void* next) {
     if (root == nullptr) return fail(Errc::NoMoreKeys);
     Node* following = nullptr;
     bool below = false;  // following's first, not following itself
-    Node* node = key != nullptr ? root : nullptr;
+    const bool possible = key != nullptr && check_length(map, Prefix(key)).has_value();
+    Node* node = possible ? root : nullptr;
     while (node != nullptr) {
         const Prefix prefix(key);
         if (shared_bits(map, *node, prefix) < node->length) {

@@ -299,6 +299,12 @@ TEST_F(MapTypes, LongestPrefixWins) {
     for (u8 i = 0; i < 4; ++i) EXPECT_EQ(put({32, {i}}, i), 0);
     EXPECT_EQ(put({32, {77}}, 1), failed(Errc::OutOfSpace));
     EXPECT_EQ(spec::linux_errno(last_.code), 28);
+    // A length that no key has names none: the list starts over, and nothing past the key is read.
+    Ipv4Key first, next;
+    const Ipv4Key impossible{33, {0}};
+    ASSERT_EQ(next_key(fd, nullptr, &first), 0);
+    ASSERT_EQ(next_key(fd, &impossible, &next), 0);
+    EXPECT_EQ(next, first);
 }
 
 TEST_F(MapTypes, TriesAgreeWithAModelAndListMoreSpecificFirst) {
