@@ -14,6 +14,11 @@ namespace ebpf::verifier {
 
 namespace {
 
+// Registers count modulo 2^64, and so do the distances between them.
+i64 wrapping_difference(u64 a, u64 b) {
+    return static_cast<i64>(a - b);
+}
+
 // Bit per granule of 4 bytes to bit per byte; 16 granules make a word.
 constexpr u64 spread(u64 granules) {
     u64 x = granules & 0xffff;
@@ -61,8 +66,8 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
             return old.id == now.id && old.delta == now.delta;
         if (old.id == 0) return true;
         if (now.num.is_constant())
-            return map_id(query, old.id, 0, static_cast<i64>(now.num.value()) - old.delta);
-        return map_id(query, old.id, now.id, now.delta - old.delta);
+            return map_id(query, old.id, 0, wrapping_difference(now.num.value(), old.delta));
+        return map_id(query, old.id, now.id, wrapping_difference(now.delta, old.delta));
     }
     if (old.index != now.index || old.frame != now.frame || old.object != now.object ||
         old.off != now.off)
