@@ -256,6 +256,8 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
                                                    " does not work on map " + m.name + " of type " +
                                                    spec::info(m.type).name);
     }
+    if (site.field.kind == Kind::MapValue && value.object != 0)
+        return unsupported("a timer in a value of an inner map");
     if (site.field.kind == Kind::MapValue && site.field.index != value.index) {
         return reject(DiagnosticCode::HelperArgument,
                       argument_name(n) + " of " + site.proto->name +

@@ -8,7 +8,6 @@
 //   1 ..  99   numbers: transfer functions and refinement
 //   100 .. 199 states: registers, stack, covering, widening
 //   200 .. 299 rules: what is checked before an access, a call, the end
-//   300 .. 399 order: verdicts that depend on how a program is written down
 #pragma once
 
 #include <type_traits>

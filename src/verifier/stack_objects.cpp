@@ -146,6 +146,8 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
             result.object = 1;
             result.nullable = true;
             result.id = fresh_id();
+            result.ref = moved.ref;  // the number lies in the iterator and is gone with it
+            result.frame = 1;
         } else {
             release(object->ref);
             result = Reg{};

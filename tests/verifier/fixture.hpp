@@ -34,6 +34,8 @@ inline std::vector<ir::MapDef> test_maps() {
         make("outer", MapType::ArrayOfMaps, 4, 4, 4),      // 7
         make("locked", MapType::Array, 4, 16, 1),          // 8
         make("events", MapType::PerfEventArray, 4, 4, 0),  // 9
+        make("timed", MapType::Array, 4, 24, 1),           // 10
+        make("shelf", MapType::ArrayOfMaps, 4, 4, 4),      // 11, of maps like "timed"
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));
@@ -41,6 +43,8 @@ inline std::vector<ir::MapDef> test_maps() {
     maps[6].initial.resize(16);
     maps[7].inner = 0;
     maps[8].spin_lock_offset = 0;
+    maps[10].timer_offset = 8;
+    maps[11].inner = 10;
     return maps;
 }
 
@@ -60,6 +64,7 @@ inline ir::Program make_program(std::string_view text) {
     program->name = "test";
     program->maps = test_maps();
     program->license = "GPL";
+    program->kfuncs = {"bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy"};
     return std::move(*program);
 }
 

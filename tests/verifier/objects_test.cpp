@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+//
+// Locks, timers, dynamic pointers, iterators and sockets: a program that uses each as it is meant,
+// and twins that differ by one mistake.
+#include "fixture.hpp"
+
+namespace ebpf::verifier {
+namespace {
+
+struct Case {
+    const char* name;
+    const char* expected;
+    std::string text;
+    spec::ProgramType type = spec::ProgramType::SchedCls;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << c.name;
+}
+
+class Objects : public testing::TestWithParam<Case> {};
+
+TEST_P(Objects, Verdict) {
+    const Case& c = GetParam();
+    const Report report = check(c.text, c.type);
+    EXPECT_EQ(outcome(report), c.expected) << explain(report) << "\n" << c.text;
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+    return info.param.name;
+}
+
+#define OBJECTS(group, ...)                                                                     \
+    INSTANTIATE_TEST_SUITE_P(group, Objects, testing::ValuesIn(std::vector<Case>{__VA_ARGS__}), \
+                             case_name)
+
+const std::string kReturn0 = "r0 = 0\nexit\n";
+
+std::string lookup(int map) {
+    return "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, " + std::to_string(map) +
+           "\ncall 1\n";
+}
+
+// A call with r1 = r10 + offset.
+std::string on_stack(int offset, const std::string& call) {
+    return "r1 = r10\nr1 += " + std::to_string(offset) + "\ncall " + call + "\n";
+}
+
+// --- spin locks: map 8, the lock in bytes 0 to 3 of 16 -------------------------------------------
+
+const std::string kLocked = lookup(8) + "if r0 == 0 goto none\nr6 = r0\n";
+const std::string kNone = "none:\n" + kReturn0;
+const std::string kTake = "r1 = r6\ncall 93\n", kGive = "r1 = r6\ncall 94\n";
+
+OBJECTS(Locks,  //
+        Case{"TakeAndGive", "accept", kLocked + kTake + "*(u64 *)(r6 + 8) = 1\n" + kGive + kNone},
+        Case{"NotGivenBack", "lock-region", kLocked + kTake + kNone},
+        Case{"NotGivenBackOnOnePath", "lock-region",
+             kLocked + kTake + "r2 = *(u64 *)(r6 + 8)\nif r2 == 0 goto none\n" + kGive + kNone},
+        Case{"GivenBackTwice", "lock-region", kLocked + kTake + kGive + kGive + kNone},
+        Case{"NeverTaken", "lock-region", kLocked + kGive + kNone},
+        Case{"TakenTwice", "lock-region", kLocked + kTake + kTake + kGive + kNone},
+        Case{"MayBeNull", "null-pointer", lookup(8) + "r1 = r0\ncall 93\n" + kReturn0},
+        Case{"AnotherLookupsValueIsGiven", "lock-region",
+             kLocked + lookup(8) + "if r0 == 0 goto none\nr7 = r0\n" + kTake +
+                 "r1 = r7\ncall 94\n" + kNone},
+        Case{"CopyOfThePointer", "accept",
+             kLocked + "r7 = r6\n" + kTake + "r1 = r7\ncall 94\n" + kNone},
+        Case{"HelperInside", "lock-region", kLocked + kTake + "call 5\n" + kGive + kNone},
+        Case{"FunctionInside", "lock-region",
+             kLocked + kTake + "call f\n" + kGive + kNone + "f:\n" + kReturn0},
+        Case{"TakenInACalledFunction", "lock-region",
+             kLocked + "r1 = r6\ncall f\n" + kNone + "f:\ncall 93\n" + kReturn0},
+        Case{"NotAtTheLock", "helper-argument",
+             kLocked + "r1 = r6\nr1 += 4\ncall 93\n" + kGive + kNone},
+        Case{"ValueWithoutALock", "helper-argument",
+             lookup(1) + "if r0 == 0 goto none\nr6 = r0\n" + kTake + kGive + kNone},
+        Case{"LockRead", "map-field", kLocked + "r1 = *(u32 *)(r6 + 0)\n" + kNone},
+        Case{"LockOverwritten", "map-field", kLocked + "*(u64 *)(r6 + 0) = 1\n" + kNone},
+        Case{"LockAsBuffer", "map-field",
+             kLocked + "r1 = r6\nr2 = 16\nr3 = 0\nr4 = 0\nr5 = 0\ncall 28\n" + kNone},
+        Case{"LegacyLoadInside", "lock-region",
+             "r9 = r1\n" + kLocked +
+                 "r7 = r6\nr1 = r7\ncall 93\nr6 = r9\nr0 = *(u8 *)skb[0]\n"
+                 "r1 = r7\ncall 94\n" +
+                 kNone,
+             spec::ProgramType::SocketFilter});
+
+// --- timers: map 10, the timer in bytes 8 to 23 of 24 --------------------------------------------
+
+const std::string kTimer = lookup(10) + "if r0 == 0 goto none\nr6 = r0\nr7 = r0\nr7 += 8\n";
+
+std::string timer_with(const std::string& function) {
+    return kTimer +
+           "r1 = r7\nld_pseudo r2, 5, 10\nr3 = 1\ncall 169\n"
+           "r1 = r7\nld_pseudo r2, 4, f\ncall 170\n"
+           "r1 = r7\nr2 = 1000\nr3 = 0\ncall 171\n" +
+           kNone + "f:\n" + function;
+}
+
+OBJECTS(
+    Timers,  //
+    Case{"InitSetStart", "accept", timer_with("*(u64 *)(r3 + 0) = 1\n" + kReturn0)},
+    Case{"FunctionReturnsOne", "bad-callback", timer_with("r0 = 1\nexit\n")},
+    Case{"FunctionBeyondTheValue", "map-value-bounds",
+         timer_with("*(u64 *)(r3 + 24) = 1\n" + kReturn0)},
+    Case{"FunctionTouchesTheTimer", "map-field", timer_with("*(u64 *)(r3 + 8) = 1\n" + kReturn0)},
+    Case{"FunctionWritesTheKey", "map-read-only", timer_with("*(u32 *)(r2 + 0) = 1\n" + kReturn0)},
+    Case{"FunctionSeesTheSettersRegisters", "register-uninit", timer_with("r0 = r6\n" + kReturn0)},
+    Case{"FunctionSeesTheSettersStack", "stack-uninit",
+         timer_with("r0 = *(u32 *)(r10 - 4)\n" + kReturn0)},
+    Case{"FunctionHasNoContext", "register-uninit", timer_with("r0 = r4\n" + kReturn0)},
+    Case{"FunctionKeepsARecord", "reference-leak",
+         timer_with("ld_pseudo r1, 5, 3\nr2 = 16\nr3 = 0\ncall 131\n" + kReturn0)},
+    Case{"AnotherMap", "helper-argument",
+         kTimer + "r1 = r7\nld_pseudo r2, 5, 0\nr3 = 1\ncall 169\n" + kNone},
+    Case{"NotAtTheTimer", "helper-argument",
+         kTimer + "r1 = r6\nr2 = 1\nr3 = 0\ncall 171\n" + kNone},
+    Case{"InAnInnerMap", "unsupported",
+         lookup(11) +
+             "if r0 == 0 goto none\nr8 = r0\n*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\n"
+             "r1 = r8\ncall 1\nif r0 == 0 goto none\nr1 = r0\nr1 += 8\nr2 = r8\nr3 = 1\n"
+             "call 169\n" +
+             kNone});
+
+// --- dynamic pointers ----------------------------------------------------------------------------
+
+const std::string kReserve = "ld_pseudo r1, 5, 3\nr2 = 64\nr3 = 0\nr4 = r10\nr4 += -16\ncall 198\n";
+const std::string kSlice = "r1 = r10\nr1 += -16\nr2 = 0\nr3 = 8\ncall 203\n";
+const std::string kSubmit = "r1 = r10\nr1 += -16\nr2 = 0\ncall 199\n";
+
+OBJECTS(Dynptrs,  //
+        Case{"ReserveAndSubmit", "accept", kReserve + kSubmit + kReturn0},
+        Case{"Slice", "accept",
+             kReserve + kSlice + "if r0 == 0 goto +1\n*(u64 *)(r0 + 0) = 1\n" + kSubmit + kReturn0},
+        Case{"SliceMayBeNull", "null-pointer",
+             kReserve + kSlice + "*(u64 *)(r0 + 0) = 1\n" + kSubmit + kReturn0},
+        Case{"BeyondTheSlice", "memory-bounds",
+             kReserve + kSlice + "if r0 == 0 goto +1\n*(u64 *)(r0 + 1) = 1\n" + kSubmit + kReturn0},
+        Case{"SliceAfterSubmit", "register-uninit",
+             kReserve + kSlice + "if r0 == 0 goto +5\nr6 = r0\n" + kSubmit +
+                 "*(u64 *)(r6 + 0) = 1\nr1 = r10\nr1 += -16\nr2 = 0\n" + kReturn0},
+        Case{"NotSubmitted", "reference-leak", kReserve + kReturn0},
+        Case{"SubmittedTwice", "helper-argument", kReserve + kSubmit + kSubmit + kReturn0},
+        Case{"NeverReserved", "helper-argument",
+             "*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 8) = 0\n" + kSubmit + kReturn0},
+        Case{"OverwrittenInPart", "helper-argument",
+             kReserve + "*(u8 *)(r10 - 1) = 0\n" + kSubmit + kReturn0},
+        Case{"Read", "stack-uninit", kReserve + "r1 = *(u64 *)(r10 - 16)\n" + kSubmit + kReturn0},
+        Case{"ReadInPart", "stack-uninit",
+             kReserve + "r1 = *(u8 *)(r10 - 9)\n" + kSubmit + kReturn0},
+        Case{"SubmitTheSlice", "helper-argument",
+             kReserve + kSlice + "if r0 == 0 goto +3\nr1 = r0\nr2 = 0\ncall 132\n" + kSubmit +
+                 kReturn0},
+        Case{"Unaligned", "helper-argument",
+             "ld_pseudo r1, 5, 3\nr2 = 64\nr3 = 0\nr4 = r10\nr4 += -20\ncall 198\n" + kReturn0},
+        Case{"OfAMapValue", "accept",
+             lookup(1) +
+                 "if r0 == 0 goto none\nr1 = r0\nr2 = 64\nr3 = 0\nr4 = r10\nr4 += -24\ncall 197\n" +
+                 kNone},
+        Case{"OfMoreThanAMapValue", "map-value-bounds",
+             lookup(1) +
+                 "if r0 == 0 goto none\nr1 = r0\nr2 = 65\nr3 = 0\nr4 = r10\nr4 += -24\ncall 197\n" +
+                 kNone},
+        Case{"OfTheStack", "helper-argument",
+             "*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\nr4 = r10\nr4 += -24\n"
+             "call 197\n" +
+                 kReturn0},
+        Case{"SubmitOneOfAMapValue", "bad-release",
+             lookup(1) +
+                 "if r0 == 0 goto none\nr1 = r0\nr2 = 64\nr3 = 0\nr4 = r10\nr4 += -24\ncall 197\n" +
+                 "r1 = r10\nr1 += -24\nr2 = 0\ncall 199\n" + kNone});
+
+// --- the iterator over numbers: kfuncs 0 new, 1 next, 2 destroy ----------------------------------
+
+const std::string kNew = "r2 = 0\nr3 = 10\n" + on_stack(-8, "kfunc 0");
+const std::string kNext = on_stack(-8, "kfunc 1"), kDestroy = on_stack(-8, "kfunc 2");
+const std::string kLoop =
+    kNew + "l:\n" + kNext + "if r0 == 0 goto done\nr6 = *(u32 *)(r0 + 0)\ngoto l\ndone:\n";
+
+OBJECTS(Iterators,  //
+        Case{"Loop", "accept", kLoop + kDestroy + kReturn0},
+        Case{"NotDestroyed", "reference-leak", kLoop + kReturn0},
+        Case{"NotDestroyedOnOnePath", "reference-leak",
+             kNew + "l:\n" + kNext +
+                 "if r0 == 0 goto done\nr1 = *(u32 *)(r0 + 0)\nif r1 == 7 goto "
+                 "out\ngoto l\ndone:\n" +
+                 kDestroy + "out:\n" + kReturn0},
+        Case{"NumberMayBeNull", "null-pointer",
+             kNew + kNext + "r6 = *(u32 *)(r0 + 0)\n" + kDestroy + kReturn0},
+        Case{"NumberIsReadOnly", "map-read-only",
+             kNew + kNext + "if r0 == 0 goto +1\n*(u32 *)(r0 + 0) = 1\n" + kDestroy + kReturn0},
+        Case{"BeyondTheNumber", "memory-bounds",
+             kNew + kNext + "if r0 == 0 goto +1\nr6 = *(u64 *)(r0 + 0)\n" + kDestroy + kReturn0},
+        Case{"NumberAfterDestroy", "register-uninit",
+             kNew + kNext + "r6 = r0\nif r6 == 0 goto done\n" + kDestroy +
+                 "r0 = *(u32 *)(r6 + 0)\nexit\ndone:\n" + kDestroy + kReturn0},
+        Case{"NextAfterDestroy", "helper-argument", kNew + kDestroy + kNext + kReturn0},
+        Case{"DestroyedTwice", "helper-argument", kNew + kDestroy + kDestroy + kReturn0},
+        Case{"NeverMade", "helper-argument", "*(u64 *)(r10 - 8) = 0\n" + kNext + kReturn0},
+        Case{"MadeTwiceInOnePlace", "reference-leak", kNew + kNew + kDestroy + kReturn0},
+        Case{"Copied", "stack-uninit",
+             kNew + "r1 = *(u64 *)(r10 - 8)\n*(u64 *)(r10 - 16) = r1\n" + on_stack(-16, "kfunc 2") +
+                 kReturn0},
+        Case{"OverwrittenThenUsed", "helper-argument",
+             kNew + "*(u64 *)(r10 - 8) = 0\n" + kNext + kReturn0},
+        Case{"LoopWithoutNext", "infinite-loop",
+             kNew + "l:\ncall 7\nif r0 != 0 goto l\n" + kDestroy + kReturn0},
+        Case{"AnotherIteratorEachRound", "infinite-loop",
+             "l:\n" + kNew + kNext + "r6 = r0\nr7 = 0\nif r6 == 0 goto +1\nr7 = 1\n" + kDestroy +
+                 "if r7 != 0 goto l\n" + kReturn0},
+        Case{"IndexIsUnlimited", "pointer-arithmetic",
+             kNew + "l:\n" + kNext +
+                 "if r0 == 0 goto done\nr1 = *(u32 *)(r0 + 0)\nr2 = r10\nr2 += -400\nr1 <<= 32\n"
+                 "r2 += r1\n*(u8 *)(r2 + 0) = 1\ngoto l\ndone:\n" +
+                 kDestroy + kReturn0},
+        Case{"LimitsMustBeNumbers", "helper-argument",
+             "r2 = r10\nr3 = 10\n" + on_stack(-8, "kfunc 0") + kReturn0});
+
+// --- sockets: __sk_buff's sk at 168 --------------------------------------------------------------
+
+const std::string kSk = "r6 = r1\nr1 = *(u64 *)(r6 + 168)\n";
+const std::string kFind =
+    "*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 8) = 0\nr2 = r10\nr2 += -16\nr3 = 12\nr4 = 0\nr5 = 0\n"
+    "call 84\n";
+
+OBJECTS(
+    Sockets,  //
+    Case{"FieldOfTheContexts", "accept",
+         kSk + "if r1 == 0 goto none\nr2 = *(u32 *)(r1 + 4)\n" + kNone},
+    Case{"ContextsMayBeNull", "null-pointer", kSk + "r2 = *(u32 *)(r1 + 4)\n" + kReturn0},
+    Case{"OnlyFullSocketsHaveAMark", "bad-address",
+         kSk + "if r1 == 0 goto none\nr2 = *(u32 *)(r1 + 16)\n" + kNone},
+    Case{"FullSocket", "accept",
+         kSk + "if r1 == 0 goto none\ncall 95\nif r0 == 0 goto none\nr2 = *(u32 *)(r0 + 16)\n" +
+             kNone},
+    Case{"Written", "bad-address", kSk + "if r1 == 0 goto none\n*(u32 *)(r1 + 4) = 1\n" + kNone},
+    Case{"BeyondTheFields", "bad-address",
+         kSk + "if r1 == 0 goto none\nr2 = *(u32 *)(r1 + 80)\n" + kNone},
+    Case{"Between", "bad-address", kSk + "if r1 == 0 goto none\nr2 = *(u32 *)(r1 + 6)\n" + kNone},
+    Case{"TcpFields", "accept",
+         kSk + "if r1 == 0 goto none\ncall 96\nif r0 == 0 goto none\nr2 = *(u64 *)(r0 + 80)\n" +
+             kNone},
+    Case{"BeyondTheTcpFields", "bad-address",
+         kSk + "if r1 == 0 goto none\ncall 96\nif r0 == 0 goto none\nr2 = *(u32 *)(r0 + 112)\n" +
+             kNone},
+    Case{"FoundAndGivenBack", "accept",
+         kFind + "if r0 == 0 goto none\nr2 = *(u32 *)(r0 + 16)\nr1 = r0\ncall 86\n" + kNone},
+    Case{"FoundAndKept", "reference-leak", kFind + kReturn0},
+    Case{"GivenBackTwice", "register-uninit",
+         kFind + "if r0 == 0 goto none\nr6 = r0\nr1 = r6\ncall 86\nr1 = r6\ncall 86\n" + kNone},
+    Case{"ViewAfterTheSocketsEnd", "register-uninit",
+         kFind +
+             "if r0 == 0 goto none\nr6 = r0\nr1 = r6\ncall 96\nr7 = r0\nr1 = r6\ncall 86\n"
+             "if r7 == 0 goto none\nr2 = *(u32 *)(r7 + 0)\n" +
+             kNone},
+    Case{"NullViewLeavesTheSocketHeld", "reference-leak",
+         kFind +
+             "if r0 == 0 goto none\nr6 = r0\nr1 = r6\ncall 96\nif r0 == 0 goto none\n"
+             "r1 = r6\ncall 86\n" +
+             kNone},
+    Case{"ContextsIsNotGivenBack", "bad-release", kSk + "if r1 == 0 goto none\ncall 86\n" + kNone});
+
+}  // namespace
+}  // namespace ebpf::verifier
