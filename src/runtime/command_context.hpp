@@ -3,6 +3,8 @@
 // attribute structure; dispatch() finds it by type.
 #pragma once
 
+#include <utility>
+
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
@@ -71,6 +73,29 @@ inline Result<Ref<Program>> program_of(CommandContext& c, u32 handle) {
 inline Result<Ref<Link>> link_of(CommandContext& c, u32 handle) {
     return object<Link>(c, handle, ObjectKind::Link, "not a link");
 }
+
+// Whether an application may read a map's content.
+Status may_read(const Map& map);
+
+// An application's change of a map's content; the map cannot be frozen before it ends.
+class [[nodiscard]] Write {
+  public:
+    // ReadOnly for a map that applications may not write, or no longer.
+    static Result<Write> begin(Map& map);
+    Write() = default;
+    Write(Write&& other) noexcept : map_(other.map_) { other.map_ = nullptr; }
+    Write& operator=(Write&& other) noexcept {
+        std::swap(map_, other.map_);
+        return *this;
+    }
+    ~Write() {
+        if (map_ != nullptr) map_->write_gate.leave();
+    }
+
+  private:
+    explicit Write(Map& map) : map_(&map) {}
+    Map* map_ = nullptr;
+};
 
 template <typename T = void>
 T* pointer(u64 address) {

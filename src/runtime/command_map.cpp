@@ -62,18 +62,6 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     return check_name(a.map_name);
 }
 
-// What an application may do with a map's content.
-Status may_read(const Map& map) {
-    if ((map.flags & spec::kMapWriteOnly) != 0)
-        return fail(Errc::AccessDenied, {}, "write-only map");
-    return {};
-}
-Status may_write(const Map& map) {
-    if ((map.flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
-    if (map.frozen.load(std::memory_order_acquire)) return fail(Errc::ReadOnly, {}, "frozen map");
-    return {};
-}
-
 Status check_key(const Map& map, u64 key) {
     if (map.key_size != 0 && key == 0) return fail(Errc::InvalidPointer, {}, "key");
     if (map.key_size == 0 && key != 0)
@@ -91,6 +79,18 @@ Result<InnerSpec> inner_spec(CommandContext& c, const spec::MapTypeInfo& type, u
 }
 
 }  // namespace
+
+Status may_read(const Map& map) {
+    if ((map.flags & spec::kMapWriteOnly) != 0)
+        return fail(Errc::AccessDenied, {}, "write-only map");
+    return {};
+}
+
+Result<Write> Write::begin(Map& map) {
+    if ((map.flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
+    if (!map.write_gate.enter()) return fail(Errc::ReadOnly, {}, "frozen map");
+    return Write(map);
+}
 
 Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     const auto type = spec::map_type_from_number(c.dialect, a.map_type);
@@ -145,7 +145,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    TRY(may_write(*map));
+    TRY_ASSIGN(const Write write, Write::begin(*map));
     TRY(check_key(*map, a.key));
     if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
     if (map->ops->write_object != nullptr) {
@@ -167,7 +167,7 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    TRY(may_write(*map));
+    TRY_ASSIGN(const Write write, Write::begin(*map));
     if (map->ops->remove == nullptr)
         return fail(Errc::NotForThisType, {}, "delete in this map type");
     TRY(check_key(*map, a.key));
@@ -181,7 +181,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
     TRY(may_read(*map));
-    TRY(may_write(*map));
+    TRY_ASSIGN(const Write write, Write::begin(*map));
     if (map->ops->take == nullptr) {
         return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
     }
@@ -207,9 +207,7 @@ Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    if (map->frozen.exchange(true, std::memory_order_acq_rel)) {
-        return fail(Errc::Busy, {}, "frozen already");
-    }
+    TRY(map->write_gate.freeze());
     return 0;
 }
 

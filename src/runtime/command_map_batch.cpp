@@ -21,14 +21,6 @@ Status check(const Attr& a) {
     return {};
 }
 
-Status may(const Map& map, u32 forbidden, bool write) {
-    if ((map.flags & forbidden) != 0) return fail(Errc::AccessDenied, {}, "map_flags", map.flags);
-    if (write && map.frozen.load(std::memory_order_acquire)) {
-        return fail(Errc::AccessDenied, {}, "frozen map");
-    }
-    return {};
-}
-
 std::byte* at(u64 array, u64 size, u32 index) {
     return pointer<std::byte>(array) + size * index;
 }
@@ -81,8 +73,11 @@ template <typename Attr>
 Result<i64> look_up(CommandContext& c, Attr& a, bool remove) {
     const u32 room = a.count;
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    TRY(may(*map, spec::kMapWriteOnly, false));
-    if (remove) TRY(may(*map, spec::kMapReadOnly, true));
+    TRY(may_read(*map));
+    Write write;
+    if (remove) {
+        TRY_ASSIGN(write, Write::begin(*map));
+    }
     if (map->ops->read_batch == nullptr && (remove || map->ops->read == nullptr ||
                                             map->ops->next_key == nullptr || map->key_size == 0)) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
@@ -123,7 +118,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteBatchAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    TRY(may(*map, spec::kMapReadOnly, true));
+    TRY_ASSIGN(const Write write, Write::begin(*map));
     // Not for maps of maps, as on Linux it is: the values would have to be translated.
     if (map->key_size == 0 || map->ops->write == nullptr) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
@@ -142,7 +137,7 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapDeleteBatchAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    TRY(may(*map, spec::kMapReadOnly, true));
+    TRY_ASSIGN(const Write write, Write::begin(*map));
     if (map->key_size == 0 || map->ops->remove == nullptr || map->info->index_key) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
     }

@@ -30,6 +30,20 @@ constexpr Row kRows[] = {
 
 }  // namespace
 
+bool WriteGate::enter() {
+    u32 state = state_.load(std::memory_order_acquire);
+    while (state != kFrozen) {
+        if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) return true;
+    }
+    return false;
+}
+
+Status WriteGate::freeze() {
+    u32 state = 0;
+    if (state_.compare_exchange_strong(state, kFrozen, std::memory_order_acq_rel)) return {};
+    return fail(Errc::Busy, {}, state == kFrozen ? "frozen already" : "writes under way", state);
+}
+
 const MapOps* map_ops(spec::MapType type) {
     for (const Row& row : kRows) {
         if (row.type == type) return row.ops;

@@ -70,6 +70,22 @@ struct InnerSpec {
     u32 flags = 0;
 };
 
+// Lets applications' writes in until the map is frozen. It is one word, so that no write that was
+// let in is still under way when the freeze has happened: the verifier takes a frozen map's content
+// for constant.
+class WriteGate {
+  public:
+    // False once the map is frozen; each true is paid back by leave().
+    bool enter();
+    void leave() { state_.fetch_sub(1, std::memory_order_release); }
+    // Busy while a write is under way, and when the map is frozen already (as on Linux).
+    Status freeze();
+
+  private:
+    static constexpr u32 kFrozen = 1u << 31;
+    std::atomic<u32> state_{0};  // writes under way, or kFrozen
+};
+
 struct Map : Object {
     const MapOps* ops = nullptr;
     const spec::MapTypeInfo* info = nullptr;
@@ -77,12 +93,12 @@ struct Map : Object {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;
-    u32 slots = 0;                    // execution slots
-    u32 value_stride = 0;             // value_size padded to 8
-    u64 extra = 0;                    // map_extra: a bloom filter's number of hashes
-    InnerSpec inner;                  // of a map of maps
-    std::atomic<bool> frozen{false};  // applications may no longer write
-    void* state = nullptr;            // the type's own
+    u32 slots = 0;          // execution slots
+    u32 value_stride = 0;   // value_size padded to 8
+    u64 extra = 0;          // map_extra: a bloom filter's number of hashes
+    InnerSpec inner;        // of a map of maps
+    WriteGate write_gate;   // of applications; programs may always write
+    void* state = nullptr;  // the type's own
 
     // Bytes of a value as an application passes it.
     u64 user_value_size() const { return info->percpu ? u64{value_stride} * slots : value_size; }

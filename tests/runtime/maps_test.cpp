@@ -255,6 +255,21 @@ TEST_F(Maps, FrozenAndOneWayMaps) {
     EXPECT_EQ(next_key(write_only, nullptr, &next), failed(Errc::AccessDenied));
 }
 
+TEST(WriteGate, FreezesOnlyBetweenWrites) {
+    runtime::WriteGate gate;
+    EXPECT_TRUE(gate.enter());
+    EXPECT_TRUE(gate.enter());
+    EXPECT_EQ(gate.freeze().error().code, Errc::Busy);
+    gate.leave();
+    EXPECT_EQ(gate.freeze().error().code, Errc::Busy);
+    EXPECT_TRUE(gate.enter()) << "a freeze that failed stops nobody";
+    gate.leave();
+    gate.leave();
+    EXPECT_TRUE(gate.freeze());
+    EXPECT_FALSE(gate.enter());
+    EXPECT_EQ(gate.freeze().error().code, Errc::Busy);
+}
+
 TEST_F(Maps, NumbersAreTheCallersDialects) {
     dialect_ = spec::Dialect::Windows;
     const i64 ring = create({.type = MapType::Ringbuf, .key = 0, .value = 0, .entries = 65536});

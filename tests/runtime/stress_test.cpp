@@ -107,6 +107,27 @@ TEST_F(Stress, HashHoldsExactlyMaxEntries) {
 }
 
 // 64 threads share two slots, where the elements' memory waits for its readers.
+// No write that was let in is carried out after the freeze.
+TEST_F(Stress, FrozenContentStays) {
+    for (u32 round = 0; round < 200; ++round) {
+        WriteGate gate;
+        std::atomic<u64> content{0};
+        u64 frozen_with = 0;
+        in_threads(3, [&](u32 thread) {
+            if (thread == 0) {
+                while (!gate.freeze()) std::this_thread::yield();
+                frozen_with = content.load();
+                return;
+            }
+            for (u32 i = 0; i < 1000 && gate.enter(); ++i) {
+                content.fetch_add(1);
+                gate.leave();
+            }
+        });
+        ASSERT_EQ(content.load(), frozen_with);
+    }
+}
+
 TEST_F(Stress, ManyThreadsOnTwoSlots) {
     stop();
     start(2);
