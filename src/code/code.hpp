@@ -25,6 +25,8 @@ enum class RelocKind : u8 {
     HelperOrNull64 = 5,  // machine code, 8 bytes: as Helper64, or 0 where there is none
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
+// The embedder's helpers that a call by register reaches: those with numbers below.
+inline constexpr u32 kRegisterHelpers = 256;
 
 // For an interpreter's code `offset` is that of the two-slot instruction or the call, and the
 // engine keeps the resolved value in its decoded form; for machine code the bytes are patched.

@@ -41,7 +41,4 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
-// Helpers that a call by register can reach.
-inline constexpr u32 kRegisterHelpers = 256;
-
 }  // namespace ebpf::interpreter

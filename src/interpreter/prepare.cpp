@@ -241,7 +241,7 @@ Result<Layout> layout_of(const CodeView& code) {
         TRY_ASSIGN(const Insn insn, isa::decode(code.text, pc));
         if (insn.form == Form::CallReg) {
             layout.register_helpers = layout.size;
-            layout.size += kRegisterHelpers * sizeof(u64);
+            layout.size += code::kRegisterHelpers * sizeof(u64);
             break;
         }
         pc += static_cast<u32>(insn.slots());
@@ -264,7 +264,7 @@ Status prepare(const CodeView& code, const Resolver& resolver, MutableBytes memo
     u64* table = nullptr;
     if (layout.register_helpers != 0) {
         table = reinterpret_cast<u64*>(memory.data() + layout.register_helpers);
-        for (u32 n = 0; n < kRegisterHelpers; ++n) {
+        for (u32 n = 0; n < code::kRegisterHelpers; ++n) {
             const Result<u64> address =
                 resolver.resolve(resolver.self, RelocKind::Helper64, kCustomHelper | n, 0);
             table[n] = address.value_or(0);

@@ -58,7 +58,7 @@ void stop(Invocation* invocation, Fault fault) {
 
 // The helper that `number` names in a call by register, or nullptr.
 HelperFn helper_by_number(const Op* op, u64 number) {
-    if (number >= kRegisterHelpers) return nullptr;
+    if (number >= code::kRegisterHelpers) return nullptr;
     return reinterpret_cast<HelperFn>(reinterpret_cast<const u64*>(op->imm)[number]);
 }
 

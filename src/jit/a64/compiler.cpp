@@ -11,23 +11,15 @@ using isa::Form;
 using isa::Insn;
 
 namespace {
-constexpr u32 kExpectedWords = 2;   // of an instruction
-constexpr u32 kFarFrom = 12'000;    // instructions, from which conditions may not reach
-constexpr u32 kStubBytes = 64;      // stack of a callback thunk or an entry stub, at most
-constexpr u32 kTableEntries = 256;  // helpers that a call by register reaches
+constexpr u32 kExpectedWords = 2;  // of an instruction
+constexpr u32 kFarFrom = 12'000;   // instructions, from which conditions may not reach
+constexpr u32 kStubBytes = 64;     // stack of a callback thunk or an entry stub, at most
 constexpr u32 kPair = 16;
 }  // namespace
 
 Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
                    const Analysis& analysis)
-    : program_(program),
-      facts_(facts),
-      options_(options),
-      analysis_(analysis),
-      insn_count_(static_cast<u32>(program.insns.size())),
-      function_count_(static_cast<u32>(program.subprograms.size())),
-      may_end_early_(analysis.count_frames || analysis.indexed_calls || options.can_end_early()),
-      uses_invocation_(analysis.calls_helpers || may_end_early_),
+    : Lowering(program, facts, options, analysis),
       a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom) {}
 
 Result<Output> Compiler::run() {
@@ -41,12 +33,6 @@ Result<Output> Compiler::run() {
     if (analysis_.entry_is_called) entry_stub();
     if (analysis_.indexed_calls) helper_table();
     return finish();
-}
-
-u32 Compiler::function_at(u32 insn) const {
-    const auto& all = program_.subprograms;
-    return static_cast<u32>(std::ranges::lower_bound(all, insn, {}, &ir::Subprogram::begin) -
-                            all.begin());
 }
 
 Compiler::Saved Compiler::saved(u32 function) const {
@@ -157,9 +143,7 @@ Status Compiler::compile_function(u32 function) {
         a_.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;
-            const bool starts_block =
-                at == s.begin || analysis_.is_target[at] || program_.insns[at - 1].is_jump();
-            if (options_.can_end_early() && starts_block) check_block(at);
+            if (options_.can_end_early() && starts_block(at)) check_block(at);
             TRY_ASSIGN(count, lower(at));
             for (u32 i = 1; i < count; ++i) a_.bind(at + i);
         } else if (!in_dead_code || analysis_.is_target[at]) {
@@ -172,13 +156,7 @@ Status Compiler::compile_function(u32 function) {
     return {};
 }
 
-// --- limits; guards.cpp of x86-64 says what they are
-// -----------------------------------------------
-
-Label Compiler::fault_exit(Fault fault) {
-    faults_ |= 1u << static_cast<u32>(fault);
-    return fault_label(function_, static_cast<u32>(fault));
-}
+// --- limits; guards.cpp of x86-64 says what they are ---------------------------------------------
 
 void Compiler::fault_exits(u32 function) {
     if (faults_ == 0) return;
@@ -211,20 +189,14 @@ void Compiler::count_frame() {
 }
 
 void Compiler::check_block(u32 at) {
-    const u32 end = program_.subprograms[function_].end;
     if (options_.cancellable) {
         load_field(Width::W64, kTemp, offsetof(Invocation, cancel));
         a_.access(Access::Load, Width::W32, kTemp, kTemp, 0, kTemp2);
         a_.jump_if_zero(Width::W32, false, kTemp, fault_exit(Fault::Cancelled));
     }
     if (!options_.metered) return;
-    u32 last = at;
-    while (!program_.insns[last].is_jump() && program_.insns[last].form != Form::Exit &&
-           last + 1 < end && !analysis_.is_target[last + 1]) {
-        ++last;
-    }
     load_field(Width::W64, kTemp, offsetof(Invocation, fuel));
-    a_.mov_imm(kTemp2, last - at + 1);
+    a_.mov_imm(kTemp2, block_length(at));
     a_.rrr(op::kSubs, Width::W64, kTemp, kTemp, kTemp2);
     store_field(Width::W64, kTemp, offsetof(Invocation, fuel));
     a_.jump(Cc::Lo, fault_exit(Fault::OutOfFuel));
@@ -233,32 +205,13 @@ void Compiler::check_block(u32 at) {
 void Compiler::helper_table() {
     if (a_.here() % 8 != 0) a_.put(op::kBrk);
     a_.bind(own_label(kHelperTable));
-    for (u32 i = 0; i < kTableEntries; ++i) {
+    for (u32 i = 0; i < code::kRegisterHelpers; ++i) {
         table_.push_back({.offset = a_.here(),
                           .kind = code::RelocKind::HelperOrNull64,
                           .index = code::kCustomHelper | i});
         a_.put(0);
         a_.put(0);
     }
-}
-
-// The deepest chain of native frames, its helpers' own frames not included.
-u32 Compiler::stack_bytes() const {
-    if (analysis_.recursive || analysis_.count_frames) {
-        u32 largest = 0;
-        for (u32 f = 0; f < function_count_; ++f) largest = std::max(largest, native_bytes(f));
-        const u32 depth =
-            analysis_.count_frames ? u32{isa::kMaxCallDepth} + 1 : facts_.max_call_depth;
-        return depth * (largest + kStubBytes) + kStubBytes;
-    }
-    std::vector<u32> deepest(function_count_);
-    for (const u32 f : analysis_.callees_first) {
-        for (const u32 callee : analysis_.functions[f].callees)
-            deepest[f] = std::max(deepest[f], deepest[callee]);
-        deepest[f] += native_bytes(f);
-        if (analysis_.functions[f].is_callback) deepest[f] += kStubBytes;
-    }
-    return deepest[0];
 }
 
 Result<Output> Compiler::finish() {
@@ -268,7 +221,9 @@ Result<Output> Compiler::finish() {
     std::ranges::sort(out.relocations, {}, &code::Relocation::offset);
     out.cpu = code::Cpu::AArch64;
     out.entry = a_.label_offset(is_entry(0) ? function_label(0) : own_label(kEntry));
-    out.stack_bytes = stack_bytes();
+    std::vector<u32> bytes(function_count_);
+    for (u32 f = 0; f < function_count_; ++f) bytes[f] = native_bytes(f);
+    out.stack_bytes = deepest_chain(bytes, kStubBytes, kStubBytes);
     out.map_count = static_cast<u32>(program_.maps.size());
     out.insn_offset.resize(insn_count_);
     for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.label_offset(i);

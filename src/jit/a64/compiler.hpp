@@ -21,13 +21,12 @@
 #include <cstddef>
 
 #include "jit/a64/assembler.hpp"
-#include "jit/analysis.hpp"
-#include "jit/jit.hpp"
+#include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 
 namespace ebpf::jit::a64 {
 
-class Compiler {
+class Compiler : private Lowering {
   public:
     Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
              const Analysis& analysis);
@@ -37,7 +36,6 @@ class Compiler {
     static constexpr Gpr kReg[] = {7, 0, 1, 2, 3, 4, 19, 20, 21, 22, 25};
     static constexpr Gpr kResult = 0, kInvocation = 26, kTemp = 9, kTemp2 = 10, kTemp3 = 11,
                          kTemp4 = 12, kInvocationArg = 5, kEntryInvocationArg = 2;
-    static constexpr u32 kFaults = static_cast<u32>(code::Fault::BadAccess) + 1;
 
     // compiler.cpp: functions, frames, limits, the result
     struct Saved {
@@ -57,11 +55,8 @@ class Compiler {
     void check_block(u32 at);
     void check_fault();
     void fault_exits(u32 function);
-    Label fault_exit(code::Fault fault);
     void helper_table();
-    u32 stack_bytes() const;
     Result<Output> finish();
-    bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }
 
     // lower.cpp
     Result<u32> lower(u32 at);
@@ -82,9 +77,6 @@ class Compiler {
     void helper_call(u32 helper);
     void finish_helper_call();
     Status lower_wide(const isa::Insn& insn, u32 target);
-    std::unexpected<Error> unsupported(const char* what, u64 arg = 0) const {
-        return fail(Errc::Unsupported, at_insn(program_.slot_of[at_]), what, arg);
-    }
 
     static Gpr reg(isa::Reg r) { return kReg[r]; }
     void load_field(Width w, Gpr t, std::size_t offset) {
@@ -93,30 +85,10 @@ class Compiler {
     void store_field(Width w, Gpr t, std::size_t offset) {
         a_.access(Access::Store, w, t, kInvocation, static_cast<i64>(offset), kTemp3);
     }
-    u32 function_at(u32 insn) const;
-    Label function_label(u32 f) const { return insn_count_ + f; }
-    Label thunk_label(u32 f) const { return insn_count_ + function_count_ + f; }
-    Label fault_label(u32 f, u32 fault) const {
-        return insn_count_ + (2 + fault) * function_count_ + f;
-    }
     enum : u32 { kEntry, kHelperTable, kOwnLabels };
-    Label own_label(u32 which) const {
-        return insn_count_ + (2 + kFaults) * function_count_ + which;
-    }
 
-    const ir::Program& program_;
-    const ir::Facts& facts_;
-    const Options& options_;
-    const Analysis& analysis_;
-    const u32 insn_count_;
-    const u32 function_count_;
-    const bool may_end_early_;
-    const bool uses_invocation_;
     Assembler a_;
     std::vector<code::Relocation> table_;  // of helpers, behind the code
-    u32 function_ = 0;
-    u32 at_ = 0;
-    u32 faults_ = 0;
 };
 
 }  // namespace ebpf::jit::a64

@@ -14,7 +14,6 @@ using isa::CallKind;
 using isa::Cond;
 using isa::Form;
 using isa::Insn;
-using isa::WideKind;
 
 namespace {
 
@@ -412,15 +411,14 @@ void Compiler::helper_call(u32 helper) {
 }
 
 Status Compiler::lower_call_reg(const Insn& insn) {
-    constexpr u64 kCustomHelpers = 256;
     const std::optional<u64> number = called_constant(program_, analysis_, at_);
-    if (number && *number >= kCustomHelpers)
+    if (number && *number >= code::kRegisterHelpers)
         return unsupported("call of a helper by register, number", *number);
     if (number) {
         helper_call(code::kCustomHelper | static_cast<u32>(*number));
     } else {
         const Gpr n = reg(insn.dst);
-        a_.rri12(op::kSubsImm, Width::W64, kZero, n, kCustomHelpers);
+        a_.rri12(op::kSubsImm, Width::W64, kZero, n, code::kRegisterHelpers);
         a_.jump(Cc::Hs, fault_exit(Fault::BadHelper));
         a_.literal(kTemp, {.kind = code::RelocKind::Function64, .addend = own_label(kHelperTable)});
         a_.access_indexed(Access::Load, Width::W64, kTemp, kTemp, n, true);
@@ -432,34 +430,13 @@ Status Compiler::lower_call_reg(const Insn& insn) {
 }
 
 Status Compiler::lower_wide(const Insn& insn, u32 target) {
-    const Gpr d = reg(insn.dst);
-    switch (insn.wide()) {
-        case WideKind::Imm64:
-            a_.mov_imm(d, static_cast<u64>(insn.imm));
-            return {};
-        case WideKind::MapIndex:
-        case WideKind::MapIndexValue: {
-            if (insn.map_index() >= program_.maps.size()) {
-                return fail(Errc::OutOfBounds, at_insn(program_.slot_of[at_]), "map",
-                            insn.map_index());
-            }
-            const bool value = insn.wide() == WideKind::MapIndexValue;
-            a_.literal(d, {.kind = value ? code::RelocKind::MapValue64 : code::RelocKind::Map64,
-                           .index = insn.map_index(),
-                           .addend = value ? insn.map_value_offset() : 0});
-            return {};
-        }
-        case WideKind::Function:
-            a_.literal(d, {.kind = code::RelocKind::Function64,
-                           .addend = thunk_label(function_at(target))});
-            return {};
-        case WideKind::MapFd:
-        case WideKind::MapFdValue:
-            return unsupported("map by descriptor", insn.map_index());
-        case WideKind::BtfId:
-            return unsupported("variable by BTF id", static_cast<u64>(insn.imm));
+    TRY_ASSIGN(const auto address, address_of(insn, target));
+    if (address) {
+        a_.literal(reg(insn.dst), *address);
+    } else {
+        a_.mov_imm(reg(insn.dst), static_cast<u64>(insn.imm));
     }
-    return unsupported("kind of two-slot instruction", insn.kind);
+    return {};
 }
 
 }  // namespace ebpf::jit::a64

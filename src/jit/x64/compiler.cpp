@@ -21,16 +21,9 @@ constexpr isa::Reg kLastSaved = 9;
 
 Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
                    const Options& options, const Analysis& analysis)
-    : program_(program),
-      facts_(facts),
+    : Lowering(program, facts, options, analysis),
       target_(target),
-      options_(options),
-      analysis_(analysis),
       abi_(target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV),
-      insn_count_(static_cast<u32>(program.insns.size())),
-      function_count_(static_cast<u32>(program.subprograms.size())),
-      may_end_early_(analysis.count_frames || analysis.indexed_calls || options.can_end_early()),
-      uses_invocation_(analysis.calls_helpers || may_end_early_),
       a_(own_label(kOwnLabels), kExpectedBytes * insn_count_),
       frames_(function_count_),
       key_(options.blinding_seed) {}
@@ -47,16 +40,6 @@ Result<Output> Compiler::run() {
     if (options_.safe_indirect_calls) retpoline();
     if (analysis_.indexed_calls) helper_table();
     return finish();
-}
-
-std::unexpected<Error> Compiler::unsupported(const char* what, u64 arg) const {
-    return fail(Errc::Unsupported, at_insn(program_.slot_of[at_]), what, arg);
-}
-
-u32 Compiler::function_at(u32 insn) const {
-    const auto& all = program_.subprograms;
-    return static_cast<u32>(std::ranges::lower_bound(all, insn, {}, &ir::Subprogram::begin) -
-                            all.begin());
 }
 
 bool Compiler::live_after(Gpr r) const {
@@ -237,33 +220,14 @@ void Compiler::callback_thunk(u32 function) {
     a_.ret();
 }
 
-// The deepest chain of native frames, its helpers' own frames not included.
-u32 Compiler::stack_bytes() const {
-    // In a circle of calls any function may fill all the frames that the proof allows.
-    if (analysis_.recursive || analysis_.count_frames) {
-        u32 largest = 0;
-        for (const Frame& frame : frames_) largest = std::max(largest, frame.native_bytes());
-        const u32 depth =
-            analysis_.count_frames ? u32{isa::kMaxCallDepth} + 1 : facts_.max_call_depth;
-        return depth * (largest + kThunkBytes) + kEntryBytes;
-    }
-    std::vector<u32> deepest(function_count_);
-    for (const u32 f : analysis_.callees_first) {
-        for (const u32 callee : analysis_.functions[f].callees) {
-            deepest[f] = std::max(deepest[f], deepest[callee]);
-        }
-        deepest[f] += frames_[f].native_bytes();
-        if (analysis_.functions[f].is_callback) deepest[f] += kThunkBytes;
-    }
-    return deepest[0];
-}
-
 Result<Output> Compiler::finish() {
     Output out;
     TRY_ASSIGN(out.text, a_.code.layout());
     out.cpu = code::Cpu::X86_64;
     out.entry = a_.code.label_offset(is_entry(0) ? function_label(0) : own_label(kEntry));
-    out.stack_bytes = stack_bytes();
+    std::vector<u32> bytes(function_count_);
+    std::ranges::transform(frames_, bytes.begin(), &Frame::native_bytes);
+    out.stack_bytes = deepest_chain(bytes, kThunkBytes, kEntryBytes);
     out.map_count = static_cast<u32>(program_.maps.size());
     out.relocations.reserve(relocations_.size());
     for (const PendingRelocation& pending : relocations_) {

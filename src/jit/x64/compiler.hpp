@@ -16,8 +16,7 @@
 
 #include <cstddef>
 
-#include "jit/analysis.hpp"
-#include "jit/jit.hpp"
+#include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 #include "jit/planted.hpp"
 #include "jit/x64/abi.hpp"
@@ -68,7 +67,7 @@ constexpr Cc condition_of(isa::Cond cond) {
     return Cc::Always;
 }
 
-class Compiler {
+class Compiler : private Lowering {
   public:
     Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
              const Options& options, const Analysis& analysis);
@@ -93,7 +92,6 @@ class Compiler {
     void epilogue(u32 function);
     void callback_thunk(u32 function);
     void entry_stub();
-    bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }
 
     // guards.cpp: ways to end early, and what the options add.
     static Mem field(std::size_t offset) { return {kInvocation, static_cast<i32>(offset)}; }
@@ -101,15 +99,12 @@ class Compiler {
     void check_block(u32 at);
     void check_fault();
     void fault_exits(u32 function);
-    Label fault_exit(code::Fault fault);
-    bool starts_block(u32 at) const;
     u64 next_key();
     void put_blinded(Gpr to, Width w, u64 value);
     bool lower_blinded(const isa::Insn& insn, u32 target);
     void call_indirect(Gpr target);
     void retpoline();
     void helper_table();
-    u32 stack_bytes() const;
     Result<Output> finish();
 
     // One instruction, or a sequence of them; returns how many.
@@ -159,44 +154,21 @@ class Compiler {
     Gpr reg(isa::Reg r) const { return abi_.reg[r]; }
     // Whether the register's BPF owner is still wanted after the current instruction.
     bool live_after(Gpr r) const;
-    std::unexpected<Error> unsupported(const char* what, u64 arg = 0) const;
 
     void relocate(Place place, code::RelocKind kind, u32 index, u32 addend = 0);
-    u32 function_at(u32 insn) const;
-    Label function_label(u32 function) const { return insn_count_ + function; }
-    Label thunk_label(u32 function) const { return insn_count_ + function_count_ + function; }
-    static constexpr u32 kFaults = static_cast<u32>(code::Fault::BadAccess) + 1;
-    // The function's exit for each fault; that of None is for faults that are set already.
-    Label fault_label(u32 function, u32 fault) const {
-        return insn_count_ + (2 + fault) * function_count_ + function;
-    }
     enum : u32 { kEntry, kRetpoline, kHelperTable, kOwnLabels };
-    Label own_label(u32 which) const {
-        return insn_count_ + (2 + kFaults) * function_count_ + which;
-    }
 
     struct PendingRelocation {
         Place place;
         code::Relocation relocation;  // its addend is a label where kind is Function64
     };
 
-    const ir::Program& program_;
-    const ir::Facts& facts_;
     const Target& target_;
-    const Options& options_;
-    const Analysis& analysis_;
     const Abi& abi_;
-    const u32 insn_count_;
-    const u32 function_count_;
-    const bool may_end_early_;    // a fault may be set by a callee
-    const bool uses_invocation_;  // r12 holds it
     Assembler a_;
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
-    u32 function_ = 0;  // being compiled
-    u32 at_ = 0;        // last instruction of the sequence being lowered
-    u32 faults_ = 0;    // exits that the function being compiled needs, a set of code::Fault
-    u64 key_ = 0;       // state of next_key()
+    u64 key_ = 0;  // state of next_key()
 };
 
 // The division's operands rax and rdx, kept in scratch registers where that is needed.

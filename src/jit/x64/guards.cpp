@@ -21,15 +21,6 @@ static_assert(offsetof(Invocation, fault) == 24);
 static_assert(offsetof(Invocation, frames) == 32);
 static_assert(offsetof(Invocation, cancel) == 40);
 
-namespace {
-constexpr u32 kTableEntries = 256;  // helpers that a call by register reaches
-}
-
-Label Compiler::fault_exit(Fault fault) {
-    faults_ |= 1u << static_cast<u32>(fault);
-    return fault_label(function_, static_cast<u32>(fault));
-}
-
 void Compiler::fault_exits(u32 function) {
     if (faults_ == 0) return;
     a_.code.reserve();
@@ -61,27 +52,16 @@ void Compiler::count_frame() {
     a_.code.jump(Cc::A, fault_exit(Fault::CallTooDeep));
 }
 
-bool Compiler::starts_block(u32 at) const {
-    return at == program_.subprograms[function_].begin || analysis_.is_target[at] ||
-           program_.insns[at - 1].is_jump();
-}
-
 // A jump backwards goes to the start of a block, and so does a call.
 void Compiler::check_block(u32 at) {
-    const u32 end = program_.subprograms[function_].end;
     if (options_.cancellable) {
         a_.load(Width::W64, kScratch, field(offsetof(Invocation, cancel)));
         a_.arith(Arith::Cmp, Width::W32, Mem{kScratch, 0}, 0);
         a_.code.jump(Cc::NE, fault_exit(Fault::Cancelled));
     }
     if (!options_.metered) return;
-    u32 last = at;
-    while (!program_.insns[last].is_jump() && program_.insns[last].form != Form::Exit &&
-           last + 1 < end && !analysis_.is_target[last + 1]) {
-        ++last;
-    }
     a_.arith(Arith::Sub, Width::W64, field(offsetof(Invocation, fuel)),
-             static_cast<i32>(last - at + 1));
+             static_cast<i32>(block_length(at)));
     a_.code.jump(Cc::B, fault_exit(Fault::OutOfFuel));
 }
 
@@ -168,7 +148,7 @@ void Compiler::retpoline() {
 
 // A call by a number that is known at run time only.
 void Compiler::indexed_call(Gpr number) {
-    a_.arith(Arith::Cmp, Width::W64, number, static_cast<i32>(kTableEntries));
+    a_.arith(Arith::Cmp, Width::W64, number, static_cast<i32>(code::kRegisterHelpers));
     a_.code.jump(Cc::AE, fault_exit(Fault::BadHelper));
     a_.mov(Width::W32, kScratch, number);
     relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Function64, 0, own_label(kHelperTable));
@@ -183,7 +163,7 @@ void Compiler::indexed_call(Gpr number) {
 void Compiler::helper_table() {
     a_.code.reserve();
     a_.code.bind(own_label(kHelperTable));
-    for (u32 i = 0; i < kTableEntries; ++i) {
+    for (u32 i = 0; i < code::kRegisterHelpers; ++i) {
         a_.code.reserve();
         relocate(a_.code.here(), code::RelocKind::HelperOrNull64, code::kCustomHelper | i);
         a_.code.put64(0);

@@ -11,7 +11,6 @@ using isa::CallKind;
 using isa::Cond;
 using isa::Form;
 using isa::Insn;
-using isa::WideKind;
 
 static_assert(offsetof(code::Invocation, tail_pending) == 0);
 static_assert(offsetof(code::Invocation, run_tail) == 8);
@@ -62,11 +61,10 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
 // As in the interpreter, the value is the number of one of the embedder's own helpers. Where it is
 // a constant, which is all that compilers make of it, the call is like any other.
 Status Compiler::lower_call_reg(const Insn& insn) {
-    constexpr u64 kCustomHelpers = 256;
     const std::optional<u64> number = called_constant(program_, analysis_, at_);
     if (!number) {
         indexed_call(reg(insn.dst));
-    } else if (*number < kCustomHelpers) {
+    } else if (*number < code::kRegisterHelpers) {
         helper_call(code::kCustomHelper | static_cast<u32>(*number));
     } else {
         return unsupported("call of a helper by register, number", *number);
@@ -115,34 +113,13 @@ void Compiler::helper_call(u32 helper) {
 }
 
 Status Compiler::lower_wide(const Insn& insn, u32 target) {
-    const Gpr dst = reg(insn.dst);
-    switch (insn.wide()) {
-        case WideKind::Imm64:
-            a_.mov_imm(dst, static_cast<u64>(insn.imm));
-            return {};
-        case WideKind::MapIndex:
-        case WideKind::MapIndexValue: {
-            if (insn.map_index() >= program_.maps.size()) {
-                return fail(Errc::OutOfBounds, at_insn(program_.slot_of[at_]), "map",
-                            insn.map_index());
-            }
-            const bool value = insn.wide() == WideKind::MapIndexValue;
-            relocate(a_.mov_imm64(dst, 0),
-                     value ? code::RelocKind::MapValue64 : code::RelocKind::Map64, insn.map_index(),
-                     value ? insn.map_value_offset() : 0);
-            return {};
-        }
-        case WideKind::Function:
-            relocate(a_.mov_imm64(dst, 0), code::RelocKind::Function64, 0,
-                     thunk_label(function_at(target)));
-            return {};
-        case WideKind::MapFd:
-        case WideKind::MapFdValue:
-            return unsupported("map by descriptor", insn.map_index());
-        case WideKind::BtfId:
-            return unsupported("variable by BTF id", static_cast<u64>(insn.imm));
+    TRY_ASSIGN(const auto address, address_of(insn, target));
+    if (address) {
+        relocate(a_.mov_imm64(reg(insn.dst), 0), address->kind, address->index, address->addend);
+    } else {
+        a_.mov_imm(reg(insn.dst), static_cast<u64>(insn.imm));
     }
-    return unsupported("kind of two-slot instruction", insn.kind);
+    return {};
 }
 
 }  // namespace ebpf::jit::x64

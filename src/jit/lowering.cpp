@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include "jit/lowering.hpp"
+
+namespace ebpf::jit {
+
+using isa::Insn;
+using isa::WideKind;
+
+u32 Lowering::function_at(u32 insn) const {
+    const auto& all = program_.subprograms;
+    return static_cast<u32>(std::ranges::lower_bound(all, insn, {}, &ir::Subprogram::begin) -
+                            all.begin());
+}
+
+bool Lowering::starts_block(u32 at) const {
+    return at == program_.subprograms[function_].begin || analysis_.is_target[at] ||
+           program_.insns[at - 1].is_jump();
+}
+
+u32 Lowering::block_length(u32 at) const {
+    const u32 end = program_.subprograms[function_].end;
+    u32 last = at;
+    while (!program_.insns[last].is_jump() && program_.insns[last].form != isa::Form::Exit &&
+           last + 1 < end && !analysis_.is_target[last + 1]) {
+        ++last;
+    }
+    return last - at + 1;
+}
+
+Result<std::optional<code::Relocation>> Lowering::address_of(const Insn& insn, u32 target) const {
+    using code::Relocation;
+    using code::RelocKind;
+    switch (insn.wide()) {
+        case WideKind::Imm64:
+            return std::nullopt;
+        case WideKind::MapIndex:
+        case WideKind::MapIndexValue: {
+            if (insn.map_index() >= program_.maps.size()) {
+                return fail(Errc::OutOfBounds, at_insn(program_.slot_of[at_]), "map",
+                            insn.map_index());
+            }
+            const bool value = insn.wide() == WideKind::MapIndexValue;
+            return Relocation{.kind = value ? RelocKind::MapValue64 : RelocKind::Map64,
+                              .index = insn.map_index(),
+                              .addend = value ? insn.map_value_offset() : 0};
+        }
+        case WideKind::Function:
+            return Relocation{.kind = RelocKind::Function64,
+                              .addend = thunk_label(function_at(target))};
+        case WideKind::MapFd:
+        case WideKind::MapFdValue:
+            return unsupported("map by descriptor", insn.map_index());
+        case WideKind::BtfId:
+            return unsupported("variable by BTF id", static_cast<u64>(insn.imm));
+    }
+    return unsupported("kind of two-slot instruction", insn.kind);
+}
+
+u32 Lowering::deepest_chain(std::span<const u32> native_bytes, u32 thunk, u32 entry) const {
+    // In a circle of calls any function may fill all the frames that the proof allows.
+    if (analysis_.recursive || analysis_.count_frames) {
+        const u32 largest = std::ranges::max(native_bytes);
+        const u32 depth =
+            analysis_.count_frames ? u32{isa::kMaxCallDepth} + 1 : facts_.max_call_depth;
+        return depth * (largest + thunk) + entry;
+    }
+    std::vector<u32> deepest(function_count_);
+    for (const u32 f : analysis_.callees_first) {
+        for (const u32 callee : analysis_.functions[f].callees)
+            deepest[f] = std::max(deepest[f], deepest[callee]);
+        deepest[f] += native_bytes[f];
+        if (analysis_.functions[f].is_callback) deepest[f] += thunk;
+    }
+    return deepest[0];
+}
+
+}  // namespace ebpf::jit
