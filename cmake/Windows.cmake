@@ -3,11 +3,7 @@
 
 set(imported ${PROJECT_BINARY_DIR}/imported/include)
 file(MAKE_DIRECTORY ${imported})
-foreach(package fmt)
-  if(EXISTS /usr/include/${package})
-    file(CREATE_LINK /usr/include/${package} ${imported}/${package} SYMBOLIC)
-  endif()
-endforeach()
+file(CREATE_LINK /usr/include/fmt ${imported}/fmt SYMBOLIC)
 add_library(fmt::fmt INTERFACE IMPORTED GLOBAL)
 set_target_properties(fmt::fmt PROPERTIES
   INTERFACE_INCLUDE_DIRECTORIES ${imported}
