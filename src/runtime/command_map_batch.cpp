@@ -25,18 +25,18 @@ std::byte* at(u64 array, u64 size, u32 index) {
     return pointer<std::byte>(array) + size * index;
 }
 
-// From bucket to bucket.
+// From bucket to bucket, with a chance for others now and then.
 template <typename Attr>
 Result<i64> copy_buckets(CommandContext& c, Map& map, Attr& a, u32 room, bool remove) {
     u32 position = 0;
     if (a.in_batch != 0) std::memcpy(&position, pointer(a.in_batch), sizeof position);
     Batch batch{pointer<std::byte>(a.keys), pointer<std::byte>(a.values), room};
     Status status;
-    {
+    do {
         EpochGuard guard(c.runtime.epochs());
-        TRY(guard.status());
-        status = map.ops->read_batch(map, position, batch, remove);
-    }
+        status = guard.status();
+        if (status) status = map.ops->read_batch(map, position, batch, remove);
+    } while (status && !batch.full);
     std::memcpy(pointer(a.out_batch), &position, sizeof position);
     a.count = batch.count;
     TRY(status);

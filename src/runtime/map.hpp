@@ -16,12 +16,16 @@ inline constexpr u64 kUpdateAny = 0;
 inline constexpr u64 kUpdateNoExist = 1;
 inline constexpr u64 kUpdateExist = 2;
 
+// The storage of a map that is one block: as much as eBPF for Windows lets a map have.
+inline constexpr u64 kMaxBlockBytes = u64{1} << 37;
+
 // A batch of elements as an application takes them out: `room` keys and values in a row.
 struct Batch {
     std::byte* keys = nullptr;
     std::byte* values = nullptr;
     u32 room = 0;
-    u32 count = 0;  // done so far
+    u32 count = 0;      // done so far
+    bool full = false;  // what comes next does not fit
 };
 
 // Called for elements; false ends the walk.

@@ -10,8 +10,6 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u64 kMaxBytes = u64{1} << 37;  // as eBPF for Windows limits a map's storage
-
 u32 index_of(const void* key) {
     u32 index;
     std::memcpy(&index, key, sizeof index);
@@ -36,7 +34,7 @@ u32 blocks(const Map& map) {
 }
 
 Status create(Map& map) {
-    if (block_bytes(map) > kMaxBytes / blocks(map)) {
+    if (block_bytes(map) > kMaxBlockBytes / blocks(map)) {
         return fail(Errc::TooLarge, {}, "array size in entries", map.max_entries);
     }
     const u64 bytes = block_bytes(map) * blocks(map);

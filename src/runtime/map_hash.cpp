@@ -16,6 +16,7 @@
 // loses its mark and stays, unless it met kMaxSpared of those in a row. So an element that is used
 // between two rounds stays, and the cost is bounded. Linux's lists decide by the same marks, over
 // batches (kernel/bpf/bpf_lru_list.c). One hand serves all slots, with BPF_F_NO_COMMON_LRU too.
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -619,11 +620,14 @@ u64 for_each(Map& map, u32 slot, const Visitor& visitor) {
     return visits;
 }
 
-// Takes a bucket whole or not at all. Positions are buckets, as on Linux.
+// Takes a bucket whole or not at all, and a limited number of them in one call. Positions are
+// buckets, as on Linux.
 template <typename Kind>
 Status read_batch(Map& map, u32& position, Batch& batch, bool remove) {
+    constexpr u64 kBucketsAtOnce = 1024;
     HashTable& table = table_of(map);
-    for (u64 i = position; i <= table.mask; ++i) {
+    const u64 end = std::min(table.mask + 1, position + kBucketsAtOnce);
+    for (u64 i = position; i < end; ++i) {
         position = static_cast<u32>(i);
         Bucket& bucket = table.buckets[i];
         if (bucket.first() == nullptr) continue;
@@ -633,6 +637,7 @@ Status read_batch(Map& map, u32& position, Batch& batch, bool remove) {
             u32 length = 0;
             for (Element* e = bucket.first(); e != nullptr; e = e->following.load()) ++length;
             if (length > batch.room - batch.count) {
+                batch.full = true;
                 return batch.count == 0 ? fail(Errc::InsufficientBuffer, {}, "count", length)
                                         : Status{};
             }
@@ -655,7 +660,8 @@ Status read_batch(Map& map, u32& position, Batch& batch, bool remove) {
             removed = following;
         }
     }
-    position = static_cast<u32>(table.mask) + 1;
+    position = std::max(position, static_cast<u32>(end));
+    if (position <= table.mask) return {};
     return fail(Errc::NoMoreKeys);
 }
 

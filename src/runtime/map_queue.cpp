@@ -26,8 +26,7 @@ std::byte* value_at(const Map& map, Queue& queue, u32 position) {
 }
 
 Status create(Map& map) {
-    constexpr u64 kMaxBytes = u64{1} << 37;  // as for arrays
-    if (u64{map.value_size} * map.max_entries > kMaxBytes) {
+    if (u64{map.value_size} * map.max_entries > kMaxBlockBytes) {
         return fail(Errc::TooLarge, {}, "queue size in entries", map.max_entries);
     }
     void* memory = platform::allocate(sizeof(Queue));

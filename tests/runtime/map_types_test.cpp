@@ -438,6 +438,32 @@ TEST_F(MapTypes, BloomFiltersNeverSayNoWrongly) {
 using Lookup = spec::MapLookupBatchAttr;
 using LookupAndDelete = spec::MapLookupAndDeleteBatchAttr;
 
+// More buckets than the runtime looks at in one go, most of them empty or all of them full.
+TEST_F(MapTypes, OneBatchTakesAWholeLargeHash) {
+    constexpr u32 kEntries = 20000;
+    const i64 fd = create({.type = MapType::Hash, .key = 8, .entries = kEntries});
+    std::vector<u64> keys(kEntries);
+    std::vector<u64> values(kEntries);
+    u32 position = 0;
+    for (const u32 present : {0u, 3u, kEntries}) {
+        for (u64 i = 0; i < present; ++i) {
+            const u64 value = i * 3;
+            ASSERT_EQ(update(fd, &i, &value), 0);
+        }
+        u32 count = kEntries;
+        EXPECT_EQ(batch<LookupAndDelete>(spec::Command::MapLookupAndDeleteBatch, fd, nullptr,
+                                         &position, keys.data(), values.data(), count),
+                  failed(Errc::NoMoreKeys));
+        ASSERT_EQ(count, present);
+        std::set<u64> seen;
+        for (u32 i = 0; i < count; ++i) {
+            EXPECT_TRUE(seen.insert(keys[i]).second);
+            EXPECT_EQ(values[i], keys[i] * 3);
+        }
+        EXPECT_EQ(next_key(fd, nullptr, keys.data()), failed(Errc::NoMoreKeys));
+    }
+}
+
 TEST_F(MapTypes, BatchesOfAHashResumeAtBuckets) {
     const i64 fd = create({.type = MapType::Hash, .key = 8, .entries = 300});
     std::vector<u64> keys(300);
