@@ -503,13 +503,19 @@ bool Analyzer::set_result(const CallSite& site) {
             break;
         }
         case RetKind::AllocMemOrNull:
+        case RetKind::DynptrSliceOrNull:
             if (site.alloc_size == 0)
                 return unsupported(std::string("the helper ") + site.proto->name);
             result = Reg::pointer(Kind::Memory);
             result.size = site.alloc_size;
             result.nullable = true;
             result.id = fresh_id();
-            acquire();
+            if (site.proto->ret == RetKind::DynptrSliceOrNull) {
+                result.ref = site.cast_of;  // gone with the record
+                result.frame = 1;
+            } else {
+                acquire();
+            }
             break;
         case RetKind::SocketOrNull:
         case RetKind::TcpSocketOrNull:
@@ -523,16 +529,6 @@ bool Analyzer::set_result(const CallSite& site) {
                 result.ref = site.cast_of;  // another view of the same socket, gone with it
                 result.frame = 1;
             }
-            break;
-        case RetKind::DynptrSliceOrNull:
-            if (site.alloc_size == 0)
-                return unsupported(std::string("the helper ") + site.proto->name);
-            result = Reg::pointer(Kind::Memory);
-            result.size = site.alloc_size;
-            result.nullable = true;
-            result.id = fresh_id();
-            result.ref = site.cast_of;  // gone with the record
-            result.frame = 1;
             break;
         case RetKind::BtfIdOrNull:
         case RetKind::BtfId:

@@ -12,20 +12,10 @@
 #include <vector>
 
 #include "isa/semantics.hpp"
+#include "operations.hpp"
 
 namespace ebpf::verifier {
 namespace {
-
-using isa::AluOp;
-using isa::Cond;
-using isa::Width;
-
-constexpr AluOp kAluOps[] = {AluOp::Add, AluOp::Sub,  AluOp::Mul,  AluOp::Div, AluOp::SDiv,
-                             AluOp::Mod, AluOp::SMod, AluOp::Or,   AluOp::And, AluOp::Xor,
-                             AluOp::Lsh, AluOp::Rsh,  AluOp::Arsh, AluOp::Mov};
-constexpr Cond kConds[] = {Cond::Eq,  Cond::Ne,  Cond::Gt,  Cond::Ge,  Cond::Lt, Cond::Le,
-                           Cond::SGt, Cond::SGe, Cond::SLt, Cond::SLe, Cond::Set};
-constexpr Width kWidths[] = {Width::W32, Width::W64};
 
 struct Sample {
     std::vector<u64> members;

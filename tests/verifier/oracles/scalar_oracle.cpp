@@ -6,21 +6,12 @@
 #include <vector>
 
 #include "isa/semantics.hpp"
+#include "operations.hpp"
 #include "verifier/scalar_ranges.hpp"
 
 namespace ebpf::verifier::oracle {
 
 namespace {
-
-using isa::Cond;
-using isa::Width;
-
-constexpr AluOp kAluOps[] = {AluOp::Add, AluOp::Sub,  AluOp::Mul,  AluOp::Div, AluOp::SDiv,
-                             AluOp::Mod, AluOp::SMod, AluOp::Or,   AluOp::And, AluOp::Xor,
-                             AluOp::Lsh, AluOp::Rsh,  AluOp::Arsh, AluOp::Mov};
-constexpr Cond kConds[] = {Cond::Eq,  Cond::Ne,  Cond::Gt,  Cond::Ge,  Cond::Lt, Cond::Le,
-                           Cond::SGt, Cond::SGe, Cond::SLt, Cond::SLe, Cond::Set};
-constexpr Width kWidths[] = {Width::W32, Width::W64};
 
 // RFC 9669 at 8 bits, where isa/ has nothing: written from the document, not from semantics.hpp.
 int eval8(AluOp op, int a, int b) {
