@@ -80,6 +80,12 @@ std::byte* target_of(const Plan& plan, const Buffer& buffer, const void* attr) {
     return reinterpret_cast<std::byte*>(load<u64>(info, buffer.pointer));
 }
 
+// Where the peer says that the error is; not what it may say that we do not know.
+Where place_of(const Header& header) {
+    if (header.where > static_cast<u32>(Where::Kind::Line)) return {};
+    return {static_cast<Where::Kind>(header.where), Where::kNoSection, header.where_value};
+}
+
 }  // namespace
 
 Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
@@ -87,9 +93,7 @@ Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
     if (header.id != id) return fail(Errc::BadFormat, {}, "reply to another request", header.id);
     const u64 body = sizeof(Header) + padded(plan.attr_size);
     if (header.linux_error != 0 && reply.size() < body) {  // refused before it was understood
-        return fail(error_of(header.linux_error, header.result),
-                    {static_cast<Where::Kind>(header.where), Where::kNoSection, header.where_value},
-                    nullptr);
+        return fail(error_of(header.linux_error, header.result), place_of(header), nullptr);
     }
     if (header.attr_size != plan.attr_size || reply.size() < body ||
         reply.size() > plan.reply_size) {
@@ -100,13 +104,10 @@ Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
     const std::byte* info = info_of(plan, reply.data());
     for (u32 i = plan.count; i-- > 0;) {  // nested ones first: the info structure is still ours
         const Buffer& buffer = plan.buffers[i];
+        // A nested buffer lies behind its info structure: where it begins that one is whole.
         if (!buffer.out || buffer.out_at > reply.size()) continue;
         const auto there = static_cast<u32>(reply.size() - buffer.out_at);
         const bool log = plan.command->fields[buffer.field].kind == spec::AttrKind::Log;
-        if (buffer.nested && info != nullptr &&
-            static_cast<u64>(info - reply.data()) + buffer.count + 4 > reply.size()) {
-            continue;
-        }
         u32 length = log ? buffer.length : used_length(plan, buffer, attr, after, info, succeeded);
         if (length > there) length = there;
         std::byte* const to = target_of(plan, buffer, attr);
@@ -121,8 +122,7 @@ Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
         std::memcpy(static_cast<std::byte*>(attr) + field.offset, after + field.offset, field.size);
     }
     if (succeeded) return header.value;
-    return fail(error_of(header.linux_error, header.result),
-                {static_cast<Where::Kind>(header.where), Where::kNoSection, header.where_value});
+    return fail(error_of(header.linux_error, header.result), place_of(header));
 }
 
 Status translate_instructions(MutableBytes slots, std::span<i32> fd_array,

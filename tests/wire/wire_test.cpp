@@ -242,6 +242,46 @@ TEST_F(Wire, ArraysOfAnInfoStructureReturnAndNoAddressDoes) {
     EXPECT_EQ(info.jited_prog_insns, 0u);
 }
 
+// A peer that cuts its reply anywhere gets nothing read behind it (the address sanitizer sees
+// that).
+TEST_F(Wire, RepliesCutShortAreRead) {
+    u32 ids[4] = {};
+    std::byte records[64] = {};
+    spec::linux_abi::ProgInfo info{};
+    info.nr_map_ids = 4;
+    info.map_ids = address(ids);
+    info.nr_line_info = 4;
+    info.line_info_rec_size = 16;
+    info.line_info = address(records);
+    spec::ObjGetInfoByFdAttr attr{.bpf_fd = 8, .info_len = sizeof info, .info = address(&info)};
+    Plan plan;
+    const auto message = request(Command::ObjGetInfoByFd, &attr, plan);
+    const auto reply = serve(message, [](Command, void*) { return Result<i64>(0); });
+    for (u32 size = 0; size <= reply.size(); ++size) {
+        std::vector<std::byte> cut(reply.begin(), reply.begin() + size);
+        if (size >= sizeof(Header)) std::memcpy(cut.data() + offsetof(Header, size), &size, 4);
+        auto result_info = info;
+        auto result_attr = attr;
+        result_attr.info = address(&result_info);
+        const auto result = read_reply(plan, cut, 1, &result_attr);
+        EXPECT_EQ(result.has_value(), size >= sizeof(Header) + sizeof attr) << size;
+    }
+}
+
+TEST_F(Wire, APlaceThatWeDoNotKnowIsNone) {
+    spec::MapFreezeAttr attr{.map_fd = 7};
+    Plan plan;
+    const auto message = request(Command::MapFreeze, &attr, plan);
+    auto reply =
+        serve(message, [](Command, void*) -> Result<i64> { return fail(Errc::Busy, at_insn(3)); });
+    EXPECT_EQ(read_reply(plan, reply, 1, &attr).error().where.value, 3u);
+    const u32 unknown = 200;
+    std::memcpy(reply.data() + offsetof(Header, where), &unknown, sizeof unknown);
+    const auto result = read_reply(plan, reply, 1, &attr);
+    EXPECT_EQ(result.error().code, Errc::Busy);
+    EXPECT_EQ(result.error().where.kind, Where::Kind::None);
+}
+
 TEST_F(Wire, HalfAnAddressAtTheEndOfAnInfoStructureIsNone) {
     spec::linux_abi::ProgInfo info{};
     std::memset(&info, 0xff, sizeof info);

@@ -45,8 +45,6 @@ constexpr u32 kTailroom = 256;    // for programs that let a frame grow
 constexpr u32 kRingBytes = 32u << 20;
 constexpr u32 kMaxSlots = 4096, kMinSlots = 256;
 constexpr u32 kMaxTargets = 64;  // interfaces that frames are redirected to
-// Classic socket filters (Linux's filter.txt): another language than the programs'.
-constexpr u16 kFilterLoad = 0x20, kFilterIfEqual = 0x15, kFilterReturn = 0x06;
 constexpr int kQueueBytes = 16 << 20;
 
 std::unexpected<Error> fail_errno(const char* what) {
@@ -208,10 +206,10 @@ Status LinuxInterface::start(u32 ifindex) {
 Status LinuxInterface::make_ring() {
     // What we gave back to the system passes here again: not to be taken a second time.
     sock_filter others[] = {
-        {kFilterLoad, 0, 0, static_cast<u32>(SKF_AD_OFF + SKF_AD_MARK)},
-        {kFilterIfEqual, 0, 1, path_.mark()},
-        {kFilterReturn, 0, 0, 0},
-        {kFilterReturn, 0, 0, ~0u},
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<u32>(SKF_AD_OFF + SKF_AD_MARK)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, path_.mark()},
+        {BPF_RET | BPF_K, 0, 0, 0},
+        {BPF_RET | BPF_K, 0, 0, ~0u},
     };
     const sock_fprog filter{4, others};
     // Before the frame the slot holds the kernel's description and the offload header; behind it
