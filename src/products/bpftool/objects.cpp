@@ -2,7 +2,6 @@
 // Finding objects by the words of the command line.
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -73,10 +72,6 @@ std::string tag_of(const bpf_prog_info& info) {
 }
 
 }  // namespace
-
-Fd::~Fd() {
-    if (fd_ >= 0) close(fd_);
-}
 
 void fail_errno(const std::string& what) {
     throw Failure(what + ": " + std::strerror(errno));

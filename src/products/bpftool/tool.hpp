@@ -11,8 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "products/fd.hpp"
 
 namespace bpftool {
 
@@ -55,18 +56,7 @@ struct Output {
     bool not_found = false;  // status 255 without an error
 };
 
-class Fd {
-  public:
-    explicit Fd(int fd) : fd_(fd) {}
-    ~Fd();
-    Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-    Fd& operator=(Fd&&) = delete;
-    int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
-
-  private:
-    int fd_;
-};
+using ebpf::products::Fd;
 
 // `id N`, `pinned FILE`, `tag T`, `name N`: all that fit, or the one that does.
 std::vector<Fd> programs(Words& words);

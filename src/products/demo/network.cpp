@@ -116,14 +116,6 @@ socklen_t native(const Address& address, sockaddr_storage& out) {
 
 }  // namespace
 
-Fd::~Fd() {
-    if (fd_ >= 0) close(fd_);
-}
-Fd& Fd::operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-}
-
 std::string enter_namespace() {
     static bool mapped = false;
     const uid_t user = geteuid();

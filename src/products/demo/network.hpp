@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/types.hpp"
+#include "products/fd.hpp"
 
 namespace lab {
 
@@ -18,19 +19,7 @@ using ebpf::u32;
 using ebpf::u64;
 using ebpf::u8;
 
-// A descriptor that closes itself.
-class Fd {
-  public:
-    explicit Fd(int fd = -1) : fd_(fd) {}
-    ~Fd();
-    Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-    Fd& operator=(Fd&& other) noexcept;
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-
-  private:
-    int fd_;
-};
+using ebpf::products::Fd;
 
 // Why no namespaces can be made here; empty after the main thread was moved into a new one. To be
 // called first, while there are no other threads.
