@@ -227,13 +227,15 @@ class Analyzer {
     bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write,
                              bool fills);
     bool set_result(const CallSite& site);
+    Step call_with_callback(const CallSite& site);
+    void forget_packet_pointers();
+    void release(u32 ref);
+
+    // map_fields.cpp
     bool check_field_argument(CallSite& site, int n);
     bool check_while_locked(const spec::HelperProto& proto);
     void take_or_give_lock(const CallSite& site);
     bool start_asynchronous(const CallSite& site);
-    Step call_with_callback(const CallSite& site);
-    void forget_packet_pointers();
-    void release(u32 ref);
 
     // Reports; always false, so that a check can return what they return.
     bool reject(DiagnosticCode code, std::string message, std::vector<std::string> notes = {});
@@ -247,6 +249,9 @@ class Analyzer {
     void need(const Reg& r) { needs_.mark(r.need); }
     Reg unknown(int size) { return Reg::scalar(Scalar::of_size(size), fresh_id()); }
     std::string register_name(isa::Reg r) const { return "r" + std::to_string(r); }
+    std::string argument_name(int n) const {
+        return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")";
+    }
 
     const ir::Program& program_;
     const ir::Environment& environment_;

@@ -13,10 +13,6 @@ namespace {
 constexpr int kDynptrSize = 16;
 constexpr int kIteratorSize = 8;
 
-std::string argument_name(int n) {
-    return "argument " + std::to_string(n + 1) + " (r" + std::to_string(n + 1) + ")";
-}
-
 }  // namespace
 
 // The byte of the frame that argument n points to, when it is an aligned place of `size` bytes on
