@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // bpf_map__*.
 #include <cerrno>
+#include <cstring>
 
 #include "api/bpf.hpp"
 #include "api/errors.hpp"
@@ -16,6 +17,13 @@ size_t api::user_value_size(spec::MapType type, u32 value_size) {
     if (!spec::info(type).percpu) return value_size;
     const u32 slots = session() ? session()->possible_cpus : 1;
     return ((size_t{value_size} + 7) & ~size_t{7}) * slots;
+}
+
+// Without pages of its own the map's content stays what was read into ours.
+void api::map_content(bpf_map& map) {
+    if ((map.def.flags & spec::kMapMmapable) == 0) return;
+    const bool writable = (map.def.flags & spec::kMapReadOnlyProgram) == 0;
+    (void)map.content.map_over(map.fd, writable);
 }
 
 namespace {
@@ -122,16 +130,24 @@ bool bpf_map__is_internal(const struct bpf_map* map) {
 
 int bpf_map__set_initial_value(struct bpf_map* map, const void* data, size_t size) {
     if (!map || !map->def.is_data_section || map->fd >= 0) return negative(map ? EBUSY : EINVAL);
-    if (!data || size != map->def.initial.size()) return negative(EINVAL);
+    if (!data || size != map->def.value_size) return negative(EINVAL);
     const auto* bytes = static_cast<const std::byte*>(data);
     map->def.initial.assign(bytes, bytes + size);
+    if (map->content) std::memcpy(map->content.data(), data, size);
     return 0;
 }
 
+// After the load, the map's pages, where it has some.
 const void* bpf_map__initial_value(struct bpf_map* map, size_t* psize) {
     if (!map || !map->def.is_data_section) return api::null(EINVAL);
-    if (psize) *psize = map->def.initial.size();
-    return map->def.initial.data();
+    if (!map->content) {
+        auto made = platform::SectionMemory::create(map->def.initial, map->def.value_size);
+        if (!made) return api::null(made.error());
+        map->content = std::move(*made);
+        if (map->fd >= 0) api::map_content(*map);
+    }
+    if (psize) *psize = map->def.value_size;
+    return map->content.data();
 }
 
 // --- Elements ------------------------------------------------------------------------------------

@@ -154,14 +154,17 @@ int create(bpf_map& map) {
     return fd;
 }
 
-// A data section's only element gets the content that the object (or the application) gave it.
-int fill(const bpf_map& map) {
+// A data section's only element gets the content that the object (or the application, also in
+// place) gave it; without one it is zero as it is.
+int fill(bpf_map& map) {
     const u32 key = 0;
-    if (const int status = bpf_map_update_elem(map.fd, &key, map.def.initial.data(), 0);
-        status < 0) {
-        return status;
-    }
-    return map.def.read_only ? bpf_map_freeze(map.fd) : 0;
+    std::vector<std::byte>& initial = map.def.initial;
+    if (map.content) initial.assign(map.content.data(), map.content.data() + map.def.value_size);
+    int status = 0;
+    if (!initial.empty()) status = bpf_map_update_elem(map.fd, &key, initial.data(), 0);
+    if (status == 0 && map.def.read_only) status = bpf_map_freeze(map.fd);
+    if (status == 0 && map.content) api::map_content(map);
+    return status;
 }
 
 // True when the pinned map is what the object describes.
@@ -197,7 +200,10 @@ int create_map(bpf_map& map) {
     if (map.fd >= 0) return 0;  // bpf_map__reuse_fd()
     if (map.bad) return negative(*map.bad);
     if (!map.pin_path.empty()) {
-        if (const int reused = reuse_pinned(map); reused != 0) return reused < 0 ? reused : 0;
+        if (const int reused = reuse_pinned(map); reused != 0) {
+            if (reused > 0 && map.content) api::map_content(map);
+            return reused < 0 ? reused : 0;
+        }
     }
     const int fd = create(map);
     if (fd < 0) {

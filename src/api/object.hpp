@@ -14,6 +14,7 @@
 #include "engine/load_program.hpp"
 #include "engine/object.hpp"
 #include "ir/program.hpp"
+#include "platform/section_memory.hpp"
 
 struct bpf_map {
     bpf_object* object = nullptr;
@@ -23,6 +24,9 @@ struct bpf_map {
     bool reused = false;             // the descriptor came from bpf_map__reuse_fd() or a pin
     bool pinned = false;
     std::string pin_path;
+    // A data section's content once somebody asked for it: until the load what the map will be
+    // filled with (instead of def.initial), then the map's own pages.
+    ebpf::platform::SectionMemory content;
 
     const char* name() const { return def.name.c_str(); }
 };
@@ -58,6 +62,9 @@ struct bpf_object {
 };
 
 namespace ebpf::api {
+
+// Puts a loaded map's pages in the place of its `content`, where the map has pages to be mapped.
+void map_content(bpf_map& map);
 
 // bpf_object__open_file() and bpf_object__open_mem() for a dialect; none: as the object shows.
 bpf_object* open_file(const char* path, const bpf_object_open_opts* opts,

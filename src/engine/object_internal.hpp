@@ -101,6 +101,7 @@ class Reader {
     void read_extension();
     Status index_map_symbols();
     std::optional<btf::Type> datasec(std::string_view name) const;
+    bool has_global_variables(const btf::Type& section) const;
     Status find_functions();
     Status list_programs();
     void set_types();

@@ -170,6 +170,20 @@ void Reader::resolve_inner_maps() {
     }
 }
 
+// Whether an application can know a name in the section: such a section it may want to map
+// (libbpf's rule).
+bool Reader::has_global_variables(const btf::Type& section) const {
+    const btf::View& types = object_.btf->view();
+    for (u32 i = 0; i < section.count; ++i) {
+        const auto variable = types.variable(section, i);
+        const auto type = variable ? types.type(variable->type) : Result<btf::Type>(btf::Type{});
+        if (!type || type->kind != btf::Kind::Var) continue;
+        const auto linkage = types.linkage(*type);
+        if (linkage && *linkage != btf::Linkage::Static) return true;
+    }
+    return false;
+}
+
 Status Reader::read_data_sections() {
     for (const elf::Section& section : data_) {
         if (section.size == 0) continue;
@@ -189,7 +203,10 @@ Status Reader::read_data_sections() {
             status = fail(Errc::TooLarge, at_section(section.index), "data section", section.size);
             map.value_size = 0;
         }
-        if (const auto type = datasec(section.name)) map.value_type = type->id;
+        if (const auto type = datasec(section.name)) {
+            map.value_type = type->id;
+            if (has_global_variables(*type)) map.flags |= spec::kMapMmapable;
+        }
         TRY_ASSIGN(const u32 index,
                    add_map(std::move(map), std::move(status), section.index, kNone));
         data_map_.emplace(section.index, index);

@@ -43,11 +43,30 @@ class CodePages {
     std::size_t size_ = 0;
 };
 
+// Pages that others can map as well: by `native`, on Linux a descriptor of a file in memory whose
+// size is sealed (-1 where the system's way of sharing is not there yet).
+struct SharedMemory {
+    std::byte* base = nullptr;
+    std::size_t size = 0;  // whole pages
+    i64 native = -1;
+};
+// At least `size` zeroed bytes. PASSIVE. NoMemory; Unsupported in the Windows kernel for now.
+Result<SharedMemory> create_shared(std::size_t size);
+// From here on nobody can map the memory writable or write it through `native`; mappings that exist
+// stay writable, ours among them. PASSIVE.
+Status seal_shared(const SharedMemory& memory);
+// Whether this process has it mapped writable at other places than `base`; other processes'
+// mappings are not seen. PASSIVE.
+bool mapped_writable_elsewhere(const SharedMemory& memory);
+void destroy_shared(const SharedMemory& memory);  // PASSIVE
+
 // The memory of a ring buffer: a private page of the owner, then what consumers map: the consumer's
 // page, the producer's page, and the data twice in a row, so that no record is ever split.
 struct RingMemory {
     std::byte* base = nullptr;  // private page; +1 page consumer, +2 producer, +3 data
     std::size_t data_size = 0;
+    i64 consumer_native = -1;  // the consumer's page as SharedMemory::native
+    i64 produced_native = -1;  // the producer's page and the data, once; sealed
 
     std::byte* consumer() const { return base + kPageSize; }
     std::byte* producer() const { return base + 2 * kPageSize; }

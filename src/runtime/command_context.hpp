@@ -26,6 +26,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteBatchAttr& a);
 Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a);
 Result<i64> handle(CommandContext& c, spec::MapDeleteBatchAttr& a);
 Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a);
+Result<i64> handle(CommandContext& c, spec::MapMemoryAttr& a);
 Result<i64> handle(CommandContext& c, spec::RingMapAttr& a);
 Result<i64> handle(CommandContext& c, spec::RingWaitAttr& a);
 

@@ -32,9 +32,6 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     if ((a.map_flags & kBoth) == kBoth || (a.map_flags & kBothProgram) == kBothProgram) {
         return fail(Errc::InvalidArgument, {}, "map_flags", a.map_flags);
     }
-    if ((a.map_flags & spec::kMapMmapable) != 0) {
-        return fail(Errc::NotSupported, {}, "maps that applications map (BPF_F_MMAPABLE)");
-    }
     if (!spec::fits(type, dialect, a.key_size, a.value_size, a.max_entries)) {
         return fail(Errc::InvalidArgument, {}, "key_size, value_size or max_entries");
     }
@@ -207,7 +204,25 @@ Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    const bool in_pages = map->pages.base != nullptr;
+    if (in_pages && platform::mapped_writable_elsewhere(map->pages)) {
+        return fail(Errc::Busy, {}, "the map is mapped for writing");
+    }
     TRY(map->write_gate.freeze());
+    if (in_pages) TRY(platform::seal_shared(map->pages));
+    return 0;
+}
+
+Result<i64> handle(CommandContext& c, spec::MapMemoryAttr& a) {
+    TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    MapMemory memory;
+    if (map->ops->memory == nullptr || !map->ops->memory(*map, a.part, memory)) {
+        return fail(Errc::NotForThisType, {}, "this map's memory", a.part);
+    }
+    a.address = reinterpret_cast<u64>(memory.pages.base);
+    a.size = memory.pages.size;
+    a.native = static_cast<u64>(memory.pages.native);
+    a.access = memory.access;
     return 0;
 }
 

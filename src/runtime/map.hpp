@@ -4,6 +4,7 @@
 // per-CPU map is its slot's value; an application's is all of them in a row.
 #pragma once
 
+#include "platform/memory.hpp"
 #include "runtime/object.hpp"
 #include "spec/map_types.hpp"
 
@@ -34,6 +35,14 @@ struct Visitor {
     bool (*visit)(void* self, const void* key, void* value) = nullptr;
 };
 
+// Pages of a map, and what applications may do with them: kMemoryRead, kMemoryWrite.
+struct MapMemory {
+    platform::SharedMemory pages;
+    u32 access = 0;
+};
+inline constexpr u32 kMemoryRead = 1;
+inline constexpr u32 kMemoryWrite = 2;
+
 // An absent operation is NotSupported. All but create and destroy run inside an epoch, at DISPATCH.
 struct MapOps {
     Status (*create)(Map& map) = nullptr;  // makes map.state; PASSIVE
@@ -61,6 +70,8 @@ struct MapOps {
     Status (*write_object)(Map& map, const void* key, Object& object, u64 flags) = nullptr;
     // The address of byte `offset` of the first value, for data sections.
     void* (*value_address)(Map& map, u32 offset) = nullptr;
+    // What applications may map; false when there is no such part.
+    bool (*memory)(const Map& map, u32 part, MapMemory& memory) = nullptr;
     // No application can reach the map any more.
     void (*forgotten)(Map& map) = nullptr;
 };
@@ -97,12 +108,13 @@ struct Map : Object {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;
-    u32 slots = 0;          // execution slots
-    u32 value_stride = 0;   // value_size padded to 8
-    u64 extra = 0;          // map_extra: a bloom filter's number of hashes
-    InnerSpec inner;        // of a map of maps
-    WriteGate write_gate;   // of applications; programs may always write
-    void* state = nullptr;  // the type's own
+    u32 slots = 0;                 // execution slots
+    u32 value_stride = 0;          // value_size padded to 8
+    u64 extra = 0;                 // map_extra: a bloom filter's number of hashes
+    InnerSpec inner;               // of a map of maps
+    WriteGate write_gate;          // of applications; programs may always write
+    void* state = nullptr;         // the type's own
+    platform::SharedMemory pages;  // that applications map, or none
 
     // Bytes of a value as an application passes it.
     u64 user_value_size() const { return info->percpu ? u64{value_stride} * slots : value_size; }

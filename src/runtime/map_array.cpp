@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Arrays and per-CPU arrays: flat memory, values at multiples of 8 bytes; of a per-CPU array one
-// block per slot, which share no cache line. (Linux: kernel/bpf/arraymap.c)
+// block per slot, which share no cache line. (Linux: kernel/bpf/arraymap.c) The values of an array
+// that applications map (BPF_F_MMAPABLE) lie in pages of their own, with the same layout.
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -33,17 +34,34 @@ u32 blocks(const Map& map) {
     return map.info->percpu ? map.slots : 1;
 }
 
+bool in_pages(const Map& map) {
+    return (map.flags & spec::kMapMmapable) != 0;
+}
+
+Status create_in_pages(Map& map, u64 bytes) {
+    TRY_ASSIGN(map.pages, platform::create_shared(bytes));
+    map.state = map.pages.base;
+    // What programs only read is constant once it is frozen, so nobody gets to write it behind our
+    // back (Linux: bpf_map_mmap).
+    const bool constant = (map.flags & spec::kMapReadOnlyProgram) != 0;
+    Status sealed = constant ? platform::seal_shared(map.pages) : Status{};
+    if (!sealed) platform::destroy_shared(map.pages);
+    return sealed;
+}
+
 Status create(Map& map) {
     if (block_bytes(map) > kMaxBlockBytes / blocks(map)) {
         return fail(Errc::TooLarge, {}, "array size in entries", map.max_entries);
     }
     const u64 bytes = block_bytes(map) * blocks(map);
+    if (in_pages(map)) return create_in_pages(map, bytes);
     map.state = platform::allocate(bytes);
     if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", bytes);
     return {};
 }
 
 void destroy(Map& map) {
+    if (in_pages(map)) return platform::destroy_shared(map.pages);
     platform::release(map.state);
 }
 
@@ -124,6 +142,15 @@ void* value_address(Map& map, u32 offset) {
     return offset < map.value_size ? static_cast<std::byte*>(map.state) + offset : nullptr;
 }
 
+bool memory(const Map& map, u32 part, MapMemory& memory) {
+    if (part != 0 || !in_pages(map)) return false;
+    constexpr u32 kNotWritten = spec::kMapReadOnly | spec::kMapReadOnlyProgram;
+    memory.pages = map.pages;
+    if ((map.flags & spec::kMapWriteOnly) == 0) memory.access |= kMemoryRead;
+    if ((map.flags & kNotWritten) == 0) memory.access |= kMemoryWrite;
+    return true;
+}
+
 }  // namespace
 
 const MapOps kArrayOps = {.create = create,
@@ -135,7 +162,8 @@ const MapOps kArrayOps = {.create = create,
                           .read = read,
                           .write = write,
                           .next_key = next_key,
-                          .value_address = value_address};
+                          .value_address = value_address,
+                          .memory = memory};
 
 const MapOps kPercpuArrayOps = {.create = create,
                                 .destroy = destroy,

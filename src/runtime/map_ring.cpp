@@ -64,7 +64,8 @@ Status create(Map& map) {
 }
 
 void destroy(Map& map) {
-    platform::destroy_ring(ring_of(map).memory);
+    const platform::RingMemory memory = ring_of(map).memory;  // it lies in what goes
+    platform::destroy_ring(memory);
 }
 
 // Moves `pending` on over finished records. Under the lock.
@@ -150,6 +151,23 @@ bool ring_wait(Map& map, i32 timeout_ms) {
     return ring.ready.wait(ticket, timeout_ms) || has_data();
 }
 
-const MapOps kRingOps = {.create = create, .destroy = destroy};
+namespace {
+
+bool memory(const Map& map, u32 part, MapMemory& memory) {
+    const platform::RingMemory& ring = ring_of(map).memory;
+    if (part == 0) {
+        memory.pages = {ring.consumer(), platform::kPageSize, ring.consumer_native};
+        memory.access = kMemoryRead | kMemoryWrite;
+    } else if (part == 1) {
+        memory.pages = {ring.producer(), platform::kPageSize + ring.data_size,
+                        ring.produced_native};
+        memory.access = kMemoryRead;
+    }
+    return memory.access != 0;
+}
+
+}  // namespace
+
+const MapOps kRingOps = {.create = create, .destroy = destroy, .memory = memory};
 
 }  // namespace ebpf::runtime

@@ -51,6 +51,7 @@ class Failures : public Fixture {
 TEST_F(Failures, CreatingMaps) {
     for (const MapSpec& map :
          {MapSpec{.type = spec::MapType::Hash}, MapSpec{.type = spec::MapType::Array},
+          MapSpec{.type = spec::MapType::Array, .flags = spec::kMapMmapable},
           MapSpec{.type = spec::MapType::PercpuArray}, MapSpec{.type = spec::MapType::PercpuHash},
           MapSpec{.type = spec::MapType::LruHash}, MapSpec{.type = spec::MapType::LruPercpuHash},
           MapSpec{.type = spec::MapType::LpmTrie, .key = 8, .flags = spec::kMapNoPrealloc},

@@ -134,5 +134,25 @@ TEST_F(RingBuffer, NotAllMapsAreRings) {
     EXPECT_EQ(next_key(fd_, nullptr, &next), failed(Errc::NotForThisType));
 }
 
+// Who serves applications gets the pages: the consumer's page for writing, the rest for reading.
+TEST_F(RingBuffer, MemoryForOthers) {
+    spec::MapMemoryAttr attr;
+    attr.map_fd = static_cast<u32>(fd_);
+    spec::Caller user = caller();
+    user.privileged = false;
+    EXPECT_EQ(run_as(user, spec::Command::MapMemory, attr), failed(Errc::AccessDenied));
+    ASSERT_EQ(run(spec::Command::MapMemory, attr), 0);
+    EXPECT_EQ(attr.address, reinterpret_cast<u64>(consumer_));
+    EXPECT_EQ(attr.size, platform::kPageSize);
+    EXPECT_EQ(attr.access, kMemoryRead | kMemoryWrite);
+    attr.part = 1;
+    ASSERT_EQ(run(spec::Command::MapMemory, attr), 0);
+    EXPECT_EQ(attr.address, reinterpret_cast<u64>(producer_));
+    EXPECT_EQ(attr.size, platform::kPageSize + kSize);
+    EXPECT_EQ(attr.access, kMemoryRead);
+    attr.part = 2;
+    EXPECT_EQ(run(spec::Command::MapMemory, attr), failed(Errc::NotForThisType));
+}
+
 }  // namespace
 }  // namespace ebpf::runtime::test

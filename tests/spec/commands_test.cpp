@@ -350,7 +350,7 @@ TEST(Commands, NumbersAndNamesAreUnique) {
 #define END_COMMAND(id)
 #include "spec/commands.def"
     EXPECT_GE(commands, 36);
-    EXPECT_EQ(privileged, 1);  // prog_install
+    EXPECT_EQ(privileged, 2);  // prog_install and map_memory
     EXPECT_EQ(static_cast<u32>(Command::ProgInstall), 0x1000u);
 }
 

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "platform/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <memory>
 
 #include "platform/irql.hpp"
 #include "platform/user/heap.hpp"
@@ -44,38 +51,151 @@ CodePages::~CodePages() {
     munmap(memory_, size_);
 }
 
+// --- shared pages -------------------------------------------------------------------------------
+// A file in memory. Its mode is the owner's alone: a process that got a descriptor for reading
+// cannot open it again for writing through /proc unless it could do anything to us anyway.
+
+namespace {
+
+// A file of `bytes`, whose size stays; -1 when there is none to be had.
+int create_file(const char* name, u64 bytes) {
+    const int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file < 0) return -1;
+    if (ftruncate(file, static_cast<off_t>(bytes)) == 0 && fchmod(file, S_IRUSR | S_IWUSR) == 0 &&
+        fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0) {
+        return file;
+    }
+    close(file);
+    return -1;
+}
+
+// Linux 5.1 has the seal.
+Status seal_writing(int file) {
+    if (fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0) return {};
+    return fail(Errc::NotSupported, {}, "sealing memory (F_SEAL_FUTURE_WRITE)");
+}
+
+void close_if_open(i64 file) {
+    if (file >= 0) close(static_cast<int>(file));
+}
+
+}  // namespace
+
+Result<SharedMemory> create_shared(std::size_t size) {
+    require_irql_at_most(Irql::Passive, "create_shared");
+    const std::size_t bytes = whole_pages(size);
+    if (bytes == 0 || bytes < size) return fail(Errc::InvalidArgument, {}, "shared size", size);
+    if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    const int file = create_file("ebpf-map", bytes);
+    if (file < 0) return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (base == MAP_FAILED) {
+        close(file);
+        return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    }
+    return SharedMemory{static_cast<std::byte*>(base), bytes, file};
+}
+
+Status seal_shared(const SharedMemory& memory) {
+    require_irql_at_most(Irql::Passive, "seal_shared");
+    return seal_writing(static_cast<int>(memory.native));
+}
+
+bool mapped_writable_elsewhere(const SharedMemory& memory) {
+    require_irql_at_most(Irql::Passive, "mapped_writable_elsewhere");
+    struct stat status{};
+    struct CloseFile {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+    const std::unique_ptr<std::FILE, CloseFile> maps(std::fopen("/proc/self/maps", "re"));
+    if (!maps || fstat(static_cast<int>(memory.native), &status) != 0) return false;
+    char line[512];
+    bool line_start = true;
+    while (std::fgets(line, sizeof line, maps.get()) != nullptr) {
+        const bool whole = line_start;
+        line_start = line[std::strlen(line) - 1] == '\n';
+        u64 begin = 0;
+        u64 inode = 0;
+        char rights[5] = {};
+        // begin-end rights offset device inode path
+        if (!whole || std::sscanf(line, "%" SCNx64 "-%*x %4s %*x %*s %" SCNu64, &begin, rights,
+                                  &inode) != 3) {
+            continue;
+        }
+        if (inode != status.st_ino || rights[1] != 'w' || rights[3] != 's' ||
+            std::strstr(line, "/memfd:ebpf-map") == nullptr) {
+            continue;
+        }
+        const auto ours = reinterpret_cast<u64>(memory.base);
+        if (begin < ours || begin >= ours + memory.size) return true;
+    }
+    return false;
+}
+
+void destroy_shared(const SharedMemory& memory) {
+    require_irql_at_most(Irql::Passive, "destroy_shared");
+    if (memory.base != nullptr) munmap(memory.base, memory.size);
+    close_if_open(memory.native);
+}
+
+// --- rings --------------------------------------------------------------------------------------
+// Two files, since consumers may write their position and nothing else: the records' headers lead
+// the producer back to the ring.
+
+namespace {
+
+// The addresses are reserved once, then the files are put over them, the data a second time at the
+// end.
+void* map_ring(int consumer, int produced, u64 data_size) {
+    const u64 total = 3 * u64{kPageSize} + 2 * data_size;
+    void* base = mmap(nullptr, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return nullptr;
+    auto* at = static_cast<std::byte*>(base);
+    const int rw = PROT_READ | PROT_WRITE;
+    const int fixed = MAP_SHARED | MAP_FIXED;
+    std::byte* const producer = at + 2 * u64{kPageSize};
+    if (mprotect(at, kPageSize, rw) == 0 &&
+        mmap(at + kPageSize, kPageSize, rw, fixed, consumer, 0) != MAP_FAILED &&
+        mmap(producer, kPageSize + data_size, rw, fixed, produced, 0) != MAP_FAILED &&
+        mmap(producer + kPageSize + data_size, data_size, rw, fixed, produced, kPageSize) !=
+            MAP_FAILED) {
+        return base;
+    }
+    munmap(base, total);
+    return nullptr;
+}
+
+}  // namespace
+
 Result<RingMemory> create_ring(std::size_t data_size) {
     require_irql_at_most(Irql::Passive, "create_ring");
     if (data_size == 0 || data_size % kPageSize != 0) {
         return fail(Errc::InvalidArgument, {}, "ring size", data_size);
     }
-    const std::size_t shared = 2 * std::size_t{kPageSize} + data_size;
-    if (!may_allocate(shared)) return fail(Errc::NoMemory, {}, "ring", shared);
-    const int file = memfd_create("ebpf-ring", MFD_CLOEXEC);
-    if (file < 0) return fail(Errc::NoMemory, {}, "ring", shared);
-    // Reserve the addresses once, then put the file over them, its data a second time at the end.
-    const std::size_t total = kPageSize + shared + data_size;
-    void* base = mmap(nullptr, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool mapped = base != MAP_FAILED && ftruncate(file, static_cast<off_t>(shared)) == 0;
-    if (mapped) {
-        auto* at = static_cast<std::byte*>(base);
-        const int rw = PROT_READ | PROT_WRITE;
-        mapped = mprotect(at, kPageSize, rw) == 0 &&
-                 mmap(at + kPageSize, shared, rw, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED &&
-                 mmap(at + kPageSize + shared, data_size, rw, MAP_SHARED | MAP_FIXED, file,
-                      2 * off_t{kPageSize}) != MAP_FAILED;
+    if (!may_allocate(data_size)) return fail(Errc::NoMemory, {}, "ring", data_size);
+    const int consumer = create_file("ebpf-ring", kPageSize);
+    const int produced = create_file("ebpf-ring", kPageSize + data_size);
+    void* base = nullptr;
+    if (consumer >= 0 && produced >= 0) base = map_ring(consumer, produced, data_size);
+    if (base == nullptr) {
+        close_if_open(consumer);
+        close_if_open(produced);
+        return fail(Errc::NoMemory, {}, "ring", data_size);
     }
-    close(file);
-    if (!mapped) {
-        if (base != MAP_FAILED) munmap(base, total);
-        return fail(Errc::NoMemory, {}, "ring", shared);
+    RingMemory ring{static_cast<std::byte*>(base), data_size, consumer, produced};
+    if (!seal_writing(produced)) {  // without the seal the data is not for others
+        close(produced);
+        ring.produced_native = -1;
     }
-    return RingMemory{static_cast<std::byte*>(base), data_size};
+    return ring;
 }
 
 void destroy_ring(const RingMemory& ring) {
     require_irql_at_most(Irql::Passive, "destroy_ring");
-    if (ring.base != nullptr) munmap(ring.base, 3 * std::size_t{kPageSize} + 2 * ring.data_size);
+    if (ring.base == nullptr) return;
+    munmap(ring.base, 3 * std::size_t{kPageSize} + 2 * ring.data_size);
+    close_if_open(ring.consumer_native);
+    close_if_open(ring.produced_native);
 }
 
 }  // namespace ebpf::platform

@@ -117,6 +117,20 @@ CodePages::~CodePages() {
     free_pages(pages);
 }
 
+// --- shared pages -------------------------------------------------------------------------------
+// Not there yet: clients would get views as they do of rings (user_view.hpp).
+
+Result<SharedMemory> create_shared(std::size_t size) {
+    return fail(Errc::Unsupported, {}, "memory that clients map, in the kernel", size);
+}
+Status seal_shared(const SharedMemory&) {
+    return {};
+}
+bool mapped_writable_elsewhere(const SharedMemory&) {
+    return false;
+}
+void destroy_shared(const SharedMemory&) {}
+
 // --- rings --------------------------------------------------------------------------------------
 // A descriptor list is an array of page frame numbers, so a second one that names the data's frames
 // twice maps the ring in one piece. One page stands before RingMemory::base, for the header.

@@ -58,6 +58,36 @@ CodePages::~CodePages() {
     VirtualFree(memory_, 0, MEM_RELEASE);
 }
 
+// A section. Its handle stays ours: nothing gives it to other processes yet, and in this one the
+// address is enough.
+Result<SharedMemory> create_shared(std::size_t size) {
+    require_irql_at_most(Irql::Passive, "create_shared");
+    const std::size_t bytes = whole_pages(size);
+    if (bytes == 0 || bytes < size) return fail(Errc::InvalidArgument, {}, "shared size", size);
+    if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    const HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
+                                              static_cast<DWORD>(u64{bytes} >> 32),
+                                              static_cast<DWORD>(bytes), nullptr);
+    if (section == nullptr) return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    void* base = MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, bytes);
+    CloseHandle(section);  // the view keeps it
+    if (base == nullptr) return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    return SharedMemory{static_cast<std::byte*>(base), bytes};
+}
+
+// Nobody else has the section.
+Status seal_shared(const SharedMemory&) {
+    return {};
+}
+bool mapped_writable_elsewhere(const SharedMemory&) {
+    return false;
+}
+
+void destroy_shared(const SharedMemory& memory) {
+    require_irql_at_most(Irql::Passive, "destroy_shared");
+    if (memory.base != nullptr) UnmapViewOfFile(memory.base);
+}
+
 // The section is one granule, whose last three pages are the private, the consumer's and the
 // producer's, and the data. An address range is found by reserving it and letting go; another
 // thread may take it before the views are there, so that is tried again.

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <vector>
 
 namespace ebpf::products {
@@ -19,15 +21,43 @@ Errc error_of_errno() {
 
 }  // namespace
 
-Placeholders::Placeholders(void* self, void (*close_handle)(void* self, u32 handle))
-    : self_(self), close_handle_(close_handle), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+Placeholders::Placeholders(void* self, void (*close_handle)(void* self, u32 handle),
+                           File (*file_of)(void* self, u32 handle))
+    : self_(self),
+      close_handle_(close_handle),
+      file_of_(file_of),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
 Placeholders::~Placeholders() {
     for (const auto& [inode, object] : objects_) ::close(object.write_end);
     if (epoll_ >= 0) ::close(epoll_);
 }
 
+// Without /proc the file cannot be opened anew: then the map has a pipe like everything else, and
+// mmap() of it fails.
+Result<int> Placeholders::publish_file(u32 handle, const File& file) {
+    char path[40];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", file.descriptor);
+    struct stat status{};
+    const int opened = open(path, file.open_flags | O_CLOEXEC);
+    if (opened < 0) return fail(Errc::NotSupported, {}, "opening a map's pages");
+    if (fstat(opened, &status) != 0 || flock(opened, LOCK_SH) != 0) {
+        ::close(opened);
+        return fail(Errc::NotSupported, {}, "locking a map's pages");
+    }
+    bool known = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        known = !files_.try_emplace(status.st_ino, handle, file.descriptor, status.st_dev).second;
+    }
+    if (known) close_handle_(self_, handle);
+    return opened;
+}
+
 Result<int> Placeholders::publish(u32 handle) {
+    if (const File file = file_of_ ? file_of_(self_, handle) : File{}; file.descriptor >= 0) {
+        if (const auto opened = publish_file(handle, file)) return opened;
+    }
     int ends[2];
     if (epoll_ < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         return fail(error_of_errno(), {}, "descriptor");
@@ -56,6 +86,10 @@ Result<u32> Placeholders::handle(int descriptor) const {
     const std::scoped_lock lock(mutex_);
     const auto found = status.st_dev == device_ ? objects_.find(status.st_ino) : objects_.end();
     if (found == objects_.end()) {
+        const auto pages = files_.find(status.st_ino);
+        if (pages != files_.end() && pages->second.device == status.st_dev) {
+            return pages->second.handle;
+        }
         return fail(Errc::InvalidFd, {}, "descriptor", static_cast<u64>(descriptor));
     }
     return found->second.handle;
@@ -66,10 +100,23 @@ void Placeholders::close(int descriptor) {
     sweep();
 }
 
+void Placeholders::sweep_files(std::vector<u32>& gone) {
+    for (auto at = files_.begin(); at != files_.end();) {
+        const int file = at->second.file;
+        const bool closed = flock(file, LOCK_EX | LOCK_NB) == 0;
+        if (closed) {
+            (void)flock(file, LOCK_UN);
+            gone.push_back(at->second.handle);
+        }
+        at = closed ? files_.erase(at) : std::next(at);
+    }
+}
+
 void Placeholders::sweep() {
     std::vector<u32> gone;
     {
         const std::scoped_lock lock(mutex_);
+        sweep_files(gone);
         std::array<epoll_event, 64> events;
         int count = 0;
         size_t known = 1;

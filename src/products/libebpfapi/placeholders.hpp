@@ -4,14 +4,20 @@
 // its own, whose write end stays with us:
 //
 // - It is known again by the pipe's inode, which fstat() tells for the descriptor and every
-// duplicate
-//   of it, however made (dup, dup2, fcntl, SCM_RIGHTS to ourselves). A number that was closed and
+// duplicate of it, however made (dup, dup2, fcntl, SCM_RIGHTS to ourselves). A number that was
+// closed and
 //   is in use again for something else has another inode: it is not mistaken.
 // - When the last duplicate is closed, the write end reports an error. An epoll set over the write
 //   ends says which in one call, and their handles are closed then: that happens at the next call
 //   that makes or drops an object, not at the moment of close(2). A link whose descriptor the
 //   application just closed therefore stays attached until then; bpf_link__destroy() closes at
 //   once.
+//
+// A map that applications map (BPF_F_MMAPABLE) has the file of its pages for a descriptor instead,
+// so that mmap() of it works, opened anew with the rights that the application has. It is known by
+// the file's inode; several descriptors of one map share the first one's handle. Whether the last
+// one is closed, and the last mapping gone, a lock tells: each opening has a shared flock(), which
+// ends with it, and ours is refused an exclusive one until then.
 //
 // So an object costs two descriptors (and one epoll descriptor for all). They are close-on-exec; in
 // a child after fork() they are the parent's objects no more: the child has its own copy of
@@ -22,6 +28,7 @@
 
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "api/descriptors.hpp"
 
@@ -29,8 +36,14 @@ namespace ebpf::products {
 
 class Placeholders : public api::Descriptors {
   public:
-    // `close_handle` is called with handles whose descriptors are gone.
-    Placeholders(void* self, void (*close_handle)(void* self, u32 handle));
+    // A file that stands behind a handle: its descriptor stays the execution context's.
+    struct File {
+        int descriptor = -1;  // -1: none
+        int open_flags = 0;   // O_RDONLY, O_RDWR or O_WRONLY
+    };
+    // `close_handle` is called with handles whose descriptors are gone, `file_of` with new ones.
+    Placeholders(void* self, void (*close_handle)(void* self, u32 handle),
+                 File (*file_of)(void* self, u32 handle) = nullptr);
     ~Placeholders() override;
 
     Result<int> publish(u32 handle) override;
@@ -43,13 +56,23 @@ class Placeholders : public api::Descriptors {
         u32 handle;
         int write_end;
     };
+    struct Pages {
+        u32 handle;
+        int file;  // the execution context's
+        dev_t device;
+    };
+
+    Result<int> publish_file(u32 handle, const File& file);
+    void sweep_files(std::vector<u32>& gone);
 
     void* self_;
     void (*close_handle_)(void* self, u32 handle);
+    File (*file_of_)(void* self, u32 handle);
     int epoll_ = -1;
     dev_t device_ = 0;  // of the pipe file system; inodes are unique within it
     mutable std::mutex mutex_;
     std::unordered_map<ino_t, Object> objects_;
+    std::unordered_map<ino_t, Pages> files_;
 };
 
 }  // namespace ebpf::products

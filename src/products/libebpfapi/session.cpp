@@ -5,6 +5,8 @@
 // the compiling service in the same process; one session for the process.
 #include "api/session.hpp"
 
+#include <fcntl.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +17,7 @@
 #include "products/libebpfapi/embedded.hpp"
 #include "products/libebpfapi/placeholders.hpp"
 #include "runtime/runtime.hpp"
+#include "spec/map_types.hpp"
 
 namespace ebpf {
 namespace {
@@ -23,6 +26,22 @@ void close_handle(void* self, u32 handle) {
     const auto& session = *static_cast<const api::Session*>(self);
     spec::HandleCloseAttr attr{.fd = handle};
     (void)session.door(session.caller, spec::Command::HandleClose, &attr);
+}
+
+// A map that applications map is a file.
+products::Placeholders::File file_of(void* self, u32 handle) {
+    const auto& session = *static_cast<const api::Session*>(self);
+    spec::Caller root = session.caller;
+    root.privileged = true;
+    spec::HandleShapeAttr shape{.fd = handle};
+    spec::MapMemoryAttr memory{.map_fd = handle};
+    if (!session.door(root, spec::Command::HandleShape, &shape) ||
+        (shape.map_flags & spec::kMapMmapable) == 0 ||
+        !session.door(root, spec::Command::MapMemory, &memory)) {
+        return {};
+    }
+    constexpr int kFlags[] = {-1, O_RDONLY, O_WRONLY, O_RDWR};
+    return {.descriptor = static_cast<int>(memory.native), .open_flags = kFlags[memory.access & 3]};
 }
 
 void trace_to_stderr(void*, std::string_view line) {
@@ -36,7 +55,7 @@ struct Process {
     products::LiveSwitch live{xdp};
     engine::Service service;
     api::Session session;
-    products::Placeholders descriptors{&session, &close_handle};
+    products::Placeholders descriptors{&session, &close_handle, &file_of};
 
     bool start() {
         runtime::Config config;

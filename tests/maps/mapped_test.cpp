@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// Maps that applications map (BPF_F_MMAPABLE): mmap() of their descriptors by Linux's rules, and
+// global variables of programs through them.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace {
+
+constexpr size_t kPage = 4096;
+
+// A mapping that ends with its scope.
+class Mapping {
+  public:
+    Mapping(int fd, int rights, size_t size = kPage)
+        : size_(size), at_(mmap(nullptr, size, rights, MAP_SHARED, fd, 0)), error_(errno) {}
+    ~Mapping() {
+        if (*this) munmap(at_, size_);
+    }
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    explicit operator bool() const { return at_ != MAP_FAILED; }
+    int error() const { return error_; }
+    __u64* words() const { return static_cast<__u64*>(at_); }
+
+  private:
+    size_t size_;
+    void* at_;
+    int error_;
+};
+
+int create(__u32 flags, __u32 entries = 4, __u32 value = 8) {
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | flags);
+    return bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapped", 4, value, entries, &opts);
+}
+
+int set(int map, __u32 key, __u64 value) {
+    return bpf_map_update_elem(map, &key, &value, 0);
+}
+
+__u64 get(int map, __u32 key) {
+    __u64 value = ~0ull;
+    EXPECT_EQ(bpf_map_lookup_elem(map, &key, &value), 0);
+    return value;
+}
+
+TEST(Mapped, MappingIsTheMap) {
+    const int map = create(0);
+    ASSERT_GE(map, 0);
+    ASSERT_EQ(set(map, 1, 11), 0);
+    const Mapping mapping(map, PROT_READ | PROT_WRITE);
+    ASSERT_TRUE(mapping) << std::strerror(mapping.error());
+    EXPECT_EQ(mapping.words()[1], 11u);
+    mapping.words()[3] = 33;
+    EXPECT_EQ(get(map, 3), 33u);
+    EXPECT_EQ(mapping.words()[kPage / 8 - 1], 0u) << "the rest of the page";
+    close(map);
+}
+
+TEST(Mapped, ValuesArePaddedTo8Bytes) {
+    const int map = create(0, 3, 5);
+    const char value[5] = {'a', 'b', 'c', 'd', 'e'};
+    const __u32 key = 2;
+    ASSERT_EQ(bpf_map_update_elem(map, &key, value, 0), 0);
+    const Mapping mapping(map, PROT_READ);
+    ASSERT_TRUE(mapping);
+    EXPECT_EQ(std::memcmp(mapping.words() + 2, "abcde", 6), 0);
+    close(map);
+}
+
+TEST(Mapped, OnlyWithTheFlag) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "plain", 4, 8, 4, nullptr);
+    EXPECT_FALSE(Mapping(map, PROT_READ));
+    close(map);
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_HASH, "h", 4, 8, 4, &opts), -EINVAL);
+    EXPECT_EQ(bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "p", 4, 8, 4, &opts), -EINVAL);
+}
+
+// Linux: bpf_map_mmap().
+TEST(Mapped, AccessRules) {
+    const int for_programs = create(BPF_F_RDONLY_PROG);
+    EXPECT_EQ(Mapping(for_programs, PROT_READ | PROT_WRITE).error(), EACCES);
+    EXPECT_TRUE(Mapping(for_programs, PROT_READ));
+    EXPECT_EQ(set(for_programs, 0, 1), 0) << "not frozen: written by command";
+    const int read_only = create(BPF_F_RDONLY);
+    EXPECT_EQ(Mapping(read_only, PROT_READ | PROT_WRITE).error(), EACCES);
+    EXPECT_TRUE(Mapping(read_only, PROT_READ));
+    const int write_only = create(BPF_F_WRONLY);
+    EXPECT_FALSE(Mapping(write_only, PROT_READ));
+    for (const int map : {for_programs, read_only, write_only}) close(map);
+}
+
+TEST(Mapped, FrozenIsReadOnly) {
+    const int map = create(0);
+    {
+        const Mapping mapping(map, PROT_READ | PROT_WRITE);
+        ASSERT_TRUE(mapping);
+        EXPECT_EQ(bpf_map_freeze(map), -EBUSY);
+    }
+    const Mapping reader(map, PROT_READ);
+    EXPECT_EQ(bpf_map_freeze(map), 0);
+    const Mapping writer(map, PROT_READ | PROT_WRITE);
+    EXPECT_FALSE(writer);
+    EXPECT_EQ(writer.error(), EPERM);
+    EXPECT_TRUE(Mapping(map, PROT_READ));
+    EXPECT_EQ(set(map, 0, 1), -EPERM);
+    const char byte = 1;
+    EXPECT_LT(pwrite(map, &byte, 1, 0), 0) << "nor through the descriptor";
+    close(map);
+}
+
+TEST(Mapped, SizeCannotChange) {
+    const int map = create(0);
+    EXPECT_LT(ftruncate(map, 0), 0);
+    EXPECT_LT(ftruncate(map, 1 << 20), 0);
+    close(map);
+}
+
+__u32 id_of(int map) {
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    EXPECT_EQ(bpf_obj_get_info_by_fd(map, &info, &size), 0);
+    EXPECT_EQ(info.map_flags & BPF_F_MMAPABLE, static_cast<__u32>(BPF_F_MMAPABLE));
+    return info.id;
+}
+
+bool exists(__u32 id) {
+    // What was closed is noticed when the next object is made.
+    close(bpf_map_create(BPF_MAP_TYPE_ARRAY, "next", 4, 8, 4, nullptr));
+    const int map = bpf_map_get_fd_by_id(id);
+    if (map >= 0) close(map);
+    return map >= 0;
+}
+
+TEST(Mapped, DescriptorsAndMappingsKeepTheMap) {
+    const int map = create(0);
+    const __u32 id = id_of(map);
+    const int copy = dup(map);
+    const int second = bpf_map_get_fd_by_id(id);
+    ASSERT_GE(second, 0);
+    EXPECT_EQ(set(second, 2, 22), 0);
+    EXPECT_EQ(get(copy, 2), 22u);
+    close(map);
+    close(copy);
+    EXPECT_TRUE(exists(id));
+    {
+        const Mapping mapping(second, PROT_READ);
+        close(second);
+        EXPECT_TRUE(exists(id)) << "as on Linux a mapping is a reference";
+        EXPECT_EQ(mapping.words()[2], 22u);
+    }
+    EXPECT_FALSE(exists(id));
+}
+
+TEST(Mapped, GlobalVariablesOfAProgram) {
+    bpf_object* const object = bpf_object__open(MAPS_TEST_OBJECTS "/globals.o");
+    ASSERT_NE(object, nullptr);
+    size_t size = 0;
+    const auto variable = [&](const char* section) {
+        bpf_map* const map = bpf_object__find_map_by_name(object, section);
+        return map ? const_cast<void*>(bpf_map__initial_value(map, &size)) : nullptr;
+    };
+    auto* const step = static_cast<__u32*>(variable(".rodata"));
+    ASSERT_NE(step, nullptr);
+    EXPECT_EQ(size, 4u);
+    EXPECT_EQ(*step, 2u);
+    *step = 7;  // as a skeleton's user does it, before the load
+    auto* const total = static_cast<__u64*>(variable(".data"));
+    ASSERT_NE(total, nullptr);
+    EXPECT_EQ(*total, 100u);
+    *total = 1000;
+    ASSERT_EQ(bpf_object__load(object), 0);
+    auto* const runs = static_cast<__u64*>(variable(".bss"));
+    ASSERT_NE(runs, nullptr);
+
+    const int program = bpf_program__fd(bpf_object__next_program(object, nullptr));
+    char packet[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof packet,
+                .repeat = 3);
+    ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    EXPECT_EQ(*total, 1021u) << "the pointer from before the load sees the program's writes";
+    EXPECT_EQ(*runs, 3u);
+    *runs = 10;
+    ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    EXPECT_EQ(*runs, 13u);
+    bpf_object__close(object);
+}
+
+}  // namespace
