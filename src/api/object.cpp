@@ -258,7 +258,8 @@ Result<engine::Loaded> compile_and_install(api::Session& session, const bpf_prog
         log = program.message + "\n";
         return std::unexpected(*program.unlinked);
     }
-    engine::LoadRequest request{.program = program.program,
+    TRY_ASSIGN(engine::CompileJob job, engine::job_of(program.program));
+    engine::LoadRequest request{.job = std::move(job),
                                 .map_handles = {},
                                 .insns = program.insns,
                                 .engine = program.object->engine,
@@ -267,16 +268,15 @@ Result<engine::Loaded> compile_and_install(api::Session& session, const bpf_prog
     // verifier may rely on what is frozen.
     for (size_t i = 0; i < program.object->maps.size(); ++i) {
         const bpf_map& map = *program.object->maps[i];
-        request.program.maps[i] = map.def;
-        request.program.maps[i].frozen =
-            map.def.is_data_section && map.def.read_only && !map.reused;
+        request.job.maps[i] = map.def;
+        request.job.maps[i].frozen = map.def.is_data_section && map.def.read_only && !map.reused;
         u32 handle = 0;
         if (map.fd >= 0) {
             TRY_ASSIGN(handle, session.descriptors->handle(map.fd));
         }
         request.map_handles.push_back(handle);
     }
-    return engine::load_program(*session.service, session.caller, request, log);
+    return engine::load_program(*session.service, session.caller, std::move(request), log);
 }
 
 int load_program(api::Session& session, bpf_program& program) {

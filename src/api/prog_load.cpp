@@ -55,25 +55,24 @@ Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAtt
     engine::LoadRequest request;
     request.insns =
         Bytes(reinterpret_cast<const std::byte*>(attr.insns), size_t{attr.insn_cnt} * 8);
-    TRY_ASSIGN(request.program, ir::decode_program(request.insns));
-    ir::Program& program = request.program;
-    program.dialect = dialect;
-    program.type = *type;
+    engine::CompileJob& job = request.job;
+    job.slots.assign(request.insns.begin(), request.insns.end());
+    job.dialect = dialect;
+    job.type = *type;
     const auto attach = spec::expected_attach_type(dialect, *type, attr.expected_attach_type);
     if (!attach)
         return fail(Errc::InvalidArgument, {}, "expected_attach_type", attr.expected_attach_type);
-    program.attach = *attach;
-    program.name.assign(attr.prog_name.data(),
-                        strnlen(attr.prog_name.data(), attr.prog_name.size()));
-    if (program.name.size() == attr.prog_name.size())
+    job.attach = *attach;
+    job.name.assign(attr.prog_name.data(), strnlen(attr.prog_name.data(), attr.prog_name.size()));
+    if (job.name.size() == attr.prog_name.size())
         return fail(Errc::InvalidArgument, {}, "prog_name");
     const char* license = reinterpret_cast<const char*>(attr.license);
-    program.license.assign(license, strnlen(license, kMaxLicense));
+    job.license.assign(license, strnlen(license, kMaxLicense));
     request.flags = attr.prog_flags;
     request.log_level = attr.log_level;
 
     ProgramDescriptors descriptors{session, reinterpret_cast<const i32*>(attr.fd_array)};
-    TRY_ASSIGN(request.map_handles, engine::link_maps(program, session.door, session.caller,
+    TRY_ASSIGN(request.map_handles, engine::link_maps(job, session.door, session.caller,
                                                       {.self = &descriptors,
                                                        .handle_of = &ProgramDescriptors::resolve}));
     return request;
@@ -93,8 +92,8 @@ Result<i64> prog_load(Session& session, spec::ProgLoadAttr& attr) {
     TRY(check_log(attr));
     std::string log;
     const auto loaded = [&]() -> Result<engine::Loaded> {
-        TRY_ASSIGN(const engine::LoadRequest request, request_of(session, attr));
-        return engine::load_program(*session.service, session.caller, request, log);
+        TRY_ASSIGN(engine::LoadRequest request, request_of(session, attr));
+        return engine::load_program(*session.service, session.caller, std::move(request), log);
     }();
     if (!attr.log_level) log.clear();
     attr.log_true_size = log.empty() ? 0 : static_cast<u32>(log.size() + 1);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "engine/load_program.hpp"
+#include "isa/codec.hpp"
 #include "spec/map_types.hpp"
 
 namespace ebpf::engine {
@@ -21,8 +22,8 @@ constexpr u32 kMaxMaps = 64;  // Linux's limit of maps that one program uses
 
 class Linker {
   public:
-    Linker(ir::Program& program, const spec::Door& door, const spec::Caller& caller)
-        : program_(program), door_(door), caller_(caller) {}
+    Linker(CompileJob& job, const spec::Door& door, const spec::Caller& caller)
+        : job_(job), door_(door), caller_(caller) {}
 
     // The index of the map with this handle in the program's table, which grows by it at need.
     Result<u32> index_of(u32 handle) {
@@ -36,7 +37,7 @@ class Linker {
         if (ids_.size() == kMaxMaps)
             return fail(Errc::TooLarge, {}, "maps of one program", kMaxMaps);
         TRY_ASSIGN(ir::MapDef def, definition(info));
-        program_.maps.push_back(std::move(def));
+        job_.maps.push_back(std::move(def));
         handles_.push_back(handle);
         ids_.push_back(info.id);
         return static_cast<u32>(ids_.size() - 1);
@@ -62,7 +63,7 @@ class Linker {
         return def;
     }
 
-    ir::Program& program_;
+    CompileJob& job_;
     const spec::Door& door_;
     const spec::Caller& caller_;
     std::vector<u32> handles_;
@@ -76,28 +77,33 @@ bool refers_to_map(WideKind kind) {
 
 }  // namespace
 
-Result<std::vector<u32>> link_maps(ir::Program& program, const spec::Door& door,
+Result<std::vector<u32>> link_maps(CompileJob& job, const spec::Door& door,
                                    const spec::Caller& caller, const MapResolver& resolver) {
-    Linker linker(program, door, caller);
-    for (size_t i = 0; i < program.insns.size(); ++i) {
-        isa::Insn& insn = program.insns[i];
-        if (insn.form != isa::Form::Wide || !refers_to_map(insn.wide())) continue;
+    Linker linker(job, door, caller);
+    const auto count = static_cast<u32>(job.slots.size() / sizeof(isa::Slot));
+    for (u32 slot = 0; slot < count;) {
+        const u32 here = slot;
+        auto insn = isa::decode(job.slots, here);
+        slot += insn ? static_cast<u32>(insn->slots()) : 1;
+        if (!insn || insn->form != isa::Form::Wide || !refers_to_map(insn->wide())) continue;
         const bool from_array =
-            insn.wide() == WideKind::MapIndex || insn.wide() == WideKind::MapIndexValue;
+            insn->wide() == WideKind::MapIndex || insn->wide() == WideKind::MapIndexValue;
         const bool value =
-            insn.wide() == WideKind::MapFdValue || insn.wide() == WideKind::MapIndexValue;
+            insn->wide() == WideKind::MapFdValue || insn->wide() == WideKind::MapIndexValue;
         const auto handle =
-            resolver.handle_of(resolver.self, static_cast<i32>(insn.map_index()), from_array);
-        if (!handle)
-            return fail(handle.error().code, at_insn(program.slot_of[i]), "map of the instruction");
+            resolver.handle_of(resolver.self, static_cast<i32>(insn->map_index()), from_array);
+        if (!handle) return fail(handle.error().code, at_insn(here), "map of the instruction");
         TRY_ASSIGN(const u32 index, linker.index_of(*handle));
-        const ir::MapDef& def = program.maps[index];
-        if (value && (!def.is_data_section || insn.map_value_offset() >= def.value_size)) {
-            return fail(Errc::InvalidArgument, at_insn(program.slot_of[i]),
-                        "offset into a map's value", insn.map_value_offset());
+        const ir::MapDef& def = job.maps[index];
+        if (value && (!def.is_data_section || insn->map_value_offset() >= def.value_size)) {
+            return fail(Errc::InvalidArgument, at_insn(here), "offset into a map's value",
+                        insn->map_value_offset());
         }
-        insn.kind = static_cast<u8>(value ? WideKind::MapIndexValue : WideKind::MapIndex);
-        insn.imm = static_cast<i64>(u64{insn.map_value_offset()} << 32 | index);
+        insn->kind = static_cast<u8>(value ? WideKind::MapIndexValue : WideKind::MapIndex);
+        insn->imm = static_cast<i64>(u64{insn->map_value_offset()} << 32 | index);
+        isa::Slot encoded[2];
+        TRY(isa::encode(*insn, encoded));
+        std::memcpy(job.slots.data() + size_t{here} * sizeof(isa::Slot), encoded, sizeof encoded);
     }
     return linker.take_handles();
 }

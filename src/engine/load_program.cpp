@@ -5,17 +5,14 @@
 // as plain data: in the service shape both hand-offs cross a process.
 //
 //     open      engine/object.cpp    file -> programs and maps, the client's part, untrusted
-//     compile   engine/compile.cpp   program -> proof -> code, the trusted service's part
+//     compile   engine/job.cpp       program -> proof -> code, the trusted service's part
 //     install   below                code -> handle, by the execution context, which alone knows
 //     addresses
 #include "engine/load_program.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 
-#include "engine/environment.hpp"
 #include "engine/report_text.hpp"
 
 namespace ebpf::engine {
@@ -26,30 +23,6 @@ u64 now_ns() {
         std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
-std::unexpected<Error> rejected(const verifier::Report& report) {
-    switch (report.verdict) {
-        case verifier::Verdict::Unsupported:
-            return fail(Errc::Unsupported, {}, "see the log");
-        case verifier::Verdict::Exhausted:
-            return fail(Errc::TooLarge, {}, "work of the verifier");
-        case verifier::Verdict::Accept:
-        case verifier::Verdict::Reject:
-            break;
-    }
-    return fail(Errc::VerificationFailed);
-}
-
-// The words are Linux's where Linux has them: tools read the numbers out of this text.
-std::string statistics(const Compiled& compiled, const ir::Program& program) {
-    return fmt::format(
-        "verification time {} usec\nstack depth {}\nprocessed {} insns (limit {}) peak_states {} "
-        "KiB\n"
-        "compilation time {} usec\ncode size {} bytes for {} insns\n",
-        compiled.verify_ns / 1000.0, fmt::join(compiled.report.facts.stack_used, "+"),
-        compiled.report.steps, verifier::Options{}.max_steps, compiled.report.peak_bytes / 1024,
-        compiled.compile_ns / 1000.0, compiled.code.text.size(), program.insns.size());
-}
-
 template <typename Name>
 void copy_name(Name& to, std::string_view from) {
     std::copy_n(from.begin(), std::min(from.size(), to.size() - 1), to.begin());
@@ -58,7 +31,8 @@ void copy_name(Name& to, std::string_view from) {
 // The execution context checks the code and its relocations again, resolves what they stand for,
 // and compares the hash of the program type that the proof was made against with its own.
 Result<u32> install(const Service& service, const spec::Caller& caller, const LoadRequest& request,
-                    const Compiled& compiled) {
+                    const CompileOutcome& compiled) {
+    const CompileJob& job = request.job;
     const CompiledCode& code = compiled.code;
     spec::ProgInstallAttr attr;
     attr.code = reinterpret_cast<u64>(code.text.data());
@@ -72,15 +46,15 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
     attr.entry = code.entry;
     attr.stack_bytes = code.stack_bytes;
     attr.program_info_hash = code.program_info_hash;
-    attr.dialect = static_cast<u32>(request.program.dialect);
-    attr.prog_type = static_cast<u32>(request.program.type);
-    attr.attach_type = static_cast<u32>(request.program.attach);
-    copy_name(attr.prog_name, request.program.name);
-    attr.license = reinterpret_cast<u64>(request.program.license.c_str());
+    attr.dialect = static_cast<u32>(job.dialect);
+    attr.prog_type = static_cast<u32>(job.type);
+    attr.attach_type = static_cast<u32>(job.attach);
+    copy_name(attr.prog_name, job.name);
+    attr.license = reinterpret_cast<u64>(job.license.c_str());
     attr.prog_flags = request.flags;
     attr.insns = reinterpret_cast<u64>(request.insns.data());
     attr.insn_cnt = static_cast<u32>(request.insns.size() / sizeof(isa::Slot));
-    attr.verified_insns = static_cast<u32>(std::min<u64>(compiled.report.steps, ~u32{0}));
+    attr.verified_insns = static_cast<u32>(std::min<u64>(compiled.verified_insns, ~u32{0}));
 
     // Only the trusted service may install; it does so in the caller's session, so that the maps'
     // handles mean what they meant there and the program's handle is the caller's.
@@ -101,42 +75,35 @@ Result<code::EngineKind> Service::choose(EngineChoice choice) const {
     return fail(Errc::Unsupported, {}, choice == EngineChoice::Jit ? "JIT" : "interpreter");
 }
 
-Result<Loaded> load_program(const Service& service, const spec::Caller& caller,
-                            const LoadRequest& request, std::string& log) {
-    const ir::Program& program = request.program;
+Result<Loaded> load_program(const Service& service, const spec::Caller& caller, LoadRequest request,
+                            std::string& log) {
     const auto explained = [&](const Error& error) {
-        log += error_text(&program, error) + "\n";
+        log += error_text(nullptr, error) + "\n";
         return std::unexpected(error);
     };
 
-    // What the program is verified against: its type's context, helpers and rules, and the caller's
-    // privileges. From here on nothing but this and the program decides.
-    auto environment = environment_of(program);
-    if (!environment) return explained(environment.error());
-
     auto engine = service.choose(request.engine);
     if (!engine) return explained(engine.error());
-    const CompileOptions options{
-        .engine = *engine, .target = service.target, .verifier = service.verifier};
+    CompileJob& job = request.job;
+    job.options = {.engine = *engine, .target = service.target, .verifier = service.verifier};
+    job.log_level = request.log_level;
 
-    // Beyond this point the program is either proven safe or not loaded: there is no way around.
-    auto compiled = compile(program, *environment, options);
-    if (!compiled) return explained(compiled.error());
-    if (!compiled->accepted()) {
-        log += report_text(program, compiled->report, {});
-        return rejected(compiled->report);
-    }
-    if (request.log_level & (kLogStats | kLogVerbose)) log += statistics(*compiled, program);
+    // The program is read, proven and compiled here or in a process that can do nothing else. There
+    // is no way around: without an outcome that accepts it nothing is installed.
+    const CompileOutcome outcome = service.compiler(job);
+    log += outcome.log;
+    if (outcome.error.code != Errc::Ok) return std::unexpected(outcome.error);
+    if (const Status fits = check_outcome(job, outcome); !fits) return explained(fits.error());
 
     const u64 start = now_ns();
-    auto handle = install(service, caller, request, *compiled);
+    auto handle = install(service, caller, request, outcome);
     if (!handle) return explained(handle.error());
     return Loaded{.handle = *handle,
-                  .verify_ns = compiled->verify_ns,
-                  .compile_ns = compiled->compile_ns,
+                  .verify_ns = outcome.verify_ns,
+                  .compile_ns = outcome.compile_ns,
                   .install_ns = now_ns() - start,
-                  .code_bytes = compiled->code.text.size(),
-                  .verified_insns = compiled->report.steps};
+                  .code_bytes = outcome.code.text.size(),
+                  .verified_insns = outcome.verified_insns};
 }
 
 }  // namespace ebpf::engine

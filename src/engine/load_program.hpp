@@ -5,19 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "engine/compile.hpp"
+#include "engine/job.hpp"
 #include "engine/service.hpp"
 
 namespace ebpf::engine {
 
-// Linux's log levels (bits of bpf_attr.log_level) as far as they mean something here.
-inline constexpr u32 kLogReport = 1;   // why a program is rejected
-inline constexpr u32 kLogVerbose = 2;  // the same
-inline constexpr u32 kLogStats = 4;    // what it cost
-
 struct LoadRequest {
-    ir::Program program;           // linked: maps are MapIndex* kinds
-    std::vector<u32> map_handles;  // of program.maps, in the caller's session
+    CompileJob job;                // its options and log level are set here
+    std::vector<u32> map_handles;  // of job.maps, in the caller's session
     Bytes insns{};                 // as they were loaded, for the program's information
     u32 flags = 0;
     EngineChoice engine = EngineChoice::Default;
@@ -37,19 +32,19 @@ struct Loaded {
 // failure it says why whatever the level. Errors: VerificationFailed (log has the report),
 // Unsupported (a program type, helper or instruction that is not there yet; TooLarge when the
 // verifier's budget ended first), and those of compilation and installation.
-Result<Loaded> load_program(const Service& service, const spec::Caller& caller,
-                            const LoadRequest& request, std::string& log);
+Result<Loaded> load_program(const Service& service, const spec::Caller& caller, LoadRequest request,
+                            std::string& log);
 
 // Makes the maps of a program that refers to them by descriptor its own: each two-slot instruction
-// with a descriptor gets an index into `program.maps`, which is filled from what the door says
-// about the map. `handle_of` turns the number in the instruction into a handle of the caller's
-// session. Errors: those of `handle_of`, at the instruction; InvalidArgument for a value offset
-// outside the map.
+// of `job.slots` with a descriptor gets an index into `job.maps`, which is filled from what the
+// door says about the map. What cannot be decoded is left for who compiles the job to refuse.
+// `handle_of` turns the number in the instruction into a handle of the caller's session. Errors:
+// those of `handle_of`, at the instruction; InvalidArgument for a value offset outside the map.
 struct MapResolver {
     void* self = nullptr;
     Result<u32> (*handle_of)(void* self, i32 descriptor, bool from_fd_array) = nullptr;
 };
-Result<std::vector<u32>> link_maps(ir::Program& program, const spec::Door& door,
+Result<std::vector<u32>> link_maps(CompileJob& job, const spec::Door& door,
                                    const spec::Caller& caller, const MapResolver& resolver);
 
 }  // namespace ebpf::engine
