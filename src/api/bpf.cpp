@@ -5,11 +5,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <new>
 
 #include "api/errors.hpp"
 #include "api/prog_load.hpp"
 #include "spec/command_fields.hpp"
-#include "spec/map_types.hpp"
+#include "wire/translate.hpp"
 
 namespace ebpf::api {
 namespace {
@@ -23,11 +25,10 @@ using spec::kOwnCommands;
 constexpr u32 kAttrSize = sizeof(bpf_attr);  // the part of Linux's attribute that exists here
 constexpr u32 kMaxUserAttr = 4096;           // Linux refuses more than a page
 
-// One command's attribute with handles in place of descriptors, and the way back.
+// One command's attribute, and the way back.
 class Attribute {
   public:
-    Attribute(const Session& session, const CommandInfo& command)
-        : session_(session), command_(command) {}
+    explicit Attribute(const CommandInfo& command) : command_(command) {}
 
     Status read(const void* from, u32 size) {
         const auto* bytes = static_cast<const std::byte*>(from);
@@ -46,7 +47,7 @@ class Attribute {
                         "a field that the command lacks");
         }
         std::memcpy(bytes_.data(), from, std::min<u32>(size, command_.size));
-        for (size_t i = 0; i < command_.fields.size(); ++i) TRY(read_field(command_.fields[i], i));
+        for (size_t i = 0; i < command_.fields.size(); ++i) TRY(check_field(command_.fields[i], i));
         return {};
     }
 
@@ -67,48 +68,42 @@ class Attribute {
     }
 
   private:
-    Status read_field(const AttrField& field, size_t number) {
-        std::byte* const at = bytes_.data() + field.offset;
+    Status check_field(const AttrField& field, size_t number) {
+        const std::byte* const at = bytes_.data() + field.offset;
         if (field.kind == AttrKind::Pad) {
             if (std::any_of(at, at + field.size, [](std::byte b) { return b != std::byte{0}; })) {
                 return fail(Errc::InvalidArgument, at_argument(number), field.name);
             }
-        } else if (field.kind == AttrKind::Fd) {
-            i32 descriptor = 0;
-            std::memcpy(&descriptor, at, sizeof descriptor);
-            TRY_ASSIGN(const u32 handle, handle_of(descriptor));
-            std::memcpy(at, &handle, sizeof handle);
         }
         return {};
     }
 
-    // Where a descriptor is optional, 0 and negative numbers mean none; the command refuses the
-    // handle 0 where it needs one. A program that really has our object at descriptor 0 gets it.
-    Result<u32> handle_of(i32 descriptor) const {
-        if (descriptor < 0) return 0;
-        const auto handle = session_.descriptors->handle(descriptor);
-        if (!handle && descriptor == 0) return 0;
-        return handle;
-    }
-
-    const Session& session_;
     const CommandInfo& command_;
     alignas(8) std::array<std::byte, spec::kMaxAttrSize> bytes_{};
 };
 
-// The value of a map of programs or maps is a descriptor going in. `info` is what the map is.
-Status translate_value(const Session& session, spec::MapUpdateElemAttr& attr, u32& handle) {
-    bpf_map_info info{};
-    spec::ObjGetInfoByFdAttr ask{
-        .bpf_fd = attr.map_fd, .info_len = sizeof info, .info = address(&info)};
-    TRY(session.door(session.caller, spec::Command::ObjGetInfoByFd, &ask));
-    const auto type = spec::map_type_from_number(session.caller.dialect, info.type);
-    if (!type || !spec::info(*type).holds_handles()) return {};
-    if (!attr.value) return fail(Errc::InvalidPointer, {}, "value");
-    i32 descriptor = 0;
-    std::memcpy(&descriptor, reinterpret_cast<const void*>(attr.value), sizeof descriptor);
-    TRY_ASSIGN(handle, session.descriptors->handle(descriptor));
-    attr.value = address(&handle);
+// The descriptors that this process has, for wire/.
+wire::Descriptors descriptors_of(const Session& session) {
+    const auto handle_of = [](void* self, i32 descriptor) {
+        return static_cast<const Descriptors*>(self)->handle(descriptor);
+    };
+    return {session.descriptors, handle_of};
+}
+
+// The values that are descriptors, as handles; `one` is the place for one.
+Status translate_values(const Session& session, const CommandInfo& command, void* attr, u32& one,
+                        std::unique_ptr<u32[]>& many) {
+    if (!wire::may_have_handles(command)) return {};
+    wire::Shape shape{.fd = wire::map_handle(command, attr)};
+    if (!session.door(session.caller, spec::Command::HandleShape, &shape)) return {};
+    const u64 count = wire::values_with_handles(command, attr, shape);
+    if (count > wire::kMaxMessage / sizeof(u32)) return fail(Errc::TooLarge, {}, "count", count);
+    if (count > 1) {
+        many.reset(new (std::nothrow) u32[count]);
+        if (!many) return fail(Errc::NoMemory, {}, "values", count);
+    }
+    wire::translate_values(command, attr, {many ? many.get() : &one, count},
+                           descriptors_of(session));
     return {};
 }
 
@@ -116,10 +111,10 @@ Result<i64> carry_out(Session& session, const CommandInfo& command, Attribute& a
     if (command.command == spec::Command::ProgLoad) {
         return prog_load(session, attribute.as<spec::ProgLoadAttr>());
     }
-    u32 value_handle = 0;
-    if (command.command == spec::Command::MapUpdateElem) {
-        TRY(translate_value(session, attribute.as<spec::MapUpdateElemAttr>(), value_handle));
-    }
+    wire::translate_fields(command, attribute.data(), descriptors_of(session));
+    u32 one = 0;
+    std::unique_ptr<u32[]> many;
+    TRY(translate_values(session, command, attribute.data(), one, many));
     return session.door(session.caller, command.command, attribute.data());
 }
 
@@ -131,7 +126,7 @@ Result<int> bpf(Session& session, u32 number, void* attr, u32 size) {
     if (command->access == Access::Privileged) return fail(Errc::AccessDenied, {}, command->name);
     if (!attr && size) return fail(Errc::InvalidPointer, {}, "attribute");
 
-    Attribute attribute(session, *command);
+    Attribute attribute(*command);
     TRY(attribute.read(attr, size));
     const auto result = carry_out(session, *command, attribute);
     attribute.write_back(attr, size);  // also on failure: the log's true size, a batch's count

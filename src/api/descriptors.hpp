@@ -18,8 +18,9 @@ class Descriptors {
     // descriptor and all its duplicates are. Errors: NoMemory, OutOfSpace (no descriptors left).
     virtual Result<int> publish(u32 handle) = 0;
 
-    // The handle behind a descriptor or a duplicate of it. InvalidFd when it is none of ours, also
-    // when it was, and its number is another file's now.
+    // The handle behind a descriptor or a duplicate of it. InvalidFd when it is closed,
+    // InvalidArgument when it is open but none of ours, also when it was, and its number is another
+    // file's now.
     virtual Result<u32> handle(int descriptor) const = 0;
 
     // Closes a descriptor of ours and, when it was the last of its object, the handle.

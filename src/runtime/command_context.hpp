@@ -98,6 +98,10 @@ class [[nodiscard]] Write {
     Map* map_ = nullptr;
 };
 
+// An application's update of one element, in an epoch: `value` is a handle for a map of objects.
+// The map's operations have writes().
+Status write_element(CommandContext& c, Map& map, const void* key, const void* value, u64 flags);
+
 template <typename T = void>
 T* pointer(u64 address) {
     return reinterpret_cast<T*>(address);

@@ -82,7 +82,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     TRY_ASSIGN(const Ref<Object> object, c.session.object(a.fd));
     a.kind = static_cast<u32>(object->kind) + 1;
     a.id = object->id;
-    a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = 0;
+    a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = a.value_goes_in = 0;
     if (object->kind != ObjectKind::Map) return 0;
     const auto& map = static_cast<const Map&>(*object);
     const u64 value_size = map.user_value_size();
@@ -92,6 +92,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.value_size = static_cast<u32>(value_size);
     a.map_flags = map.flags;
     a.holds_handles = map.info->holds_handles();
+    a.value_goes_in = map.ops->read_asks_value;
     return 0;
 }
 

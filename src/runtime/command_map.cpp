@@ -35,9 +35,6 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     if (!spec::fits(type, dialect, a.key_size, a.value_size, a.max_entries)) {
         return fail(Errc::InvalidArgument, {}, "key_size, value_size or max_entries");
     }
-    if (a.inner_map_fd != 0 && type.holds != spec::Holds::Map) {
-        return fail(Errc::InvalidArgument, {}, "inner_map_fd", a.inner_map_fd);
-    }
     if (type.type == spec::MapType::LpmTrie && dialect == spec::Dialect::Linux &&
         (a.map_flags & spec::kMapNoPrealloc) == 0) {
         return fail(Errc::InvalidArgument, {}, "a trie without BPF_F_NO_PREALLOC");
@@ -140,25 +137,23 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     return 0;
 }
 
+Status write_element(CommandContext& c, Map& map, const void* key, const void* value, u64 flags) {
+    if (map.ops->write_object == nullptr) return map.ops->write(map, key, value, flags);
+    u32 handle = 0;
+    std::memcpy(&handle, value, sizeof handle);
+    TRY_ASSIGN(const Ref<Object> object, c.session.object(handle));
+    return map.ops->write_object(map, key, *object, flags);
+}
+
 Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY_ASSIGN(const Write write, Write::begin(*map));
     TRY(check_key(*map, a.key));
     if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
-    if (map->ops->write_object != nullptr) {
-        u32 handle = 0;
-        std::memcpy(&handle, pointer(a.value), sizeof handle);
-        TRY_ASSIGN(const Ref<Object> object, c.session.object(handle));
-        EpochGuard guard(c.runtime.epochs());
-        TRY(guard.status());
-        TRY(map->ops->write_object(*map, pointer(a.key), *object, a.flags));
-        return 0;
-    }
-    if (map->ops->write == nullptr)
-        return fail(Errc::NotForThisType, {}, "update of this map type");
+    if (!map->ops->writes()) return fail(Errc::NotForThisType, {}, "update of this map type");
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->write(*map, pointer(a.key), pointer(a.value), a.flags));
+    TRY(write_element(c, *map, pointer(a.key), pointer(a.value), a.flags));
     return 0;
 }
 

@@ -119,8 +119,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteBatchAttr& a) {
 Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY_ASSIGN(const Write write, Write::begin(*map));
-    // Not for maps of maps, as on Linux it is: the values would have to be translated.
-    if (map->key_size == 0 || map->ops->write == nullptr) {
+    if (map->key_size == 0 || !map->ops->writes()) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
     }
     TRY(check(a));
@@ -130,8 +129,8 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
         return fail(Errc::InvalidPointer, {}, "keys or values");
     }
     return for_all(c, a.count, [&](u32 i) {
-        return map->ops->write(*map, at(a.keys, map->key_size, i),
-                               at(a.values, map->user_value_size(), i), a.elem_flags);
+        return write_element(c, *map, at(a.keys, map->key_size, i),
+                             at(a.values, map->user_value_size(), i), a.elem_flags);
     });
 }
 

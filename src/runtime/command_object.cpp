@@ -19,6 +19,8 @@ Result<std::string_view> path_of(u64 address) {
 template <typename Attr>
 Result<i64> next_id(CommandContext& c, ObjectKind kind, Attr& a) {
     if (a.open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", a.open_flags);
+    constexpr u32 kMaxId = 0x7fffffff;  // Linux's are positive numbers
+    if (a.start_id >= kMaxId) return fail(Errc::InvalidArgument, {}, "start_id", a.start_id);
     const u32 id = c.runtime.ids(kind).next(a.start_id);
     if (id == 0) return fail(Errc::NoMoreKeys, {}, "ids");
     a.next_id = id;

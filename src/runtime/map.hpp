@@ -59,6 +59,7 @@ struct MapOps {
     // Applications; for a per-CPU map `value` is of value_size padded to 8 bytes, times the slots.
     Status (*read)(Map& map, const void* key, void* value) = nullptr;
     Status (*write)(Map& map, const void* key, const void* value, u64 flags) = nullptr;
+    bool read_asks_value = false;  // read() answers whether `value` is in the map
     Status (*take)(Map& map, const void* key, void* value) = nullptr;     // read and remove at once
     Status (*next_key)(Map& map, const void* key, void* next) = nullptr;  // key null: the first
     // Without keys (`key` is null) these three are peek, push and pop, for programs as well.
@@ -74,6 +75,9 @@ struct MapOps {
     bool (*memory)(const Map& map, u32 part, MapMemory& memory) = nullptr;
     // No application can reach the map any more.
     void (*forgotten)(Map& map) = nullptr;
+
+    // Whether an application can put something in.
+    bool writes() const { return write != nullptr || write_object != nullptr; }
 };
 
 // What the maps in a map of maps have in common.

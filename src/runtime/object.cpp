@@ -201,6 +201,8 @@ Status Session::close(u32 handle) {
 }
 
 Result<Ref<Object>> Session::object(u32 handle) {
+    if (handle == spec::kForeignHandle)
+        return fail(Errc::InvalidArgument, {}, "not an object of this session");
     LockGuard guard(lock_);
     if (handle == 0 || handle > handles_.size() || handles_[handle - 1] == nullptr) {
         return fail(Errc::InvalidFd, {}, "handle", handle);

@@ -14,6 +14,7 @@ enum class AttrKind : u8 {
     Scalar,
     Flags,
     Fd,
+    OptionalFd,
     FdOut,
     Target,
     Id,
@@ -21,6 +22,7 @@ enum class AttrKind : u8 {
     In,
     Out,
     InOut,
+    Info,
     Insns,
     Fds,
     Path,
@@ -65,12 +67,15 @@ struct AttrField {
 
     // Whether the field is an address: of what goes in, of what comes out.
     constexpr bool goes_in() const {
-        return kind == AttrKind::In || kind == AttrKind::InOut || kind == AttrKind::Insns ||
-               kind == AttrKind::Fds || kind == AttrKind::Path || kind == AttrKind::String;
+        return kind == AttrKind::In || kind == AttrKind::InOut || kind == AttrKind::Info ||
+               kind == AttrKind::Insns || kind == AttrKind::Fds || kind == AttrKind::Path ||
+               kind == AttrKind::String;
     }
     constexpr bool comes_out() const {
-        return kind == AttrKind::Out || kind == AttrKind::InOut || kind == AttrKind::Log;
+        return kind == AttrKind::Out || kind == AttrKind::InOut || kind == AttrKind::Info ||
+               kind == AttrKind::Log;
     }
+    constexpr bool is_fd() const { return kind == AttrKind::Fd || kind == AttrKind::OptionalFd; }
     constexpr bool is_text() const { return kind == AttrKind::Path || kind == AttrKind::String; }
     constexpr bool is_written() const {
         return kind == AttrKind::Result || kind == AttrKind::InResult;

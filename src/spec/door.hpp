@@ -19,6 +19,12 @@ struct Caller {
     bool privileged = false;  // may use commands whose row says Privileged (PROG_INSTALL ...)
 };
 
+// Handles that no session gives out: what a descriptor was that is none of the session's objects. A
+// command that needs the object answers InvalidFd to the one and InvalidArgument to the other, as
+// Linux does for a closed descriptor and for another file's.
+inline constexpr u32 kClosedHandle = 0xffffffff;
+inline constexpr u32 kForeignHandle = 0xfffffffe;
+
 // Descriptor fields hold handles of the caller's session (an application's descriptors are
 // translated before, by api/ or wire/). Pointer fields point into the caller's memory, already
 // checked for the lengths that the command's row gives. `attr` is the command's structure of

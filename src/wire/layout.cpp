@@ -113,7 +113,10 @@ class Layout {
         Buffer buffer{.pointer = field.offset,
                       .field = static_cast<u8>(index),
                       .in = field.goes_in(),
-                      .out = field.comes_out()};
+                      .out = field.comes_out(),
+                      .info = field.kind == AttrKind::Info};
+        // What a lookup asks about stands in its value, but in few types of map.
+        if (field.kind == AttrKind::InOut) buffer.in = shape().value_goes_in != 0;
         u64 size = 0;
         if (field.is_text()) {
             TRY_ASSIGN(size, text_length(address));
@@ -129,7 +132,7 @@ class Layout {
         const std::byte* const before = buffer.in ? content(address, size) : nullptr;
         if (field.kind == AttrKind::Insns && before != nullptr) instructions_ = {before, size};
         TRY(place(buffer, size));
-        if (field.kind == AttrKind::InOut && before != nullptr) {
+        if (buffer.info && before != nullptr) {
             return add_nested(buffer.field, before, size);
         }
         return {};
@@ -243,7 +246,7 @@ u32 used_length(const Plan& plan, const Buffer& buffer, const void* before, cons
 const std::byte* info_of(const Plan& plan, const std::byte* reply) {
     for (u32 i = 0; i < plan.count; ++i) {
         const Buffer& buffer = plan.buffers[i];
-        if (buffer.in && buffer.out) return reply + buffer.out_at;
+        if (buffer.info) return reply + buffer.out_at;
     }
     return nullptr;
 }

@@ -19,7 +19,7 @@
 //     read_reply(reply) -> attr      <------     finish(result): the reply, cut to what was used
 //
 // Descriptor fields are handles of the receiver's session; who calls from an application translates
-// before (also what stands in instructions and arrays: translate_instructions). The receiver must
+// before (translate.hpp, also what stands in instructions, arrays and values). The receiver must
 // keep the handles that a request names from being closed between decode() and finish(): the sizes
 // of buffers follow from the maps behind them.
 //
@@ -86,6 +86,7 @@ struct Buffer {
     bool nested = false;
     bool in = false;
     bool out = false;
+    bool info = false;  // the holder of the nested ones
     u32 length = 0;
     u32 in_at = 0;   // in the request
     u32 out_at = 0;  // in the reply
@@ -120,15 +121,6 @@ void write_request(const Plan& plan, const void* attr, spec::Dialect dialect, u6
 // that cannot be read).
 Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr);
 
-// Puts handles in place of descriptors into the instructions of PROG_LOAD (`slots`, a copy) and its
-// fd_array (null, or a copy of `fd_array_used(slots)` entries). Errors: those of `handle_of`, at
-// the instruction; InvalidPointer when an instruction needs fd_array and there is none.
-struct Descriptors {
-    void* self = nullptr;
-    Result<u32> (*handle_of)(void* self, i32 descriptor) = nullptr;
-};
-Status translate_instructions(MutableBytes slots, std::span<i32> fd_array,
-                              const Descriptors& descriptors);
 // Entries of fd_array that the instructions refer to.
 u32 fd_array_used(Bytes slots);
 

@@ -126,7 +126,7 @@ void bind_pointers(Request& request, MutableBytes message, MutableBytes reply) {
     }
     for (u32 i = 0; i < plan.count; ++i) {
         const Buffer& buffer = plan.buffers[i];
-        if (buffer.in && buffer.out) bind_info(plan, buffer, reply);
+        if (buffer.info) bind_info(plan, buffer, reply);
     }
 }
 
@@ -151,7 +151,7 @@ u32 finish(Request& request, const Result<i64>& result, MutableBytes reply) {
     }
     for (u32 i = 0; i < plan.count; ++i) {
         const Buffer& buffer = plan.buffers[i];
-        if (buffer.in && buffer.out) unbind_info(plan, buffer, reply);
+        if (buffer.info) unbind_info(plan, buffer, reply);
     }
     std::byte* const attr = reply.data() + sizeof(Header);
     for (const spec::AttrField& field : plan.command->fields) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include "isa/codec.hpp"
 #include "spec/errors.hpp"
 #include "wire/layout.hpp"
 
@@ -43,7 +42,7 @@ void write_request(const Plan& plan, const void* attr, spec::Dialect dialect, u6
         if (!buffer.nested) continue;
         for (u32 k = 0; k < i; ++k) {
             const Buffer& info = plan.buffers[k];
-            if (info.in && info.field == buffer.field) {
+            if (info.info && info.field == buffer.field) {
                 store<u64>(message.data(), info.in_at + buffer.pointer, 1);
             }
         }
@@ -111,7 +110,7 @@ Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
         u32 length = log ? buffer.length : used_length(plan, buffer, attr, after, info, succeeded);
         if (length > there) length = there;
         std::byte* const to = target_of(plan, buffer, attr);
-        if (buffer.in) {
+        if (buffer.info) {
             copy_info(plan, reply.data() + buffer.out_at, length, to);
         } else if (length != 0) {
             std::memcpy(to, reply.data() + buffer.out_at, length);
@@ -123,42 +122,6 @@ Result<i64> read_reply(const Plan& plan, Bytes reply, u64 id, void* attr) {
     }
     if (succeeded) return header.value;
     return fail(error_of(header.linux_error, header.result), place_of(header));
-}
-
-Status translate_instructions(MutableBytes slots, std::span<i32> fd_array,
-                              const Descriptors& descriptors) {
-    for (i32& entry : fd_array) {
-        const auto handle = descriptors.handle_of(descriptors.self, entry);
-        if (handle) entry = static_cast<i32>(*handle);
-        // An entry that no instruction uses may be anything; a used one is refused below.
-        if (!handle) entry = -1;
-    }
-    const auto count = static_cast<u32>(slots.size() / sizeof(isa::Slot));
-    for (u32 pc = 0; pc < count;) {
-        const u32 here = pc;
-        const auto insn = isa::decode(slots, here);
-        pc += insn ? static_cast<u32>(insn->slots()) : 1;
-        if (!insn || insn->form != isa::Form::Wide) continue;
-        const isa::WideKind kind = insn->wide();
-        if (kind == isa::WideKind::MapIndex || kind == isa::WideKind::MapIndexValue) {
-            if (fd_array.empty()) return fail(Errc::InvalidPointer, at_insn(here), "fd_array");
-            if (insn->map_index() >= fd_array.size() || fd_array[insn->map_index()] < 0) {
-                return fail(Errc::InvalidFd, at_insn(here), "map of the instruction");
-            }
-            continue;
-        }
-        if (kind != isa::WideKind::MapFd && kind != isa::WideKind::MapFdValue) continue;
-        const auto handle =
-            descriptors.handle_of(descriptors.self, static_cast<i32>(insn->map_index()));
-        if (!handle) return fail(handle.error().code, at_insn(here), "map of the instruction");
-        isa::Insn translated = *insn;
-        translated.imm = static_cast<i64>(u64{insn->map_value_offset()} << 32 | *handle);
-        std::array<isa::Slot, 2> encoded;
-        TRY(isa::encode(translated, encoded));
-        std::memcpy(slots.data() + std::size_t{here} * sizeof(isa::Slot), encoded.data(),
-                    sizeof encoded);
-    }
-    return {};
 }
 
 Errc error_of(u32 linux_error, u32 result) {

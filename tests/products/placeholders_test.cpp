@@ -53,7 +53,7 @@ TEST_F(PlaceholdersTest, ClosedNumberIsRefusedAlsoWhenItIsInUseAgain) {
     int pipe_ends[2];
     ASSERT_EQ(pipe(pipe_ends), 0);
     ASSERT_EQ(pipe_ends[0], fd) << "the kernel gives the lowest free number";
-    EXPECT_EQ(descriptors_.handle(fd).error(), Errc::InvalidFd);
+    EXPECT_EQ(descriptors_.handle(fd).error(), Errc::InvalidArgument);
     // ... and by an object of ours: then it means that one.
     close(pipe_ends[0]);
     const int again = *descriptors_.publish(8);
@@ -66,7 +66,7 @@ TEST_F(PlaceholdersTest, OtherFilesAreNotOurs) {
     EXPECT_EQ(descriptors_.handle(-1).error(), Errc::InvalidFd);
     EXPECT_EQ(descriptors_.handle(1'000'000).error(), Errc::InvalidFd);
     const int file = open("/dev/null", O_RDONLY);
-    EXPECT_EQ(descriptors_.handle(file).error(), Errc::InvalidFd);
+    EXPECT_EQ(descriptors_.handle(file).error(), Errc::InvalidArgument);
     close(file);
 }
 

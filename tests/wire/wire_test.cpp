@@ -2,7 +2,7 @@
 //
 // Requests and replies through the codec, with a door that looks at what it gets. "Client" is what
 // has pointers of its own, "server" what calls the door.
-#include "wire/message.hpp"
+#include "wire/translate.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "isa/codec.hpp"
+#include "spec/door.hpp"
 #include "spec/info_layout.hpp"
 
 namespace ebpf::wire {
@@ -328,6 +329,44 @@ TEST_F(Wire, DescriptorsInInstructionsAndArrays) {
     EXPECT_EQ(translate_instructions(slots, {}, descriptors).error().code, Errc::InvalidPointer);
 }
 
+TEST_F(Wire, DescriptorsInFieldsAndValues) {
+    const Descriptors descriptors{nullptr, [](void*, i32 fd) -> Result<u32> {
+                                      if (fd < 0) return fail(Errc::InvalidFd);
+                                      if (fd == 5) return fail(Errc::InvalidArgument);
+                                      return static_cast<u32>(fd) + 100;
+                                  }};
+    const spec::CommandInfo& update = *spec::find_command(static_cast<u32>(Command::MapUpdateElem));
+    i32 value = 6;
+    spec::MapUpdateElemAttr one{.map_fd = 3, .key = address(&value), .value = address(&value)};
+    translate_fields(update, &one, descriptors);
+    EXPECT_EQ(one.map_fd, 103u);
+    ASSERT_TRUE(may_have_handles(update));
+    EXPECT_EQ(values_with_handles(update, &one, {.holds_handles = 0}), 0u);
+    EXPECT_EQ(values_with_handles(update, &one, {.holds_handles = 1}), 1u);
+    u32 handle = 0;
+    translate_values(update, &one, {&handle, 1}, descriptors);
+    EXPECT_EQ(handle, 106u);
+    EXPECT_EQ(one.value, address(&handle));
+
+    const spec::CommandInfo& batch = *spec::find_command(static_cast<u32>(Command::MapUpdateBatch));
+    const i32 values[3] = {7, 5, -1};
+    spec::MapUpdateBatchAttr many{.values = address(values), .count = 3};
+    EXPECT_EQ(values_with_handles(batch, &many, {.holds_handles = 1}), 3u);
+    u32 handles[3] = {};
+    translate_values(batch, &many, handles, descriptors);
+    EXPECT_EQ(handles[0], 107u);
+    EXPECT_EQ(handles[1], spec::kForeignHandle);
+    EXPECT_EQ(handles[2], spec::kClosedHandle);
+
+    // 0 is a descriptor where one is needed, and none where it is optional.
+    const spec::CommandInfo& detach = *spec::find_command(static_cast<u32>(Command::ProgDetach));
+    spec::ProgDetachAttr none{.target_fd = 5};
+    translate_fields(detach, &none, descriptors);
+    EXPECT_EQ(none.attach_bpf_fd, 0u);
+    EXPECT_EQ(none.target_fd, 5u);
+    EXPECT_FALSE(may_have_handles(detach));
+}
+
 TEST_F(Wire, AnotherVersionIsAnswered) {
     spec::MapFreezeAttr attr{.map_fd = 7};
     Plan plan;
@@ -397,7 +436,7 @@ TEST_F(Wire, EveryCommandIsLaidOutAlikeByBothPeers) {
                 value = address(block.data() + (field.is_text() ? block.size() - 40 : 0));
             } else if (field.kind == spec::AttrKind::Pad) {
                 value = 0;
-            } else if (field.kind == spec::AttrKind::Fd) {
+            } else if (field.is_fd()) {
                 value = 7;
             }
             std::memcpy(attr.data() + field.offset, &value, std::min<size_t>(field.size, 8));

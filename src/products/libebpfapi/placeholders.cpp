@@ -90,7 +90,7 @@ Result<u32> Placeholders::handle(int descriptor) const {
         if (pages != files_.end() && pages->second.device == status.st_dev) {
             return pages->second.handle;
         }
-        return fail(Errc::InvalidFd, {}, "descriptor", static_cast<u64>(descriptor));
+        return fail(Errc::InvalidArgument, {}, "descriptor", static_cast<u64>(descriptor));
     }
     return found->second.handle;
 }
