@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+//
+// Another oracle: Linux's own verifier, as root. Generated programs, the corpus' programs, and
+// mutants of both are put to both verifiers. Where Linux alone refuses, its reason must be one that
+// is no defect of ours: that it followed a value less closely than we do (whether we are right is
+// for the run-time oracle to say), or a rule of Linux's that does not protect memory. A broken rule
+// (a reference that is not given back, a context field that is not there, a value of the wrong kind
+// given to a helper ...) has no place in that list. Nothing is attached or run.
+//
+// CASEMENT_PROGRAMS=N tries N programs instead of the usual number; CASEMENT_VERBOSE=1 prints each
+// disagreement with the end of the kernel's log.
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <sstream>
+
+#include "engine/object.hpp"
+#include "fixture.hpp"
+#include "oracles/generator.hpp"
+#include "spec/map_types.hpp"
+
+namespace ebpf::verifier::oracle {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Why Linux may refuse what we accept, by what its log says.
+struct Difference {
+    const char* message;  // regular expression, anywhere in the last line
+    const char* why;
+};
+constexpr Difference kDifferences[] = {
+    // Values: Linux does not follow `end - begin`, values in memory that a variable offset may have
+    // written, x compared with itself, ... Such a branch is dead for us, or a bound known.
+    {"offset is outside of the packet", "value"},
+    {"unbounded m(in|ax) value is not allowed", "value"},
+    {"is not a known constant", "value"},
+    {"invalid mem access 'scalar'", "value"},
+    {"!read_ok", "value"},
+    {"invalid read from stack", "value"},
+    {"infinite loop detected", "value"},
+    {"program is too large|too many (jumps|instructions)|back-edge", "budget"},
+    {"combined stack size", "frames of their own"},
+    // Linux's sanity checks; RFC 9669 says what each computes.
+    {"div by zero", "defined"},
+    {"invalid shift", "defined"},
+    {"misaligned (stack|packet|value|access)", "unaligned access is defined"},
+    {"unreachable insn", "dead code"},
+    {"verifier bug", "Linux's own defect"},
+    // A pointer used as a number, which is then no pointer any more. Only where the caller may see
+    // addresses.
+    {"bitwise operator .* on pointer prohibited", "number"},
+    {"pointer arithmetic with .* operator prohibited", "number"},
+    {"pointer arithmetic on pkt_end prohibited", "number"},
+    {"32-bit pointer arithmetic prohibited", "number"},
+    {"invalid size of register (fill|spill)", "number"},
+};
+
+long bpf_call(int command, bpf_attr& attr) {
+    return syscall(SYS_bpf, command, &attr, sizeof attr);
+}
+
+u64 address(const void* p) {
+    return reinterpret_cast<u64>(p);
+}
+
+// Of a mutant that has no encoding.
+constexpr char kNoInstruction[] = "no such instruction";
+
+struct Answer {
+    bool accepted = false;
+    std::string reason;  // the log's last line about the program
+    std::string log;
+};
+
+// The programs' maps and type information in the kernel, for as long as it lives.
+class Kernel {
+  public:
+    explicit Kernel(const std::vector<ir::MapDef>& maps)
+        : btf_(load_btf()), maps_(maps.size(), -1) {
+        for (const bool nested : {false, true}) {
+            for (std::size_t i = 0; i < maps.size(); ++i)
+                if ((maps[i].inner >= 0) == nested) maps_[i] = create(maps[i]);
+        }
+    }
+    ~Kernel() {
+        close(btf_);
+        for (const int fd : maps_) close(fd);
+    }
+    Kernel(const Kernel&) = delete;
+    Kernel& operator=(const Kernel&) = delete;
+
+    // Whether programs can be loaded here at all.
+    bool there() const { return btf_ >= 0; }
+
+    Answer load(const ir::Program& program, u32 type) const {
+        ir::Program p = program;
+        for (isa::Insn& i : p.insns) {
+            if (i.form != isa::Form::Wide) continue;
+            const bool value = i.wide() == isa::WideKind::MapIndexValue;
+            if (!value && i.wide() != isa::WideKind::MapIndex) continue;
+            i.imm = static_cast<i64>(u64{value ? i.map_value_offset() : 0} << 32 |
+                                     static_cast<u32>(maps_[i.map_index()]));
+            i.kind = static_cast<u8>(value ? isa::WideKind::MapFdValue : isa::WideKind::MapFd);
+        }
+        const auto bytes = ir::encode_program(p);
+        if (!bytes) return {.reason = kNoInstruction};
+        struct Function {
+            u32 slot, type;
+        };
+        std::vector<Function> functions;
+        for (const ir::Subprogram& s : p.subprograms) functions.push_back({p.slot_of[s.begin], 3});
+        std::vector<char> log(1u << 22);
+        bpf_attr a{};
+        a.prog_type = type;
+        a.insns = address(bytes->data());
+        a.insn_cnt = static_cast<u32>(bytes->size() / 8);
+        a.license = address("GPL");
+        a.kern_version = 6u << 16;
+        a.prog_btf_fd = static_cast<u32>(btf_);
+        a.func_info = address(functions.data());
+        a.func_info_rec_size = sizeof(Function);
+        a.func_info_cnt = static_cast<u32>(functions.size());
+        int fd = static_cast<int>(bpf_call(BPF_PROG_LOAD, a));
+        if (fd < 0) {  // again with the log, which costs
+            a.log_buf = address(log.data());
+            a.log_size = static_cast<u32>(log.size());
+            a.log_level = 1;
+            fd = static_cast<int>(bpf_call(BPF_PROG_LOAD, a));
+        }
+        if (fd >= 0) {
+            close(fd);
+            return {.accepted = true};
+        }
+        return {.reason = last_line(log.data()), .log = log.data()};
+    }
+
+  private:
+    static std::string last_line(const char* log) {
+        std::istringstream lines(log);
+        std::string line, last = std::strerror(errno);
+        while (std::getline(lines, line))
+            if (!line.empty() && !line.starts_with("processed ")) last = line;
+        return last;
+    }
+
+    int create(const ir::MapDef& m) const {
+        bpf_attr a{};
+        a.map_type = static_cast<u32>(spec::number(spec::Dialect::Linux, m.type));
+        a.key_size = m.key_size;
+        a.value_size = m.value_size;
+        a.max_entries =
+            m.type == spec::MapType::PerfEventArray ? 1 : std::min(m.max_entries, 65536u);
+        a.map_flags = m.flags | (m.read_only ? BPF_F_RDONLY_PROG : 0);
+        if (m.inner >= 0) a.inner_map_fd = static_cast<u32>(maps_[static_cast<u32>(m.inner)]);
+        const int fd = static_cast<int>(bpf_call(BPF_MAP_CREATE, a));
+        if (fd < 0 || !m.is_data_section || !m.frozen) return fd;
+        std::vector<std::byte> value = m.initial;
+        value.resize(m.value_size);
+        const u32 key = 0;
+        bpf_attr update{}, freeze{};
+        update.map_fd = freeze.map_fd = static_cast<u32>(fd);
+        update.key = address(&key);
+        update.value = address(value.data());
+        bpf_call(BPF_MAP_UPDATE_ELEM, update);
+        bpf_call(BPF_MAP_FREEZE, freeze);
+        return fd;
+    }
+
+    // `static int f(void)`, type 3: what every function is said to be; callbacks need one.
+    static int load_btf() {
+        struct {
+            u16 magic = 0xeb9f;
+            u8 version = 1, flags = 0;
+            u32 header = 24, types_at = 0, types_size = 40, strings_at = 40, strings_size = 7;
+            u32 types[10] = {1, 1u << 24, 4, 1u << 24 | 32, 0, 13u << 24, 1, 5, 12u << 24, 2};
+            char strings[7] = {0, 'i', 'n', 't', 0, 'f', 0};
+        } blob;
+        bpf_attr a{};
+        a.btf = address(&blob);
+        a.btf_size = 24 + 40 + 7;
+        return static_cast<int>(bpf_call(BPF_BTF_LOAD, a));
+    }
+
+    int btf_;
+    std::vector<int> maps_;
+};
+
+// The program without what no path reaches, which Linux refuses before it looks at anything.
+ir::Program reachable(const ir::Program& p) {
+    std::vector<bool> seen(p.insns.size());
+    std::vector<u32> work{0};
+    while (!work.empty()) {
+        u32 i = work.back();
+        work.pop_back();
+        for (bool next = true; next && i < p.insns.size() && !seen[i]; ++i) {
+            seen[i] = true;
+            if (p.target[i] != ir::kNoTarget) work.push_back(p.target[i]);
+            next = p.insns[i].form != isa::Form::Exit && p.insns[i].form != isa::Form::Ja;
+        }
+    }
+    ir::Program kept = p;
+    std::vector<u32> moved(p.insns.size() + 1);
+    kept.insns.clear();
+    kept.target.clear();
+    kept.slot_of = {0};
+    for (u32 i = 0; i < p.insns.size(); ++i) {
+        moved[i] = static_cast<u32>(kept.insns.size());
+        if (!seen[i]) continue;
+        kept.insns.push_back(p.insns[i]);
+        kept.target.push_back(p.target[i]);
+        kept.slot_of.push_back(kept.slot_of.back() + static_cast<u32>(p.insns[i].slots()));
+    }
+    for (u32& t : kept.target)
+        if (t != ir::kNoTarget) t = moved[t];
+    // Displacements follow from the targets when it is encoded.
+    const auto bytes = ir::encode_program(kept);
+    auto out = bytes ? ir::decode_program(*bytes) : fail(Errc::BadFormat, {});
+    if (!out) return p;
+    out->maps = p.maps;
+    out->type = p.type;
+    out->license = p.license;
+    out->kfuncs = p.kfuncs;
+    return *out;
+}
+
+const Difference* known(const std::string& reason) {
+    for (const Difference& d : kDifferences)
+        if (std::regex_search(reason, std::regex(d.message))) return &d;
+    return nullptr;
+}
+
+// What came of all that were compared.
+struct Comparison {
+    u64 accepted = 0, rejected = 0;  // by both
+    std::map<std::string, u64> ours_only, linux_only;
+
+    void add(const ir::Program& program, const Kernel& kernel, const std::string& name) {
+        ir::Environment environment;
+        environment.type = spec::program_info(spec::Dialect::Linux, program.type);
+        Options options;
+        options.max_steps = 100'000;
+        const Report ours = analyze(program, environment, options);
+        const Answer linux = kernel.load(
+            program, static_cast<u32>(spec::number(spec::Dialect::Linux, program.type)));
+        if (linux.reason == kNoInstruction) return;
+        const bool accept = ours.verdict == Verdict::Accept;
+        if (accept == linux.accepted) {
+            ++(accept ? accepted : rejected);
+        } else if (accept) {
+            const Difference* d = known(linux.reason);
+            ++ours_only[d != nullptr ? d->message : linux.reason];
+            EXPECT_NE(d, nullptr) << name << ": Linux: " << linux.reason << "\n" << tail(linux.log);
+            note(name, linux.reason, tail(linux.log));
+        } else {
+            ++linux_only[outcome(ours)];
+            note(name, explain(ours), "");
+        }
+    }
+
+    void print(const char* what) const {
+        std::printf("%s: accepted by both %llu, rejected by both %llu\n", what,
+                    static_cast<unsigned long long>(accepted),
+                    static_cast<unsigned long long>(rejected));
+        for (const auto& [why, n] : ours_only)
+            std::printf("  Linux alone rejects %4llu: %s\n", static_cast<unsigned long long>(n),
+                        why.c_str());
+        for (const auto& [why, n] : linux_only)
+            std::printf("  we alone reject     %4llu: %s\n", static_cast<unsigned long long>(n),
+                        why.c_str());
+    }
+
+  private:
+    static std::string tail(const std::string& log) {
+        return log.size() > 3000 ? log.substr(log.size() - 3000) : log;
+    }
+    static void note(const std::string& name, const std::string& why, const std::string& log) {
+        if (std::getenv("CASEMENT_VERBOSE") == nullptr) return;
+        std::printf("%s: %s\n%s\n", name.c_str(), why.c_str(), log.c_str());
+    }
+};
+
+u64 programs(u64 usual) {
+    const char* wanted = std::getenv("CASEMENT_PROGRAMS");
+    return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : usual;
+}
+
+TEST(KernelOracle, GeneratedProgramsAndMutants) {
+    // Linux wants type information for locks and timers; the generator uses neither.
+    std::vector<ir::MapDef> maps = test_maps();
+    const Kernel kernel(maps);
+    if (!kernel.there()) GTEST_SKIP() << "bpf(2) is not permitted here: " << std::strerror(errno);
+    Comparison all;
+    for (u64 seed = 1; seed <= programs(150); ++seed) {
+        for (u64 mutant = 0; mutant < 4; ++mutant) {
+            ir::Program p = generate(seed);
+            if (mutant != 0) p = mutate(p, seed * 31 + mutant);
+            p.type = spec::ProgramType::Xdp;
+            all.add(reachable(p), kernel,
+                    "seed " + std::to_string(seed) + " mutant " + std::to_string(mutant));
+        }
+    }
+    all.print("generated programs and mutants");
+    EXPECT_GT(all.accepted, 0u);
+    EXPECT_GT(all.rejected, 0u);
+}
+
+TEST(KernelOracle, MutantsOfTheCorpus) {
+    const char* shared = std::getenv("CASEMENT_SHARED");
+    const fs::path corpus = fs::path(shared != nullptr ? shared : "../shared") / "corpus";
+    if (!fs::exists(corpus)) GTEST_SKIP() << "no corpus at " << corpus;
+    if (!Kernel({}).there()) GTEST_SKIP() << "bpf(2) is not permitted: " << std::strerror(errno);
+    Comparison all;
+    u64 at = 0;
+    for (const auto& file : fs::recursive_directory_iterator(corpus)) {
+        if (file.path().extension() != ".o") continue;
+        std::ifstream in(file.path(), std::ios::binary);
+        const std::string bytes((std::istreambuf_iterator<char>(in)),
+                                std::istreambuf_iterator<char>());
+        engine::ReadOptions options;
+        options.name = file.path().string();
+        options.dialect = spec::Dialect::Linux;
+        options.default_type = spec::ProgramType::SchedCls;
+        const auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
+        if (!object) continue;
+        const Kernel kernel(object->maps);
+        for (const engine::ObjectProgram& entry : object->programs) {
+            if (!entry.program || at++ % 5 != 0) continue;
+            const u32 type = static_cast<u32>(spec::number(spec::Dialect::Linux, entry.type));
+            // What Linux does not accept here (other kernels' functions, no type information) says
+            // nothing when it is changed.
+            if (!kernel.load(*entry.program, type).accepted) continue;
+            for (u64 mutant = 1; mutant <= programs(2); ++mutant) {
+                all.add(
+                    reachable(mutate(*entry.program, mutant * 77 + entry.program->insns.size())),
+                    kernel, options.name + " " + entry.name + " " + std::to_string(mutant));
+            }
+        }
+    }
+    all.print("mutants of the corpus");
+    EXPECT_GT(all.rejected, 0u);
+}
+
+}  // namespace
+}  // namespace ebpf::verifier::oracle
