@@ -37,15 +37,39 @@ class Linker {
         if (ids_.size() == kMaxMaps)
             return fail(Errc::TooLarge, {}, "maps of one program", kMaxMaps);
         TRY_ASSIGN(ir::MapDef def, definition(info));
-        job_.maps.push_back(std::move(def));
-        handles_.push_back(handle);
-        ids_.push_back(info.id);
-        return static_cast<u32>(ids_.size() - 1);
+        const u32 index = add(std::move(def), handle, info.id);
+        TRY(add_inner(index, handle));
+        return index;
     }
 
     std::vector<u32> take_handles() { return std::move(handles_); }
 
   private:
+    u32 add(ir::MapDef def, u32 handle, u32 id) {
+        job_.maps.push_back(std::move(def));
+        handles_.push_back(handle);
+        ids_.push_back(id);
+        return static_cast<u32>(ids_.size() - 1);
+    }
+
+    // What the maps inside a map of maps are like stands behind it in the table, without a handle.
+    Status add_inner(u32 outer, u32 handle) {
+        if (spec::info(job_.maps[outer].type).holds != spec::Holds::Map) return {};
+        spec::HandleShapeAttr shape{.fd = handle};
+        TRY(door_(caller_, spec::Command::HandleShape, &shape));
+        MapInfo info{.type = shape.inner_type,
+                     .id = 0,
+                     .key_size = shape.inner_key_size,
+                     .value_size = shape.inner_value_size,
+                     .max_entries = shape.inner_max_entries,
+                     .map_flags = shape.inner_flags,
+                     .name = {}};
+        TRY_ASSIGN(ir::MapDef def, definition(info));
+        def.is_data_section = false;
+        job_.maps[outer].inner = static_cast<i32>(add(std::move(def), 0, 0));
+        return {};
+    }
+
     Result<ir::MapDef> definition(const MapInfo& info) {
         const auto type = spec::map_type_from_number(caller_.dialect, info.type);
         if (!type) return fail(Errc::Unsupported, {}, "map type", info.type);

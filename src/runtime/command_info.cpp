@@ -83,6 +83,8 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.kind = static_cast<u32>(object->kind) + 1;
     a.id = object->id;
     a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = a.value_goes_in = 0;
+    a.inner_type = a.inner_key_size = a.inner_value_size = a.inner_max_entries = 0;
+    a.inner_flags = a.frozen = 0;
     if (object->kind != ObjectKind::Map) return 0;
     const auto& map = static_cast<const Map&>(*object);
     const u64 value_size = map.user_value_size();
@@ -93,6 +95,13 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.map_flags = map.flags;
     a.holds_handles = map.info->holds_handles();
     a.value_goes_in = map.ops->read_asks_value;
+    a.frozen = map.write_gate.frozen();
+    if (map.inner.info == nullptr) return 0;
+    a.inner_type = static_cast<u32>(spec::number(c.dialect, map.inner.info->type));
+    a.inner_key_size = map.inner.key_size;
+    a.inner_value_size = map.inner.value_size;
+    a.inner_max_entries = map.inner.max_entries;
+    a.inner_flags = map.inner.flags;
     return 0;
 }
 

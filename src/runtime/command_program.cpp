@@ -217,17 +217,22 @@ Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     u64 elapsed = 0;
     u64 r0 = 0;
     Status entered;
-    constexpr u32 kBatch = 1024;  // runs between two chances for others
+    // Runs between two chances for others, and for what the program replaced in maps to go.
+    constexpr u64 kBatchNs = 20'000;
+    u32 batch = 1;
     for (u32 done = 0; done < repeat && entered;) {
         EpochGuard guard(c.runtime.epochs());
         entered = guard.status();
-        const u32 until = repeat - done > kBatch ? done + kBatch : repeat;
+        const u32 until = repeat - done > batch ? done + batch : repeat;
         const u64 start = platform::monotonic_ns();
         for (; entered && done < until; ++done) {
             if (done != 0) provider->reset_context(provider->self, &run, context);
             r0 = runtime::run(c.runtime, *program, context, 0, guard.slot());
         }
-        elapsed += platform::monotonic_ns() - start;
+        const u64 took = platform::monotonic_ns() - start;
+        elapsed += took;
+        if (took > kBatchNs && batch > 1) batch /= 2;
+        if (took < kBatchNs / 2 && batch < 1024) batch *= 2;
     }
     const u32 error = provider->destroy_context(provider->self, &run, context);
     TRY(entered);

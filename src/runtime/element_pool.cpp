@@ -8,10 +8,10 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kBatch = 32;            // elements that move between a slot and the shared list
-constexpr u32 kSurplus = 4 * kBatch;  // free elements that a slot keeps at most
+constexpr u32 kBatch = 32;      // retired elements that share an epoch
+constexpr u32 kSurplus = 2048;  // free elements that a slot keeps at most
 constexpr u32 kFirstChunk = 16;
-constexpr u64 kMaxChunkBytes = u64{1} << 20;
+constexpr u64 kMaxChunkBytes = u64{8} << 20;
 constexpr u64 kLine = 64;
 
 u64 round_up(u64 value, u64 to) {
@@ -67,15 +67,20 @@ void ElementPool::give_back(PoolItem* item) {
 void ElementPool::retire(PoolItem* item) {
     Slot& slot = slots_[Epochs::current_slot()];
     slot.recent.push(item);
-    if (slot.recent.count < kBatch) return;
+    // Asking for the oldest reader costs as much as a few updates; while this one's own program
+    // keeps everything alive, it would be in vain.
+    if (slot.recent.count % kBatch != 0) return;
     recycle(slot);
-    if (slot.free.count > kSurplus) move_surplus(slot);
 }
 
 void ElementPool::recycle(Slot& slot) {
     if (slot.waiting.count != 0) {
         if (epochs_->oldest_reader() < slot.epoch) return;
-        while (slot.waiting.count != 0) slot.free.push(slot.waiting.pop());
+        if (slot.free.count < kSurplus) {
+            slot.free.take_all(slot.waiting);
+        } else {
+            share(slot.waiting);
+        }
     }
     if (slot.recent.count != 0) {
         slot.waiting = slot.recent;
@@ -84,15 +89,16 @@ void ElementPool::recycle(Slot& slot) {
     }
 }
 
-void ElementPool::move_surplus(Slot& slot) {
+void ElementPool::share(List& list) {
     platform::LockGuard guard(lock_);
-    while (slot.free.count > kBatch) shared_.push(slot.free.pop());
+    const u32 at = shared_count_ < kSharedLists ? shared_count_++ : kSharedLists - 1;
+    shared_[at].take_all(list);
 }
 
 bool ElementPool::refill(Slot& slot) {
     platform::LockGuard guard(lock_);
-    if (shared_.count == 0 && !grow()) return false;
-    for (u32 i = 0; i < kBatch && shared_.count != 0; ++i) slot.free.push(shared_.pop());
+    if (shared_count_ == 0 && !grow()) return false;
+    slot.free.take_all(shared_[--shared_count_]);
     return true;
 }
 
@@ -102,7 +108,11 @@ bool ElementPool::grow() {
     const u64 each = layout_.item_size + u64{layout_.side_size} * epochs_->slots();
     u64 count = total_ < kFirstChunk ? kFirstChunk : total_;
     const u64 missing = layout_.expected > total_ ? layout_.expected - total_ : 0;
-    if (count > missing + kFirstChunk) count = missing + kFirstChunk;
+    // What programs replaced lives on for a while: beyond the map's size, more at a time.
+    u64 beyond = layout_.expected / 64;
+    if (beyond < kFirstChunk) beyond = kFirstChunk;
+    if (beyond > kSurplus) beyond = kSurplus;
+    if (count > missing + beyond) count = missing + beyond;
     const u64 most = kMaxChunkBytes / each;
     if (count > most) count = most > 0 ? most : 1;
     const u64 items = round_up(count * layout_.item_size, kLine);
@@ -116,11 +126,13 @@ bool ElementPool::grow() {
     std::byte* item = chunk->items();
     std::byte* side = layout_.side_size != 0 ? item + items : nullptr;
     // The first one is to be taken first, so that neighbours stay neighbours.
+    List fresh;
     for (u64 i = count; i-- > 0;) {
         std::byte* at = item + i * layout_.item_size;
         layout_.construct(at, side != nullptr ? side + i * layout_.side_size : nullptr, distance);
-        shared_.push(reinterpret_cast<PoolItem*>(at));
+        fresh.push(reinterpret_cast<PoolItem*>(at));
     }
+    shared_[shared_count_++].take_all(fresh);
     chunk->next = chunks_.load(std::memory_order_relaxed);
     chunks_.store(chunk, std::memory_order_release);
     total_ += static_cast<u32>(count);

@@ -55,10 +55,22 @@ class ElementPool {
         PoolItem* first = nullptr;
         u32 count = 0;
 
+        PoolItem* last = nullptr;  // while there is a first
+
         void push(PoolItem* item) {
+            if (first == nullptr) last = item;
             item->pool_next = first;
             first = item;
             ++count;
+        }
+        // Puts all of `other` in front.
+        void take_all(List& other) {
+            if (other.first == nullptr) return;
+            other.last->pool_next = first;
+            if (first == nullptr) last = other.last;
+            first = other.first;
+            count += other.count;
+            other = {};
         }
         PoolItem* pop() {
             PoolItem* item = first;
@@ -74,8 +86,12 @@ class ElementPool {
         u64 epoch = 0;  // of `waiting`
     };
 
+    // What slots have too much of, in whole lists: nothing walks through them, so nothing touches
+    // elements that lie in another processor's cache.
+    static constexpr u32 kSharedLists = 64;
+
     void recycle(Slot& slot);
-    void move_surplus(Slot& slot);
+    void share(List& list);
     bool refill(Slot& slot);
     bool grow();
 
@@ -84,7 +100,8 @@ class ElementPool {
     void* slots_memory_ = nullptr;
     Slot* slots_ = nullptr;
     platform::SpinLock lock_;
-    List shared_;
+    List shared_[kSharedLists];
+    u32 shared_count_ = 0;
     std::atomic<Chunk*> chunks_{nullptr};
     u32 total_ = 0;
     std::atomic<u64> bytes_{0};

@@ -99,6 +99,7 @@ class WriteGate {
     void leave() { state_.fetch_sub(1, std::memory_order_release); }
     // Busy while a write is under way, and when the map is frozen already (as on Linux).
     Status freeze();
+    bool frozen() const { return state_.load(std::memory_order_acquire) == kFrozen; }
 
   private:
     static constexpr u32 kFrozen = 1u << 31;

@@ -6,11 +6,17 @@
 // descend without a lock, inside their epoch; writers hold the map's lock and change what readers
 // see by one pointer. (The structure is Linux's, kernel/bpf/lpm_trie.c, and so are order of keys
 // and errors.)
+//
+// A lookup descends by the key's bits alone, which touches of each node only its beginning,
+// compares the key once with where it ends up, and descends again as far as the two agree (D. R.
+// Morrison's PATRICIA). What it found is compared once more, since writers may have been at work in
+// between; then it compares at each node. Nodes come from two pools (element_pool.hpp).
 #include <bit>
 #include <cstring>
 #include <new>
 
 #include "platform/memory.hpp"
+#include "runtime/element_pool.hpp"
 #include "runtime/map.hpp"
 #include "runtime/runtime.hpp"
 
@@ -19,19 +25,23 @@ namespace {
 
 constexpr u32 kLengthBytes = 4;
 
-struct Node : Retired {
+struct Node : PoolItem {
     std::atomic<Node*> child[2] = {};
     u32 length = 0;
     bool joins = false;  // has no value
     // then the prefix's bytes, padded to 8, and the value
     std::byte* bits() { return reinterpret_cast<std::byte*>(this + 1); }
 };
-static_assert(sizeof(Node) % 8 == 0);
+static_assert(sizeof(Node) == 32);
 
 struct Trie {
     std::atomic<Node*> root{nullptr};
     platform::SpinLock lock;
     u32 count = 0;
+    ElementPool values;
+    ElementPool joins;
+
+    ElementPool& pool(const Node& node) { return node.joins ? joins : values; }
 };
 
 Trie& trie_of(const Map& map) {
@@ -91,17 +101,11 @@ u32 shared_bits(const Map& map, Node& node, const Prefix& key) {
     return limit;
 }
 
-void free_node(Retired* node) {
-    platform::release(static_cast<Node*>(node));
-}
-
 Node* make_node(const Map& map, const Prefix& key, u32 length, const void* value) {
-    const u64 size =
-        sizeof(Node) + ((data_bytes(map) + 7) & ~7u) + (value != nullptr ? map.value_stride : 0);
-    void* memory = platform::allocate(size);
-    if (memory == nullptr) return nullptr;
-    auto* node = new (memory) Node;
-    node->destroy = free_node;
+    Trie& trie = trie_of(map);
+    auto* node = static_cast<Node*>((value != nullptr ? trie.values : trie.joins).take());
+    if (node == nullptr) return nullptr;
+    for (auto& child : node->child) child.store(nullptr, std::memory_order_relaxed);
     node->length = length;
     node->joins = value == nullptr;
     std::memcpy(node->bits(), key.bits, data_bytes(map));
@@ -109,33 +113,43 @@ Node* make_node(const Map& map, const Prefix& key, u32 length, const void* value
     return node;
 }
 
+void give_back(const Map& map, Node* node) {
+    if (node != nullptr) trie_of(map).pool(*node).give_back(node);
+}
+void retire(const Map& map, Node* node) {
+    if (node != nullptr) trie_of(map).pool(*node).retire(node);
+}
+
+void construct_node(void* memory, std::byte*, u64) {
+    new (memory) Node;
+}
+
 Status create(Map& map) {
     void* memory = platform::allocate(sizeof(Trie));
     if (memory == nullptr) return fail(Errc::NoMemory, {}, "trie");
-    map.state = new (memory) Trie;
+    auto* trie = new (memory) Trie;
+    const u32 without_value = static_cast<u32>(sizeof(Node)) + ((data_bytes(map) + 7) & ~7u);
+    Epochs& epochs = map.runtime->epochs();
+    Status made = trie->values.initialize(epochs, {.item_size = without_value + map.value_stride,
+                                                   .expected = map.max_entries,
+                                                   .construct = construct_node});
+    if (made) {
+        made = trie->joins.initialize(
+            epochs,
+            {.item_size = without_value, .expected = map.max_entries, .construct = construct_node});
+    }
+    if (!made) {
+        trie->~Trie();
+        platform::release(trie);
+        return made;
+    }
+    map.state = trie;
     return {};
 }
 
-// Frees leaf by leaf, without a stack: a node with a child hands its place to it until it has none.
 void destroy(Map& map) {
-    Trie& trie = trie_of(map);
-    while (Node* root = trie.root.load(std::memory_order_relaxed)) {
-        std::atomic<Node*>* link = &trie.root;
-        Node* node = root;
-        for (u32 side = 0; side < 2;) {
-            Node* child = node->child[side].load(std::memory_order_relaxed);
-            if (child == nullptr) {
-                ++side;
-                continue;
-            }
-            link = &node->child[side];
-            node = child;
-            side = 0;
-        }
-        link->store(nullptr, std::memory_order_relaxed);
-        platform::release(node);
-    }
-    platform::release(&trie);
+    trie_of(map).~Trie();
+    platform::release(map.state);
 }
 
 Status check_length(const Map& map, const Prefix& key) {
@@ -145,17 +159,44 @@ Status check_length(const Map& map, const Prefix& key) {
     return {};
 }
 
+// The key's way from the root: the child of a node that it goes on to.
+Node* child_towards(const Node& node, const Prefix& key) {
+    return node.child[bit_at(key.bits, node.length)].load(std::memory_order_acquire);
+}
+
+Node* find_comparing(const Map& map, const Prefix& key) {
+    Node* found = nullptr;
+    Node* node = trie_of(map).root.load(std::memory_order_acquire);
+    while (node != nullptr && shared_bits(map, *node, key) >= node->length) {
+        if (!node->joins) found = node;
+        if (node->length == key.length) break;
+        node = child_towards(*node, key);
+    }
+    return found;
+}
+
+Node* find(const Map& map, const Prefix& key) {
+    Node* const root = trie_of(map).root.load(std::memory_order_acquire);
+    Node* last = nullptr;
+    for (Node* node = root; node != nullptr;) {
+        last = node;
+        node = node->length < key.length ? child_towards(*node, key) : nullptr;
+    }
+    if (last == nullptr) return nullptr;
+    const u32 shared = shared_bits(map, *last, key);
+    Node* found = nullptr;
+    for (Node* node = root; node != nullptr && node->length <= shared;) {
+        if (!node->joins) found = node;
+        node = node->length < key.length ? child_towards(*node, key) : nullptr;
+    }
+    if (found == nullptr || shared_bits(map, *found, key) >= found->length) return found;
+    return find_comparing(map, key);
+}
+
 void* lookup(Map& map, const void* key, u32) {
     const Prefix prefix(key);
     if (prefix.length > data_bytes(map) * 8) return nullptr;
-    Node* found = nullptr;
-    Node* node = trie_of(map).root.load(std::memory_order_acquire);
-    while (node != nullptr) {
-        if (shared_bits(map, *node, prefix) < node->length) break;
-        if (!node->joins) found = node;
-        if (node->length == prefix.length) break;
-        node = node->child[bit_at(prefix.bits, node->length)].load(std::memory_order_acquire);
-    }
+    Node* const found = find(map, prefix);
     return found != nullptr ? value_of(map, *found) : nullptr;
 }
 
@@ -186,24 +227,44 @@ void adopt_children(Node& to, const Node& from) {
     }
 }
 
-// Links `fresh`; `join` is there for the case that two prefixes part here, and is set to null when
-// it was used.
-void link_node(const Place& place, Node& fresh, const Prefix& key, Node*& join) {
+bool is_at(const Place& place, const Prefix& key) {
+    return place.node != nullptr && place.node->length == key.length && place.shared == key.length;
+}
+
+// Links `fresh`, with a new node above it where two prefixes part. NoMemory.
+Status link_node(const Map& map, const Place& place, Node& fresh, const Prefix& key) {
     Node* node = place.node;
     Node* top = &fresh;
-    if (node != nullptr && node->length == key.length && place.shared == key.length) {
+    if (is_at(place, key)) {
         adopt_children(fresh, *node);  // takes its place
     } else if (node != nullptr && place.shared == key.length) {
         fresh.child[bit_at(node->bits(), key.length)].store(node, std::memory_order_relaxed);
     } else if (node != nullptr) {
-        join->length = place.shared;
+        top = make_node(map, key, place.shared, nullptr);
+        if (top == nullptr) return fail(Errc::NoMemory, {}, "trie node");
         const u32 side = bit_at(key.bits, place.shared);
-        join->child[side].store(&fresh, std::memory_order_relaxed);
-        join->child[1 - side].store(node, std::memory_order_relaxed);
-        top = join;
-        join = nullptr;
+        top->child[side].store(&fresh, std::memory_order_relaxed);
+        top->child[1 - side].store(node, std::memory_order_relaxed);
     }
     place.link->store(top, std::memory_order_release);
+    return {};
+}
+
+// Under the trie's lock; `old` becomes the node that `fresh` replaced.
+Status store(const Map& map, const Place& place, Node& fresh, const Prefix& key, u64 flags,
+             Node*& old) {
+    Trie& trie = trie_of(map);
+    const bool same = is_at(place, key);
+    const bool present = same && !place.node->joins;
+    if (present && flags == kUpdateNoExist) return fail(Errc::KeyAlreadyExists);
+    if (!present && flags == kUpdateExist) return fail(Errc::KeyNotFound);
+    if (!present && trie.count == map.max_entries) {
+        return fail(Errc::OutOfSpace, {}, "max_entries", map.max_entries);
+    }
+    TRY(link_node(map, place, fresh, key));
+    if (same) old = place.node;
+    if (!present) ++trie.count;
+    return {};
 }
 
 Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
@@ -212,33 +273,15 @@ Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
     TRY(check_length(map, prefix));
     Trie& trie = trie_of(map);
     Node* fresh = make_node(map, prefix, prefix.length, value);
-    Node* join = make_node(map, prefix, 0, nullptr);
+    if (fresh == nullptr) return fail(Errc::NoMemory, {}, "trie node");
     Node* old = nullptr;
     Status status;
-    if (fresh == nullptr || join == nullptr) {
-        status = fail(Errc::NoMemory, {}, "trie node");
-    } else {
+    {
         platform::LockGuard guard(trie.lock);
-        const Place place = place_of(map, prefix);
-        const bool same = place.node != nullptr && place.node->length == prefix.length &&
-                          place.shared == prefix.length;
-        const bool present = same && !place.node->joins;
-        if (present && flags == kUpdateNoExist) {
-            status = fail(Errc::KeyAlreadyExists);
-        } else if (!present && flags == kUpdateExist) {
-            status = fail(Errc::KeyNotFound);
-        } else if (!present && trie.count == map.max_entries) {
-            status = fail(Errc::OutOfSpace, {}, "max_entries", map.max_entries);
-        } else {
-            old = same ? place.node : nullptr;
-            if (!present) ++trie.count;
-            link_node(place, *fresh, prefix, join);
-            fresh = nullptr;
-        }
+        status = store(map, place_of(map, prefix), *fresh, prefix, flags, old);
     }
-    platform::release(fresh);
-    platform::release(join);
-    if (old != nullptr) map.runtime->epochs().retire(old);
+    if (!status) give_back(map, fresh);
+    retire(map, old);
     return status;
 }
 
@@ -263,24 +306,19 @@ Status remove(Map& map, const void* key) {
     Trie& trie = trie_of(map);
     Node* old = nullptr;
     Node* join = nullptr;
-    Node* spare = make_node(map, prefix, prefix.length, nullptr);
     {
         platform::LockGuard guard(trie.lock);
         const Place place = place_of(map, prefix);
         old = place.node;
-        if (old == nullptr || old->joins || old->length != prefix.length ||
-            place.shared != prefix.length) {
-            platform::release(spare);
-            return fail(Errc::KeyNotFound);
-        }
+        if (!is_at(place, prefix) || old->joins) return fail(Errc::KeyNotFound);
         Node* left = old->child[0].load(std::memory_order_relaxed);
         Node* right = old->child[1].load(std::memory_order_relaxed);
         if (left != nullptr && right != nullptr) {
             // A joining node takes its place, so that a program keeps the value it found.
+            Node* spare = make_node(map, prefix, prefix.length, nullptr);
             if (spare == nullptr) return fail(Errc::NoMemory, {}, "trie node");
             adopt_children(*spare, *old);
             place.link->store(spare, std::memory_order_release);
-            spare = nullptr;
         } else if (left != nullptr || right != nullptr) {
             place.link->store(left != nullptr ? left : right, std::memory_order_release);
         } else {
@@ -289,9 +327,8 @@ Status remove(Map& map, const void* key) {
         }
         --trie.count;
     }
-    platform::release(spare);
-    map.runtime->epochs().retire(old);
-    if (join != nullptr) map.runtime->epochs().retire(join);
+    retire(map, old);
+    retire(map, join);
     return {};
 }
 

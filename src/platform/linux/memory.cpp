@@ -23,6 +23,14 @@ std::size_t whole_pages(std::size_t size) {
 
 }  // namespace
 
+void prefer_large_pages(void* memory, std::size_t size) {
+    constexpr u64 kLargePage = u64{2} << 20;
+    const u64 begin = (reinterpret_cast<u64>(memory) + kLargePage - 1) & ~(kLargePage - 1);
+    const u64 end = (reinterpret_cast<u64>(memory) + size) & ~(kLargePage - 1);
+    // Where the system has none, it stays as it is.
+    if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 Result<CodePages> CodePages::create(std::size_t size) {
     require_irql_at_most(Irql::Passive, "CodePages::create");
     const std::size_t bytes = whole_pages(size);
@@ -152,7 +160,8 @@ void* map_ring(int consumer, int produced, u64 data_size) {
     if (base == MAP_FAILED) return nullptr;
     auto* at = static_cast<std::byte*>(base);
     const int rw = PROT_READ | PROT_WRITE;
-    const int fixed = MAP_SHARED | MAP_FIXED;
+    // All at once: a program that writes a record takes no page fault.
+    const int fixed = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
     std::byte* const producer = at + 2 * u64{kPageSize};
     if (mprotect(at, kPageSize, rw) == 0 &&
         mmap(at + kPageSize, kPageSize, rw, fixed, consumer, 0) != MAP_FAILED &&

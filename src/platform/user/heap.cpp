@@ -24,7 +24,9 @@ bool may_allocate(std::size_t size) {
 void* allocate(std::size_t size) {
     if (!may_allocate(size)) return nullptr;
     void* memory = std::calloc(1, size);  // 16-aligned on every 64-bit system
-    if (memory != nullptr) live_allocations.fetch_add(1, std::memory_order_relaxed);
+    if (memory == nullptr) return nullptr;
+    if (size >= kLargeBlock) prefer_large_pages(memory, size);
+    live_allocations.fetch_add(1, std::memory_order_relaxed);
     return memory;
 }
 

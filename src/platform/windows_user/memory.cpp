@@ -29,6 +29,9 @@ bool map_ring(HANDLE section, std::byte* at, u64 data_size) {
 
 }  // namespace
 
+// Large pages need a privilege there.
+void prefer_large_pages(void*, std::size_t) {}
+
 Result<CodePages> CodePages::create(std::size_t size) {
     require_irql_at_most(Irql::Passive, "CodePages::create");
     const std::size_t bytes = whole_pages(size);
