@@ -35,6 +35,7 @@ namespace ebpf::verifier {
 inline constexpr u32 kPreciseRounds = 40;
 inline constexpr u64 kMaxIterations = u64{1} << 23;  // Linux's BPF_MAX_LOOPS
 inline constexpr i64 kMaxPacketOffset = 0xffff;
+inline constexpr u64 kMaxPacketSize = kMaxPacketOffset;
 inline constexpr i64 kMaxOffset = i64{1} << 29;  // of any pointer
 inline constexpr u32 kNoLoop = ~u32{0};
 
@@ -130,6 +131,7 @@ class Analyzer {
     void push(State state);
     bool within_budget();
     std::string where_the_work_went() const;
+    bool same_loop(const State& active, const State& now) const;
     bool same_calls(const State& a, const State& b) const;
     void mark_read(u32 frame, Granules bits);
     void mark_written(u32 frame, int off, int size);
@@ -139,22 +141,31 @@ class Analyzer {
     struct CoverQuery {
         bool exact = false;      // every live value counts, needed or not
         u32 identity_below = 0;  // ids below map to themselves
-        std::vector<std::array<i64, 3>> ids;
+        struct Meaning {
+            u32 old;
+            i64 now, difference, factor;
+        };
+        std::vector<Meaning> ids;
         i64 unique = -1;
     };
     bool covers(const Checkpoint& old, const State& now, bool exact, u32 identity_below);
     bool covers_reg(CoverQuery& query, const Reg& old, const Reg& now, bool exact);
     bool covers_stack(CoverQuery& query, const Stack& old, const Stack& now, const Granules& read);
-    bool map_id(CoverQuery& query, u32 old, i64 now, i64 difference);
+    bool map_id(CoverQuery& query, u32 old, i64 now, i64 difference, i64 factor = 1);
+    bool map_number(CoverQuery& query, const Reg& old, const Reg& now, u64 moved);
     void inherit(const Checkpoint& old, bool exact);
 
     // widen.cpp
+    std::vector<u64> loop_thresholds(const State& before, const State& now) const;
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
     bool close(Checkpoint& head, bool& too_long);
 
     // step.cpp
     Step step();
     bool alu(const isa::Insn& insn);
+    Reg low_half(const Reg& whole, const Scalar& num);
+    bool extends_low_half(u32 at) const;
+    bool extend_low_half(const isa::Insn& insn, Reg& dst);
     void note_divisor(const isa::Insn& insn, const Reg& src);
     bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
     bool pointer_arithmetic(const isa::Insn& insn, Reg& dst, const Reg& src);
@@ -176,6 +187,7 @@ class Analyzer {
     void set_null(State& s, const Reg& pointer, bool null);
 
     // memory.cpp
+    Reg iterator_number(const Reg& base);
     bool load(const isa::Insn& insn);
     bool store(const isa::Insn& insn);
     bool atomic(const isa::Insn& insn);
@@ -197,7 +209,7 @@ class Analyzer {
     bool enter(u32 target, u32 return_to, i32 callback_of);
     bool return_from_call();
     bool return_from_callback();
-    bool enter_callback(const std::array<Reg, 5>& arguments, u32 target, u32 return_to, u32 at);
+    bool enter_callback(const CallbackRun& run, u32 target, u32 return_to, u32 at);
     void clobber_after_call(State& s);
     bool legacy_load(const isa::Insn& insn);
 
@@ -267,6 +279,9 @@ class Analyzer {
     std::array<Granules, isa::kMaxCallDepth> scratch_written_{};  // before the first checkpoint
     u32 since_checkpoint_ = 0;
 
+    u32 shifted_at_ = ~u32{0};  // see extends_low_half
+    Reg shifted_{};
+
     std::vector<Pending> pending_;
     // Per instruction: those whose paths have all ended, and those on the current path.
     std::vector<std::vector<std::shared_ptr<Checkpoint>>> finished_;
@@ -275,7 +290,7 @@ class Analyzer {
     std::vector<u32> open_loops_;  // outermost first
     NeedGraph needs_;
     u32 next_id_ = 1;
-    std::map<std::array<i64, 3>, u32> packet_ids_;  // (id, scalar's id and delta) -> id of the sum
+    std::map<std::array<i64, 4>, u32> packet_ids_;  // (id, form of the scalar) -> id of the sum
 
     // What holds for all paths.
     struct InsnNotes {

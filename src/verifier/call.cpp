@@ -107,17 +107,16 @@ bool Analyzer::return_from_callback() {
     push(after);
     // ... or run once more, with the arguments as at first.
     now_.pc = at;
-    return enter_callback(frame.callback->arguments, program_.subprograms[frame.subprogram].begin,
+    return enter_callback(*frame.callback, program_.subprograms[frame.subprogram].begin,
                           frame.return_to, at);
 }
 
-bool Analyzer::enter_callback(const std::array<Reg, 5>& arguments, u32 target, u32 return_to,
-                              u32 at) {
+bool Analyzer::enter_callback(const CallbackRun& run, u32 target, u32 return_to, u32 at) {
     const std::vector<u32> refs = now_.refs;
-    for (isa::Reg r = 1; r <= 5; ++r) reg(r) = arguments[r - 1u];
+    for (isa::Reg r = 1; r <= 5; ++r) reg(r) = run.arguments[r - 1u];
     if (!enter(target, return_to, static_cast<i32>(at))) return false;
     Frame& frame = now_.top();
-    frame.callback = std::make_shared<CallbackRun>(CallbackRun{arguments, refs});
+    frame.callback = std::make_shared<CallbackRun>(CallbackRun{run.arguments, refs, run.invocation});
     for (isa::Reg r = 1; r <= 5; ++r) {
         // Numbers differ from run to run.
         if (planted(118) && frame.regs[r].is_scalar()) frame.regs[r] = Reg::constant(0);

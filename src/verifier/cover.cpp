@@ -42,13 +42,33 @@ bool any(const Bytes512& bytes, int off, int size) {
 
 }  // namespace
 
-// `old` must stand for one value of the new state throughout: now, plus `difference`.
-bool Analyzer::map_id(CoverQuery& query, u32 old, i64 now, i64 difference) {
-    for (const auto& [from, to, d] : query.ids) {
-        if (from == old) return to == now && d == difference;
+// `old` must stand for one value of the new state throughout: factor * now + difference.
+bool Analyzer::map_id(CoverQuery& query, u32 old, i64 now, i64 difference, i64 factor) {
+    for (const CoverQuery::Meaning& m : query.ids) {
+        if (m.old == old)
+            return m.now == now && m.difference == difference && m.factor == factor;
     }
-    query.ids.push_back({i64{old}, now, difference});
+    query.ids.push_back({old, now, difference, factor});
     return true;
+}
+
+// The same for the identity of a number, `moved` by a constant. A multiple is looked for; when
+// there is none, nobody else may share the identity.
+bool Analyzer::map_number(CoverQuery& query, const Reg& old, const Reg& now, u64 moved) {
+    const u32 old_id = old.number_id();
+    const bool constant = now.num.is_constant();
+    const u32 now_id = constant ? 0 : now.number_id();
+    const u64 delta = (constant ? now.num.value() : static_cast<u64>(now.delta)) + moved;
+    i64 difference = wrapping_difference(delta, static_cast<u64>(old.delta));
+    if (old.low) difference = static_cast<i32>(difference);
+    const i64 scale = constant ? 0 : now.scale;
+    const bool as_wide = constant || old.low || !now.low;
+    if (old_id < query.identity_below)
+        return !constant && now_id == old_id && difference == 0 && scale == old.scale && as_wide;
+    const bool known = as_wide && (constant || now_id != 0);
+    if (!known || scale % old.scale != 0 || difference % old.scale != 0)
+        return map_id(query, old_id, query.unique--, 0);
+    return map_id(query, old_id, now_id, difference / old.scale, scale / old.scale);
 }
 
 bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, bool exact) {
@@ -62,21 +82,23 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
         }
         if (!exact && !needs_.marked(old.need)) return true;
         if (!old.num.contains(now.num) && !planted(113)) return false;
-        if (old.id != 0 && old.id < query.identity_below)
-            return old.id == now.id && old.delta == now.delta;
-        if (old.id == 0) return true;
-        if (now.num.is_constant())
-            return map_id(query, old.id, 0, wrapping_difference(now.num.value(), old.delta));
-        return map_id(query, old.id, now.id, wrapping_difference(now.delta, old.delta));
+        return old.id == 0 || map_number(query, old, now, 0);
     }
-    if (old.index != now.index || old.frame != now.frame || old.object != now.object ||
-        old.off != now.off)
-        return false;
+    if (old.index != now.index || old.frame != now.frame || old.object != now.object) return false;
+    // The constant part may have gone into the variable one.
+    const i64 moved = i64{now.off} - old.off;
+    if (moved != 0 && (!old.has_arithmetic() || (old.is_packet() && old.id == 0))) return false;
     if (now.nullable && !old.nullable) return false;
     if ((old.ref == 0) != (now.ref == 0) || (old.ref != 0 && !map_id(query, old.ref, now.ref, 0)))
         return false;
-    if (!old.num.contains(now.num)) return false;
-    if (old.is_packet() ? old.size > now.size && !planted(115) : old.size != now.size) return false;
+    const Scalar num = moved == 0 ? now.num
+                                  : verifier::alu(isa::AluOp::Add, isa::Width::W64, now.num,
+                                                  Scalar::constant(static_cast<u64>(moved)));
+    if (!old.num.contains(num)) return false;
+    if (old.is_packet() ? i64{old.size} > std::max<i64>(now.size - moved, 0) && !planted(115)
+                        : old.size != now.size)
+        return false;
+    if (old.var != 0 && !map_number(query, old, now, static_cast<u64>(moved))) return false;
     // Progress of a loop may rest on it.
     if (old.kind == Kind::Iterator && old.id < query.identity_below &&
         (old.id != now.id || old.delta != now.delta))
@@ -87,8 +109,8 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     // for it.
     if (old.nullable && !now.nullable) return map_id(query, old.id, query.unique--, 0);
     if (old.id != 0 && old.id < query.identity_below) return old.id == now.id;
-    if (old.is_packet() && (old.id == 0) != (now.id == 0)) return false;
-    return map_id(query, old.id, now.id, 0);
+    if (old.is_packet() && old.id == 0) return now.id == 0;
+    return map_id(query, old.id, now.id, moved);
 }
 
 bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& now,
@@ -142,7 +164,6 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
     }
     for (std::size_t f = now.frames.size(); f-- > 0;) {
         const Granules read = exact ? Granules{} : old.read[f];
-        if (old.state.frames[f].stack == now.frames[f].stack && exact) continue;
         if (!covers_stack(query, *old.state.frames[f].stack, *now.frames[f].stack, read))
             return false;
     }

@@ -152,6 +152,7 @@ bool Analyzer::attempt() {
     facts_.max_call_depth = 1;
     state_bytes_ = 0;
     since_checkpoint_ = 0;
+    shifted_ = Reg{};
 
     now_ = initial_state();
     while (true) {
@@ -263,6 +264,20 @@ bool Analyzer::same_calls(const State& a, const State& b) const {
     return true;
 }
 
+// Whether `now` is a later round of a loop that passes `active`, of the program or of a helper. A
+// callback's next run is none of a loop in its body.
+bool Analyzer::same_loop(const State& active, const State& now) const {
+    if (!same_calls(active, now)) return false;
+    for (std::size_t i = 0; i < now.frames.size(); ++i) {
+        const auto &x = active.frames[i].callback, &y = now.frames[i].callback;
+        if (x == y) continue;
+        const bool next_run = i + 1 == now.frames.size() && at_callback_entry(now) && x && y &&
+                              x->invocation == y->invocation;
+        if (!next_run) return false;
+    }
+    return true;
+}
+
 RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
     if (frame + 1 == state.frames.size()) return flow_.live[state.pc];
     return flow_.live[state.frames[frame + 1].return_to] & isa::kCalleeSaved;
@@ -298,8 +313,12 @@ bool Analyzer::visit() {
         }
         ++i;
     }
-    const u32 rounds = static_cast<u32>(active_[pc].size());
-    if (rounds != 0 && same_calls(active_[pc].back()->state, now_)) {
+    u32 rounds = 0;
+    for (std::size_t i = active_[pc].size(); i > 0 && rounds < 4 * kPreciseRounds; --i) {
+        if (!same_loop(active_[pc][i - 1]->state, now_)) break;
+        ++rounds;
+    }
+    if (rounds != 0) {
         const std::shared_ptr<Checkpoint> latest = active_[pc].back();
         if (visit_active(*latest, rounds) || error_ || restart_) return true;
         if (active_[pc].back() != latest) return false;  // it made a checkpoint
@@ -357,7 +376,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
         }
     } else {
         const bool nothing_new = covers(active, now_, true, 0);
-        if (no_widening_[pc]) {
+        if (no_widening_[pc] && !(nothing_new && at_callback_entry(now_))) {
             if (!nothing_new) return false;
             Checkpoint reverse;
             reverse.state = now_;

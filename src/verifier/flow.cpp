@@ -61,44 +61,28 @@ void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
     }
 }
 
-void add_thresholds(std::vector<u64>& out, i64 c) {
-    for (const i64 v : {c - 1, c, c + 1}) out.push_back(static_cast<u64>(v));
-    for (const i64 v : {c - 1, c, c + 1}) out.push_back(static_cast<u32>(v));
-}
-
 }  // namespace
 
 Flow::Flow(const ir::Program& program) {
     const u32 n = static_cast<u32>(program.insns.size());
     std::vector<u8> ways(n + 1, 0);
     loop_head.assign(n, false);
-    thresholds = {
-        0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff, u64{0x7fffffffffffffff}, ~u64{0}};
+    loop_end.assign(n, 0);
     const auto add_way = [&](u32 to) { ways[to] = static_cast<u8>(std::min(2, ways[to] + 1)); };
     for (u32 i = 0; i < n; ++i) {
         const Insn& insn = program.insns[i];
         if (insn.is_jump()) {
             add_way(program.target[i]);
-            if (program.target[i] <= i) loop_head[program.target[i]] = true;
+            if (program.target[i] <= i) {
+                loop_head[program.target[i]] = true;
+                loop_end[program.target[i]] = i;
+            }
         }
         if (insn.form != Form::Ja && insn.form != Form::Exit) add_way(i + 1);
-        if (insn.form == Form::JmpImm ||
-            (insn.form == Form::AluImm && insn.alu() == isa::AluOp::Mov)) {
-            add_thresholds(thresholds, insn.imm);
-        }
     }
     join.assign(n, false);
     for (u32 i = 0; i < n; ++i) join[i] = ways[i] >= 2;
     compute_live(program, live);
-    std::ranges::sort(thresholds);
-    thresholds.erase(std::ranges::unique(thresholds).begin(), thresholds.end());
-    if (thresholds.size() > kMaxThresholds) {
-        const std::size_t stride = thresholds.size() / kMaxThresholds + 1;
-        std::vector<u64> some;
-        for (std::size_t i = 0; i < thresholds.size(); i += stride) some.push_back(thresholds[i]);
-        some.push_back(~u64{0});
-        thresholds = std::move(some);
-    }
 }
 
 }  // namespace ebpf::verifier

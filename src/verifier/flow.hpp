@@ -19,7 +19,7 @@ struct Flow {
     std::vector<RegSet> live;  // registers read from here on before being written, per instruction
     std::vector<bool> join;    // two or more ways lead here
     std::vector<bool> loop_head;  // the target of a backward jump
-    std::vector<u64> thresholds;  // sorted; where ranges of loop variables are likely to end
+    std::vector<u32> loop_end;    // loop heads: the last jump back to it
 
     explicit Flow(const ir::Program& program);
 };

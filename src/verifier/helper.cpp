@@ -509,8 +509,9 @@ Step Analyzer::call_with_callback(const CallSite& site) {
     after.reg(0) = Reg::scalar(Scalar::unknown(), fresh_id());
     after.pc = at + 1;
     push(after);
-    return enter_callback(arguments, static_cast<u32>(site.callback), at + 1, at) ? Step::Continue
-                                                                                  : Step::Failed;
+    const CallbackRun run{arguments, {}, fresh_id()};
+    return enter_callback(run, static_cast<u32>(site.callback), at + 1, at) ? Step::Continue
+                                                                            : Step::Failed;
 }
 
 }  // namespace ebpf::verifier

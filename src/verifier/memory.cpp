@@ -346,9 +346,10 @@ bool Analyzer::load_stack(const isa::Insn& i, const Reg& base, Reg& out) {
     for (const Cell& c : stack.cells) {
         if (c.end() <= lo || c.off >= lo + size) continue;
         if (c.off == lo && c.size > size) {
-            out = Reg::scalar(planted(102) ? c.reg.num : truncate(c.reg.num, size), fresh_id());
-            if (out.num.is_constant()) out = Reg::constant(out.num.value());
-            out.need = c.reg.need;
+            const Scalar part = planted(102) ? c.reg.num : truncate(c.reg.num, size);
+            Reg whole = c.reg;
+            if (size < 4) whole.id = 0;
+            out = low_half(whole, part);
             return true;
         }
         if (!c.reg.is_constant()) return true;
@@ -378,6 +379,18 @@ bool Analyzer::constant_data(const Reg& base, i32 off, int size, u64& out) const
     return true;
 }
 
+// The number behind what an iterator gave lies in the iterator's range.
+Reg Analyzer::iterator_number(const Reg& base) {
+    for (std::size_t f = 0; f < now_.frames.size(); ++f) {
+        for (const Cell& c : now_.frames[f].stack->cells) {
+            if (c.reg.kind != Kind::Iterator || c.reg.ref != base.ref) continue;
+            mark_read(static_cast<u32>(f), granules(c.off, c.size));
+            return Reg::scalar(c.reg.num, fresh_id());
+        }
+    }
+    return unknown(4);
+}
+
 bool Analyzer::load(const isa::Insn& i) {
     if (!writable(i.dst) || !readable(i.src)) return false;
     const int size = isa::bytes(i.width);
@@ -389,6 +402,8 @@ bool Analyzer::load(const isa::Insn& i) {
         if (!load_context(i, base, out)) return false;
     } else if (base.kind == Kind::Stack) {
         if (!load_stack(i, base, out)) return false;
+    } else if (base.kind == Kind::Memory && base.object == 2 && size == 4 && base.num.is_constant()) {
+        out = iterator_number(base);
     } else if (constant_data(base, i.off, size, value)) {
         out = Reg::constant(value);
     } else {
@@ -442,8 +457,9 @@ bool Analyzer::store_stack(const Reg& base, i32 off, int size, const Reg& value,
     if (!pointer && size < 8) {
         const Scalar low = truncate(value.num, size);
         if (!(low == value.num) && !planted(104)) {
-            stored = low.is_constant() ? Reg::constant(low.value()) : Reg::scalar(low, fresh_id());
-            stored.need = value.need;
+            Reg whole = value;
+            if (size < 4) whole.id = 0;
+            stored = low_half(whole, low);
         }
     }
     stack.put(lo, size, stored);

@@ -32,6 +32,25 @@ void tighten_by_bits(Range<U, S>& r, Tnum bits) {
     r.shi = std::min(r.shi, static_cast<S>(value | (mask & static_cast<U>(~kSign))));
 }
 
+// Bounds become numbers with the known lowest bits. False when there is none between them.
+template <typename U, typename S>
+bool tighten_by_lowest_bits(Range<U, S>& r, Tnum bits) {
+    const U step_mask = static_cast<U>((bits.mask & (u64{0} - bits.mask)) - 1);
+    if (bits.mask == 0 || step_mask == 0) return true;
+    const U low = static_cast<U>(bits.value) & step_mask;
+    const auto up = [&](U v) { return static_cast<U>((low - v) & step_mask); };
+    const auto down = [&](U v) { return static_cast<U>((v - low) & step_mask); };
+    const U u = up(r.lo), d = down(r.hi), su = up(static_cast<U>(r.slo)),
+            sd = down(static_cast<U>(r.shi));
+    if (u > static_cast<U>(r.hi - r.lo)) return false;
+    r.lo = static_cast<U>(r.lo + u);
+    r.hi = static_cast<U>(r.hi - d);
+    if (su > static_cast<U>(static_cast<U>(r.shi) - static_cast<U>(r.slo))) return false;
+    r.slo = static_cast<S>(static_cast<U>(r.slo) + su);
+    r.shi = static_cast<S>(static_cast<U>(r.shi) - sd);
+    return true;
+}
+
 // What the ranges of 64 bits and of the low half say about each other.
 void exchange_halves(Range64& wide, Range32& low) {
     if (wide.lo >> 32 == wide.hi >> 32 || planted(19)) {
@@ -153,6 +172,10 @@ void Scalar::normalize() {
         exchange_signs(r64);
         exchange_halves(r64, r32);
         if (r64.empty() || r32.empty()) return;
+        if (!tighten_by_lowest_bits(r64, bits) || !tighten_by_lowest_bits(r32, bits)) {
+            *this = kEmpty;
+            return;
+        }
         const Tnum by_range = Tnum::of_range(r64.lo, r64.hi);
         const Tnum by_low{Tnum::of_range(r32.lo, r32.hi).value,
                           Tnum::of_range(r32.lo, r32.hi).mask | ~u64{0xffffffff}};

@@ -124,6 +124,17 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
         Reg object = Reg::pointer(Kind::Iterator);
         object.ref = fresh_id();
         object.id = fresh_id();
+        // The numbers that it gives, as 32 bits: from the start to what lies before the end.
+        const Range32 from = reg(2).num.r32, to = reg(3).num.r32;
+        object.num = Scalar::unknown();
+        object.num.r32.slo = from.slo;
+        object.num.r32.shi = std::max(from.slo, to.shi == std::numeric_limits<i32>::min()
+                                                    ? to.shi
+                                                    : to.shi - 1);
+        object.num.r64.hi = 0xffffffff;
+        object.num.normalize();
+        need(reg(2));
+        need(reg(3));
         now_.refs.push_back(object.ref);
         put_object(0, at, kIteratorSize, object);
     } else {
@@ -139,9 +150,9 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
                 kIteratorSize, moved);
             result = Reg::pointer(Kind::Memory);
             result.size = 4;
-            result.object = 1;
-            result.nullable = true;
             result.id = fresh_id();
+            result.nullable = true;
+            result.object = 2;  // see iterator_number()
             result.ref = moved.ref;  // the number lies in the iterator and is gone with it
             result.frame = 1;
         } else {

@@ -56,14 +56,22 @@ struct Reg {
     u32 index =
         0;  // Map, MapValue: map; Function: first instruction; Uninit: instruction that lost it
     u8 object = 0;  // Object: a RetKind
-    i64 delta = 0;  // scalars: value == value of id + delta
-    Scalar num;     // Scalar: the value; pointers: variable part of the offset
+    u32 var = 0;    // pointers: identity of `num`, as `id` is a scalar's
+    // num == scale * (the value that the identity stands for) + delta, modulo 2^64. Whoever shares
+    // an identity thus moves with it: a counter, the index made of it, the pointer moved by that.
+    i64 scale = 1;
+    i64 delta = 0;
+    bool low = false;  // that holds for the low halves only
+    Scalar num;  // Scalar: the value; pointers: variable part of the offset
 
     // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
     // with offset `off`. A lower bound of it proves bytes of the packet.
     bool is_length() const { return kind == Kind::Scalar && frame == 1; }
     bool is_borrowed() const { return is_pointer() && kind != Kind::Stack && frame == 1; }
     void forget_length() { frame = 0, index = 0, off = 0; }
+
+    // What `num` is made of; 0: nothing that is shared.
+    u32 number_id() const { return is_scalar() ? id : var; }
 
     static Reg scalar(const Scalar& s, u32 value_id);
     static Reg constant(u64 v);
@@ -110,6 +118,7 @@ class Stack {
 struct CallbackRun {
     std::array<Reg, 5> arguments;
     std::vector<u32> refs;  // held then
+    u32 invocation = 0;     // of the helper, which runs it any number of times
 };
 
 inline constexpr i32 kNoCallback = -1;

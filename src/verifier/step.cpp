@@ -98,6 +98,33 @@ Step Analyzer::step() {
     return Step::Failed;
 }
 
+// `r <<= 32` right before `r >>= n` or `r s>>= n` with n up to 32: without 32-bit instructions that
+// is how a low half is extended (and then moved to the left by 32 - n). What the register held is
+// remembered over the pair, else its relations would be lost to the bits shifted out.
+bool Analyzer::extends_low_half(u32 at) const {
+    if (at + 1 >= program_.insns.size() || flow_.join[at + 1]) return false;
+    const isa::Insn &i = program_.insns[at], &next = program_.insns[at + 1];
+    if (i.form != Form::AluImm || i.alu() != AluOp::Lsh || !i.is64() || i.imm != 32) return false;
+    return next.form == Form::AluImm && next.dst == i.dst && next.is64() &&
+           (next.alu() == AluOp::Rsh || next.alu() == AluOp::Arsh) && next.imm >= 0 &&
+           next.imm <= 32;
+}
+
+bool Analyzer::extend_low_half(const isa::Insn& i, Reg& dst) {
+    const bool is_signed = i.alu() == AluOp::Arsh;
+    const Reg whole = shifted_;
+    shifted_ = Reg{};
+    const u32 made_of = dst.need;
+    const Scalar number = is_signed ? sign_extend(Width::W64, 32, whole.num) : whole.num.low32();
+    Reg extended = number == whole.num ? whole : low_half(whole, number);
+    extended.need = made_of;
+    dst = extended;
+    if (i.imm == 32) return true;
+    isa::Insn shift = program_.insns[shifted_at_];
+    shift.imm = 32 - i.imm;
+    return alu_scalar(shift, dst, Reg::constant(static_cast<u64>(shift.imm)));
+}
+
 bool Analyzer::alu(const isa::Insn& i) {
     if (!writable(i.dst)) return false;
     const bool moves =
@@ -107,6 +134,13 @@ bool Analyzer::alu(const isa::Insn& i) {
     if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
     Reg& dst = reg(i.dst);
 
+    if (extends_low_half(now_.pc)) {
+        shifted_at_ = now_.pc;
+        shifted_ = dst;
+    } else if (shifted_.is_scalar() && now_.pc == shifted_at_ + 1) {
+        return extend_low_half(i, dst);
+    }
+
     if (i.form == Form::AluReg || i.form == Form::AluImm) {
         const Reg src =
             i.form == Form::AluReg ? reg(i.src) : Reg::constant(static_cast<u64>(i.imm));
@@ -115,9 +149,7 @@ bool Analyzer::alu(const isa::Insn& i) {
             if (!src.is_scalar() || i.is64() || src.num.umax() <= 0xffffffff || planted(121)) {
                 dst = src;
             } else {
-                const Scalar low = src.num.low32();
-                dst = low.is_constant() ? Reg::constant(low.value()) : Reg::scalar(low, fresh_id());
-                dst.need = src.need;
+                dst = low_half(src, src.num.low32());
             }
             return true;
         }
@@ -163,6 +195,85 @@ void Analyzer::note_divisor(const isa::Insn& i, const Reg& src) {
     }
 }
 
+namespace {
+
+// `scale * identity + delta`; identity 0: no such form is known. Scale 0: a constant.
+struct Linear {
+    u32 id = 0;
+    i64 scale = 1;
+    i64 delta = 0;
+    bool low = false;  // of the low halves only
+};
+
+constexpr i64 kMaxScale = i64{1} << 40;  // larger ones serve no index
+
+i64 wrapping_mul(i64 a, i64 b) {
+    return static_cast<i64>(static_cast<u64>(a) * static_cast<u64>(b));
+}
+i64 wrapping_add(i64 a, i64 b) {
+    return static_cast<i64>(static_cast<u64>(a) + static_cast<u64>(b));
+}
+
+Linear scaled(const Reg& r, i64 factor, i64 added = 0) {
+    i64 scale;
+    if (r.id == 0 || __builtin_mul_overflow(r.scale, factor, &scale) || scale == 0 ||
+        scale > kMaxScale || scale < -kMaxScale)
+        return {};
+    return {r.id, scale, wrapping_add(wrapping_mul(r.delta, factor), added), r.low};
+}
+
+// The result's form, computed in 64 bits.
+Linear linear_result(AluOp op, const Reg& a, const Reg& b) {
+    const bool a_fixed = a.num.is_constant(), b_fixed = b.num.is_constant();
+    const i64 x = a_fixed ? static_cast<i64>(a.num.value()) : 0;
+    const i64 y = b_fixed ? static_cast<i64>(b.num.value()) : 0;
+    if (a_fixed && b_fixed) return {};
+    switch (op) {
+        case AluOp::Mul:
+            return b_fixed ? scaled(a, y) : a_fixed ? scaled(b, x) : Linear{};
+        case AluOp::Lsh:
+            return b_fixed && y >= 0 && y <= 40 ? scaled(a, i64{1} << y) : Linear{};
+        case AluOp::Add:
+        case AluOp::Sub: {
+            const i64 sign = op == AluOp::Sub ? -1 : 1;
+            if (b_fixed) return scaled(a, 1, wrapping_mul(sign, y));
+            if (a_fixed) return scaled(b, sign, x);
+            if (a.id == 0 || a.id != b.id) return {};
+            return {a.id, a.scale + sign * b.scale,
+                    wrapping_add(a.delta, wrapping_mul(sign, b.delta)), a.low || b.low};
+        }
+        default:
+            return {};
+    }
+}
+
+// Whether 32 bits compute the same as 64.
+bool fits_32_bits(AluOp op, const Scalar& a, const Scalar& b) {
+    constexpr i64 kLargest = 0xffffffff;
+    if (a.umax() > kLargest) return false;
+    Scalar other = b;
+    if (b.is_constant() && (op == AluOp::Add || op == AluOp::Sub || op == AluOp::Mul))
+        other = Scalar::constant(static_cast<u64>(i64{static_cast<i32>(b.value())}));
+    const Scalar wide = verifier::alu(op, Width::W64, a, other);
+    return (b.is_constant() || b.umax() <= kLargest) && wide.smin() >= 0 &&
+           wide.smax() <= kLargest;
+}
+
+}  // namespace
+
+// What is known of the low half of `whole`, whose number is `num`.
+Reg Analyzer::low_half(const Reg& whole, const Scalar& num) {
+    Reg r = num.is_constant() ? Reg::constant(num.value()) : Reg::scalar(num, fresh_id());
+    if (whole.id != 0 && !num.is_constant()) {
+        r.id = whole.id;
+        r.scale = whole.scale;
+        r.delta = whole.delta;
+        r.low = true;
+    }
+    r.need = whole.need;
+    return r;
+}
+
 bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     const AluOp op = i.alu();
     const u32 made_of = needs_.combine(dst.need, src.need);
@@ -171,34 +282,29 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
         dst = Reg::constant(0);
         return true;
     }
-    // Adding a constant keeps the identity, if nothing is cut off.
-    const bool adds = op == AluOp::Add || op == AluOp::Sub;
-    const bool by_constant = src.num.is_constant(),
-               to_constant = op == AluOp::Add && dst.num.is_constant();
-    if (adds && by_constant != to_constant) {
-        const Reg& base = by_constant ? dst : src;
-        u64 c = by_constant ? src.num.value() : dst.num.value();
-        bool exact = i.is64() || planted(122);
-        if (!exact) c = static_cast<u64>(i64{static_cast<i32>(c)});
-        if (op == AluOp::Sub) c = u64{0} - c;
-        const i64 change = static_cast<i64>(c);
-        if (!exact && base.num.umax() <= 0xffffffff) {
-            exact = change >= -i64{0xffffffff} && change <= i64{0xffffffff} &&
-                    static_cast<i64>(base.num.umin()) + change >= 0 &&
-                    static_cast<i64>(base.num.umax()) + change <= i64{0xffffffff};
-        }
-        if (exact) {
-            const Scalar sum = verifier::alu(AluOp::Add, Width::W64, base.num, Scalar::constant(c));
-            const i64 delta = static_cast<i64>(static_cast<u64>(base.delta) + c);
-            const u32 id = base.id;
-            dst = Reg::scalar(sum, id);
-            dst.delta = planted(123) ? base.delta : delta;
-            dst.need = made_of;
-            return true;
-        }
+    // A mask that keeps every bit.
+    if (op == AluOp::And && src.num.is_constant() && (src.num.value() & (src.num.value() + 1)) == 0 &&
+        dst.num.umax() <= src.num.value() && (i.is64() || dst.num.umax() <= 0xffffffff)) {
+        dst.need = made_of;
+        return true;
+    }
+    const Linear linear = linear_result(op, dst, src);
+    if (linear.id != 0 && linear.scale == 0 && !linear.low) {
+        // The difference of two values that move together.
+        const u64 value = static_cast<u64>(linear.delta);
+        dst = Reg::constant(i.is64() ? value : static_cast<u32>(value));
+        dst.need = made_of;
+        return true;
     }
     const Scalar result = verifier::alu(op, i.width, dst.num, src.num);
+    const bool exact = i.is64() || planted(122) || fits_32_bits(op, dst.num, src.num);
     dst = result.is_constant() ? Reg::constant(result.value()) : Reg::scalar(result, fresh_id());
+    if (linear.id != 0 && linear.scale != 0 && !result.is_constant()) {
+        dst.id = linear.id;
+        dst.scale = linear.scale;
+        dst.delta = planted(123) ? 0 : linear.delta;
+        dst.low = linear.low || !exact;
+    }
     dst.need = made_of;
     return true;
 }
@@ -258,8 +364,24 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                     DiagnosticCode::PointerArithmetic,
                     "a variable number (" + to_string(number) + ") is added to the context");
             }
+            const Linear moved = scaled(number, add ? 1 : -1);
+            const i64 start = pointer.var == 0 && pointer.num.is_constant()
+                                  ? static_cast<i64>(pointer.num.value())
+                                  : pointer.delta;
             result.num =
                 verifier::alu(add ? AluOp::Add : AluOp::Sub, Width::W64, pointer.num, number.num);
+            if (pointer.var == 0 && pointer.num.is_constant()) {
+                result.var = moved.id;
+                result.scale = moved.scale;
+                result.low = moved.low;
+            } else if (moved.id != 0 && moved.id == pointer.var &&
+                       pointer.scale + moved.scale != 0) {
+                result.scale = pointer.scale + moved.scale;
+                result.low = pointer.low || moved.low;
+            } else {
+                result.var = 0;
+            }
+            result.delta = wrapping_add(start, moved.delta);
             if (result.num.smin() <= -kMaxOffset || result.num.smax() >= kMaxOffset) {
                 return reject(DiagnosticCode::PointerArithmetic,
                               "the offset of " + to_string(pointer) + " is no longer limited");
@@ -267,8 +389,9 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
             if (pointer.is_packet()) {
                 // The same sum made again is the same pointer, and what was proven for it holds.
                 u32 id = fresh_id();
-                if (add)
-                    id = packet_ids_.try_emplace({pointer.id, number.id, number.delta}, id)
+                if (add && !number.low)
+                    id = packet_ids_
+                             .try_emplace({pointer.id, number.id, number.scale, number.delta}, id)
                              .first->second;
                 result.id = id;
                 result.size = proven_by_others(pointer.kind, id);

@@ -19,7 +19,7 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u64 kTypeLimits[] = {0, 1, 0xff, 0xffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kTypeLimits[] = {0, 1, 0xff, 0xffff, kMaxPacketSize, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
 constexpr u64 kNoLimits[] = {0, 1, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
@@ -33,7 +33,7 @@ u64 next_below(std::span<const u64> thresholds, u64 v) {
 struct Widening {
     std::vector<u64> thresholds;
     u32* next_id;
-    std::map<std::array<i64, 3>, u32> identities;
+    std::map<std::array<i64, 3>, u32> identities, packets;
 
     Scalar range(const Scalar& a, const Scalar& b) const {
         Scalar r;
@@ -71,19 +71,10 @@ struct Widening {
         out = b;
         if (a.is_scalar()) {
             if (a.frame != b.frame || a.index != b.index || a.off != b.off) out.forget_length();
-            if (a.num == b.num && (a.num.is_constant() || (a.id == b.id && a.delta == b.delta)))
-                return true;
+            if (a.num == b.num && (a.num.is_constant() || same_number(a, b, 0))) return true;
             out.num = range(a.num, b.num);
-            if (a.id != 0 && a.id == b.id && a.delta == b.delta) return true;
-            // A constant is an offset from the number 0, whose identity is 0.
-            const i64 id_a = a.num.is_constant() ? 0 : a.id, id_b = b.num.is_constant() ? 0 : b.id;
-            const i64 at_a = a.num.is_constant() ? static_cast<i64>(a.num.value()) : a.delta;
-            const i64 at_b = b.num.is_constant() ? static_cast<i64>(b.num.value()) : b.delta;
-            u32& id = identities[{
-                id_a, id_b, static_cast<i64>(static_cast<u64>(at_b) - static_cast<u64>(at_a))}];
-            if (id == 0) id = (*next_id)++;
-            out.id = id;
-            out.delta = at_a;
+            if (a.id != 0 && same_number(a, b, 0)) return true;
+            out.id = identify(a, b, 0, out);
             return true;
         }
         if (a.index != b.index || a.frame != b.frame || a.object != b.object || a.ref != b.ref)
@@ -96,25 +87,59 @@ struct Widening {
         }
         out.nullable = a.nullable || b.nullable;
         if ((out.nullable || a.kind == Kind::MapValue) && a.id != b.id) out.id = (*next_id)++;
-        if (a.off == b.off && a.num == b.num && a.id == b.id) {
-            if (a.is_packet()) out.size = std::min(a.size, b.size);
-            return a.is_packet() || a.size == b.size;
-        }
+        // b's place, counted from a's constant part.
+        const i64 moved = i64{b.off} - a.off;
+        if (moved != 0 && !a.has_arithmetic()) return false;
+        if (!a.is_packet() && a.size != b.size) return false;
         if (a.is_packet()) {
-            out.size = 0;
-            out.id = (*next_id)++;
-        } else if (a.size != b.size) {
-            return false;
+            out.size = std::min(a.size, static_cast<u32>(std::max<i64>(b.size - moved, 0)));
+            if (moved != 0 || a.id != b.id) {
+                u32& id = packets[{a.id, b.id, moved}];
+                if (id == 0) id = (*next_id)++;
+                out.id = id;
+            }
         }
-        if (a.off == b.off && a.num == b.num) return true;
+        if (moved == 0 && a.num == b.num && (a.num.is_constant() || same_number(a, b, 0)))
+            return true;
         if (!a.has_arithmetic()) return false;
-        const auto offset = [](const Reg& r) {
-            return verifier::alu(isa::AluOp::Add, isa::Width::W64, r.num,
-                                 Scalar::constant(static_cast<u64>(i64{r.off})));
-        };
-        out.off = 0;
-        out.num = range(offset(a), offset(b));
+        out.off = a.off;
+        out.num = range(a.num, verifier::alu(isa::AluOp::Add, isa::Width::W64, b.num,
+                                             Scalar::constant(static_cast<u64>(moved))));
+        out.var = a.var != 0 && same_number(a, b, moved) ? a.var : identify(a, b, moved, out);
         return out.num.smin() > -kMaxOffset && out.num.smax() < kMaxOffset;
+    }
+
+    // b's number, moved by a constant, is a's in terms of one identity.
+    static bool same_number(const Reg& a, const Reg& b, i64 moved) {
+        return a.number_id() == b.number_id() && a.scale == b.scale && a.low == b.low &&
+               a.delta == static_cast<i64>(static_cast<u64>(b.delta) + static_cast<u64>(moved));
+    }
+
+    // An identity x and a form of `out` so that out's number is a's with x's old value and b's with
+    // its new one. Values with one old and one new value of x share it: those that started as
+    // constants and moved by constants all follow the number of rounds.
+    u32 identify(const Reg& a, const Reg& b, i64 moved, Reg& out) {
+        const bool was = a.num.is_constant(), is = b.num.is_constant();
+        const u32 id_a = was ? 0 : a.number_id(), id_b = is ? 0 : b.number_id();
+        const u64 at_a = was ? a.num.value() : static_cast<u64>(a.delta);
+        const u64 at_b =
+            (is ? b.num.value() : static_cast<u64>(b.delta)) + static_cast<u64>(moved);
+        out.low = (!was && a.low) || (!is && b.low);
+        i64 change = static_cast<i64>(at_b - at_a);
+        if (out.low) change = static_cast<i32>(change);
+        out.scale = was && is ? change : was ? b.scale : a.scale;
+        out.delta = static_cast<i64>(at_a);
+        const bool known = (was || id_a != 0) && (is || id_b != 0) && out.scale != 0;
+        const bool alike = was || is || a.scale == b.scale;
+        if (!known || !alike || change % out.scale != 0) {
+            out.scale = 1;
+            out.delta = 0;
+            out.low = false;
+            return (*next_id)++;
+        }
+        u32& id = identities[{id_a, id_b, change / out.scale}];
+        if (id == 0) id = (*next_id)++;
+        return id;
     }
 
     std::shared_ptr<Stack> merge(const std::shared_ptr<Stack>& a, const std::shared_ptr<Stack>& b) {
@@ -145,21 +170,45 @@ struct Widening {
 
 }  // namespace
 
+// Where the ranges of this loop's variables are likely to end: at the constants that it compares
+// with, and at numbers that stayed the same, since a bound may be a variable.
+std::vector<u64> Analyzer::loop_thresholds(const State& before, const State& now) const {
+    std::vector<u64> out = {0, kMaxPacketSize, ~u64{0}};
+    const auto add = [&](u64 v) {
+        for (const u64 d : {~u64{0}, u64{0}, u64{1}}) {
+            out.push_back(v + d);
+            out.push_back(static_cast<u32>(v + d));
+        }
+    };
+    const u32 last = at_callback_entry(now)
+                         ? program_.subprograms[now.top().subprogram].end - 1
+                         : flow_.loop_end[now.pc];
+    for (u32 i = now.pc; i <= last && out.size() < kMaxThresholds; ++i) {
+        if (program_.insns[i].form == isa::Form::JmpImm)
+            add(static_cast<u64>(program_.insns[i].imm));
+    }
+    for (std::size_t f = 0; f < now.frames.size(); ++f) {
+        for (int r = 0; r < isa::kFramePointer; ++r) {
+            const Reg &was = before.frames[f].regs[r], &is = now.frames[f].regs[r];
+            if (is.is_scalar() && was.is_scalar() && is.num == was.num) add(is.num.umax());
+        }
+        for (const Cell& c : now.frames[f].stack->cells) {
+            const Cell* same = before.frames[f].stack->exact(c.off, c.size);
+            if (same != nullptr && c.reg.is_scalar() && same->reg.num == c.reg.num)
+                add(c.reg.num.umax());
+        }
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
 std::optional<State> Analyzer::widen(const State& before, const State& now, u32 attempts) {
     if (before.refs != now.refs || before.lock != now.lock) return std::nullopt;
     Widening w;
     w.next_id = &next_id_;
-    if (attempts < 5) {
-        w.thresholds = flow_.thresholds;  // at most kMaxThresholds
-        // The bound may be a variable: numbers that stayed the same are candidates too.
-        for (int r = 0; r < isa::kFramePointer; ++r) {
-            const Reg &was = before.top().regs[r], &is = now.top().regs[r];
-            if (!is.is_scalar() || !was.is_scalar() || !(is.num == was.num)) continue;
-            for (const i64 d : {-1, 0, 1})
-                w.thresholds.push_back(is.num.umax() + static_cast<u64>(d));
-        }
-        std::ranges::sort(w.thresholds);
-    } else if (attempts < 9) {
+    if (attempts < 8) {
+        w.thresholds = loop_thresholds(before, now);
+    } else if (attempts < 13) {
         w.thresholds.assign(std::begin(kTypeLimits), std::end(kTypeLimits));
     } else {
         w.thresholds.assign(std::begin(kNoLimits), std::end(kNoLimits));
@@ -196,8 +245,17 @@ bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& 
     // An iterator ends by itself, after at most 2^32 steps.
     if (head.kind == Kind::Iterator && back.kind == Kind::Iterator)
         return head.id == back.id && back.delta > head.delta;
-    if (!head.is_scalar() || !back.is_scalar() || head.id == 0 || head.id != back.id) return false;
-    const i64 step = static_cast<i64>(static_cast<u64>(back.delta) - static_cast<u64>(head.delta));
+    if (head.kind != back.kind || !(head.is_scalar() || head.has_arithmetic())) return false;
+    if (head.number_id() == 0 || head.number_id() != back.number_id() || head.scale != back.scale ||
+        (back.low && !head.low))
+        return false;
+    // Of low halves only: they must be all there is.
+    const bool low = head.low;
+    if (low && (head.num.umax() > 0xffffffff || back.num.umax() > 0xffffffff)) return false;
+    const i64 moved = head.is_scalar() ? 0 : i64{back.off} - head.off;
+    i64 step = static_cast<i64>(static_cast<u64>(back.delta) + static_cast<u64>(moved) -
+                                static_cast<u64>(head.delta));
+    if (low) step = static_cast<i32>(step);
     if ((step == 0 && !planted(213)) || step == std::numeric_limits<i64>::min()) return false;
     if (planted(213)) return true;
     const bool up = step > 0;
@@ -206,18 +264,22 @@ bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& 
     rank.up = up;
     rank.least = first ? size : std::min(rank.least, size);
     rank.most = first ? size : std::max(rank.most, size);
-    rank.back = first ? back.num : rank.back.join(back.num);
+    const Scalar num = head.is_scalar() ? back.num
+                                        : verifier::alu(isa::AluOp::Add, isa::Width::W64, back.num,
+                                                        Scalar::constant(static_cast<u64>(moved)));
+    rank.back = first ? num : rank.back.join(num);
     // All rounds so far are judged together, so that one order of the numbers serves all of them.
     const auto few = [&](u64 width) { return width / rank.least < kMaxIterations; };
+    const u64 largest = low ? 0xffffffff : ~u64{0};
     const bool no_wrap =
-        up ? rank.back.umin() >= rank.most : rank.back.umax() <= ~u64{0} - rank.most;
+        up ? rank.back.umin() >= rank.most : rank.back.umax() <= largest - rank.most;
     if (no_wrap && few(rank.back.umax() - rank.back.umin())) return true;
-    const u64 room = up ? static_cast<u64>(rank.back.smin()) - (u64{1} << 63)
-                        : (~u64{0} >> 1) - static_cast<u64>(rank.back.smax());
+    const i64 smin = low ? rank.back.r32.slo : rank.back.smin(),
+              smax = low ? rank.back.r32.shi : rank.back.smax();
+    const u64 room = up ? static_cast<u64>(smin) + (largest >> 1) + 1
+                        : (largest >> 1) - static_cast<u64>(smax);
     const bool no_signed_wrap = room >= rank.most;
-    if (no_signed_wrap &&
-        few(static_cast<u64>(rank.back.smax()) - static_cast<u64>(rank.back.smin())))
-        return true;
+    if (no_signed_wrap && few(static_cast<u64>(smax) - static_cast<u64>(smin))) return true;
     too_long |= no_wrap || no_signed_wrap;
     return false;
 }
@@ -238,9 +300,9 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
     for (Rank rank : candidates) {
         const Reg* before = at(head.state, rank);
         const Reg* back = at(now_, rank);
-        if (before == nullptr || back == nullptr || before->id < head.first_id ||
-            before->id >= head.next_id)
-            continue;
+        if (before == nullptr || back == nullptr) continue;
+        const u32 id = before->kind == Kind::Iterator ? before->id : before->number_id();
+        if (id < head.first_id || id >= head.next_id) continue;
         if (!progresses(*before, *back, !head.closed, rank, too_long)) continue;
         kept.push_back(rank);
     }

@@ -18,6 +18,7 @@ class Judge {
         const auto& frames = machine_.frames();
         if (s.frames.size() != frames.size()) return false;
         ids_.clear();
+        numbers_.clear();
         for (std::size_t f = 0; f < frames.size(); ++f) {
             if (s.frames[f].subprogram != frames[f].subprogram ||
                 s.frames[f].callback_of != frames[f].callback_of ||
@@ -35,10 +36,37 @@ class Judge {
             }
             if (!stack_inside(seen, f)) return false;
         }
-        return true;
+        return numbers_agree();
     }
 
   private:
+    // A number that shares an identity: scale * identity, with what its constant part leaves.
+    struct Number {
+        u32 id;
+        i64 scale;
+        u64 value;
+        bool low;
+    };
+
+    bool number_inside(const Reg& r, u64 value) {
+        if (!r.num.contains(value)) return false;
+        if (r.number_id() != 0 && !r.num.is_constant())
+            numbers_.push_back({r.number_id(), r.scale, value - static_cast<u64>(r.delta), r.low});
+        return true;
+    }
+
+    // Of two that share an identity, one of which is a multiple of the other.
+    bool numbers_agree() const {
+        for (const Number& a : numbers_) {
+            for (const Number& b : numbers_) {
+                if (a.id != b.id || b.scale % a.scale != 0) continue;
+                const u64 wrong = a.value * static_cast<u64>(b.scale / a.scale) - b.value;
+                if (((a.low || b.low) ? wrong & 0xffffffff : wrong) != 0) return false;
+            }
+        }
+        return true;
+    }
+
     // A reference is held in the abstract until its pointer was found to be null.
     bool references_agree(const State& s) {
         std::size_t held = s.refs.size();
@@ -82,18 +110,18 @@ class Judge {
                 if (r.is_length() && ends_.contains(r.index) &&
                     ends_[r.index] + static_cast<u64>(i64{r.off}) + value != machine_.data_end())
                     return false;
-                return r.id == 0 || r.num.is_constant() ||
-                       same(0, r.id, value - static_cast<u64>(r.delta));
+                return number_inside(r, value);
             case Kind::Context:
                 return value == machine_.context() + static_cast<u64>(i64{r.off});
             case Kind::Stack:
                 if (r.frame >= machine_.frames().size()) return false;
-                return r.num.contains(at - machine_.region(machine_.frames()[r.frame].stack).end());
+                return number_inside(
+                    r, at - machine_.region(machine_.frames()[r.frame].stack).end());
             case Kind::Packet:
             case Kind::PacketMeta: {
                 const u64 base = r.kind == Kind::Packet ? machine_.data() : machine_.data_meta();
                 const u64 end = r.kind == Kind::Packet ? machine_.data_end() : machine_.data();
-                if (!r.num.contains(at - base)) return false;
+                if (!number_inside(r, at - base)) return false;
                 if (r.size > 0 && (at + r.size > end || at + r.size < at)) return false;
                 if (r.kind == Kind::Packet) ends_[r.id] = at;
                 return same(2 + (r.kind == Kind::Packet), r.id, at);
@@ -105,10 +133,10 @@ class Judge {
                        region->index == r.index;
             case Kind::MapValue:
                 return region != nullptr && region->what == Region::What::MapValue &&
-                       region->index == r.index && r.num.contains(at - region->base);
+                       region->index == r.index && number_inside(r, at - region->base);
             case Kind::Memory:
                 return region != nullptr && region->what == Region::What::Memory && region->alive &&
-                       region->bytes.size() == r.size && r.num.contains(at - region->base);
+                       region->bytes.size() == r.size && number_inside(r, at - region->base);
             default:
                 return true;
         }
@@ -146,6 +174,7 @@ class Judge {
     Tally& tally_;
     std::map<std::pair<u64, u32>, u64> ids_;
     std::map<u32, u64> ends_;
+    std::vector<Number> numbers_;
 };
 
 ir::MemoryKind kind_of(const Region& region) {
