@@ -88,9 +88,9 @@ Scalar implied(const Reg& known, const Reg& r) {
         const auto alu32 = [](AluOp op, const Scalar& a, i64 b) {
             return verifier::alu(op, isa::Width::W32, a, Scalar::constant(static_cast<u64>(b)));
         };
-        const Scalar low = alu32(
-            AluOp::Add, alu32(AluOp::Mul, alu32(AluOp::Sub, known.num, known.delta), t / s),
-            r.delta);
+        const Scalar low =
+            alu32(AluOp::Add, alu32(AluOp::Mul, alu32(AluOp::Sub, known.num, known.delta), t / s),
+                  r.delta);
         Scalar half = kEverything;
         half.bits = {low.bits.value, low.bits.mask | ~u64{0xffffffff}};
         half.r32 = low.r32;
@@ -98,9 +98,8 @@ Scalar implied(const Reg& known, const Reg& r) {
         return half;
     }
     if (s == t)
-        return plus(known.num, planted(109) ? 0
-                                            : static_cast<u64>(r.delta) -
-                                                  static_cast<u64>(known.delta));
+        return plus(known.num,
+                    planted(109) ? 0 : static_cast<u64>(r.delta) - static_cast<u64>(known.delta));
     const Scalar sx = plus(known.num, u64{0} - static_cast<u64>(known.delta));
     if (t % s == 0) {
         const Scalar factor = Scalar::constant(static_cast<u64>(t / s));

@@ -116,7 +116,8 @@ bool Analyzer::enter_callback(const CallbackRun& run, u32 target, u32 return_to,
     for (isa::Reg r = 1; r <= 5; ++r) reg(r) = run.arguments[r - 1u];
     if (!enter(target, return_to, static_cast<i32>(at))) return false;
     Frame& frame = now_.top();
-    frame.callback = std::make_shared<CallbackRun>(CallbackRun{run.arguments, refs, run.invocation});
+    frame.callback =
+        std::make_shared<CallbackRun>(CallbackRun{run.arguments, refs, run.invocation});
     for (isa::Reg r = 1; r <= 5; ++r) {
         // Numbers differ from run to run.
         if (planted(118) && frame.regs[r].is_scalar()) frame.regs[r] = Reg::constant(0);

@@ -45,8 +45,7 @@ bool any(const Bytes512& bytes, int off, int size) {
 // `old` must stand for one value of the new state throughout: factor * now + difference.
 bool Analyzer::map_id(CoverQuery& query, u32 old, i64 now, i64 difference, i64 factor) {
     for (const CoverQuery::Meaning& m : query.ids) {
-        if (m.old == old)
-            return m.now == now && m.difference == difference && m.factor == factor;
+        if (m.old == old) return m.now == now && m.difference == difference && m.factor == factor;
     }
     query.ids.push_back({old, now, difference, factor});
     return true;

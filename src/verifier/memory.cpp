@@ -402,7 +402,8 @@ bool Analyzer::load(const isa::Insn& i) {
         if (!load_context(i, base, out)) return false;
     } else if (base.kind == Kind::Stack) {
         if (!load_stack(i, base, out)) return false;
-    } else if (base.kind == Kind::Memory && base.object == 2 && size == 4 && base.num.is_constant()) {
+    } else if (base.kind == Kind::Memory && base.object == 2 && size == 4 &&
+               base.num.is_constant()) {
         out = iterator_number(base);
     } else if (constant_data(base, i.off, size, value)) {
         out = Reg::constant(value);

@@ -128,9 +128,8 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
         const Range32 from = reg(2).num.r32, to = reg(3).num.r32;
         object.num = Scalar::unknown();
         object.num.r32.slo = from.slo;
-        object.num.r32.shi = std::max(from.slo, to.shi == std::numeric_limits<i32>::min()
-                                                    ? to.shi
-                                                    : to.shi - 1);
+        object.num.r32.shi =
+            std::max(from.slo, to.shi == std::numeric_limits<i32>::min() ? to.shi : to.shi - 1);
         object.num.r64.hi = 0xffffffff;
         object.num.normalize();
         need(reg(2));
@@ -152,7 +151,7 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
             result.size = 4;
             result.id = fresh_id();
             result.nullable = true;
-            result.object = 2;  // see iterator_number()
+            result.object = 2;       // see iterator_number()
             result.ref = moved.ref;  // the number lies in the iterator and is gone with it
             result.frame = 1;
         } else {

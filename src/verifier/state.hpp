@@ -62,7 +62,7 @@ struct Reg {
     i64 scale = 1;
     i64 delta = 0;
     bool low = false;  // that holds for the low halves only
-    Scalar num;  // Scalar: the value; pointers: variable part of the offset
+    Scalar num;        // Scalar: the value; pointers: variable part of the offset
 
     // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
     // with offset `off`. A lower bound of it proves bytes of the packet.

@@ -255,8 +255,7 @@ bool fits_32_bits(AluOp op, const Scalar& a, const Scalar& b) {
     if (b.is_constant() && (op == AluOp::Add || op == AluOp::Sub || op == AluOp::Mul))
         other = Scalar::constant(static_cast<u64>(i64{static_cast<i32>(b.value())}));
     const Scalar wide = verifier::alu(op, Width::W64, a, other);
-    return (b.is_constant() || b.umax() <= kLargest) && wide.smin() >= 0 &&
-           wide.smax() <= kLargest;
+    return (b.is_constant() || b.umax() <= kLargest) && wide.smin() >= 0 && wide.smax() <= kLargest;
 }
 
 }  // namespace
@@ -283,8 +282,9 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
         return true;
     }
     // A mask that keeps every bit.
-    if (op == AluOp::And && src.num.is_constant() && (src.num.value() & (src.num.value() + 1)) == 0 &&
-        dst.num.umax() <= src.num.value() && (i.is64() || dst.num.umax() <= 0xffffffff)) {
+    if (op == AluOp::And && src.num.is_constant() &&
+        (src.num.value() & (src.num.value() + 1)) == 0 && dst.num.umax() <= src.num.value() &&
+        (i.is64() || dst.num.umax() <= 0xffffffff)) {
         dst.need = made_of;
         return true;
     }

@@ -19,7 +19,8 @@ namespace ebpf::verifier {
 
 namespace {
 
-constexpr u64 kTypeLimits[] = {0, 1, 0xff, 0xffff, kMaxPacketSize, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+constexpr u64 kTypeLimits[] = {
+    0, 1, 0xff, 0xffff, kMaxPacketSize, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
 constexpr u64 kNoLimits[] = {0, 1, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
@@ -122,8 +123,7 @@ struct Widening {
         const bool was = a.num.is_constant(), is = b.num.is_constant();
         const u32 id_a = was ? 0 : a.number_id(), id_b = is ? 0 : b.number_id();
         const u64 at_a = was ? a.num.value() : static_cast<u64>(a.delta);
-        const u64 at_b =
-            (is ? b.num.value() : static_cast<u64>(b.delta)) + static_cast<u64>(moved);
+        const u64 at_b = (is ? b.num.value() : static_cast<u64>(b.delta)) + static_cast<u64>(moved);
         out.low = (!was && a.low) || (!is && b.low);
         i64 change = static_cast<i64>(at_b - at_a);
         if (out.low) change = static_cast<i32>(change);
@@ -180,9 +180,8 @@ std::vector<u64> Analyzer::loop_thresholds(const State& before, const State& now
             out.push_back(static_cast<u32>(v + d));
         }
     };
-    const u32 last = at_callback_entry(now)
-                         ? program_.subprograms[now.top().subprogram].end - 1
-                         : flow_.loop_end[now.pc];
+    const u32 last = at_callback_entry(now) ? program_.subprograms[now.top().subprogram].end - 1
+                                            : flow_.loop_end[now.pc];
     for (u32 i = now.pc; i <= last && out.size() < kMaxThresholds; ++i) {
         if (program_.insns[i].form == isa::Form::JmpImm)
             add(static_cast<u64>(program_.insns[i].imm));
@@ -276,8 +275,8 @@ bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& 
     if (no_wrap && few(rank.back.umax() - rank.back.umin())) return true;
     const i64 smin = low ? rank.back.r32.slo : rank.back.smin(),
               smax = low ? rank.back.r32.shi : rank.back.smax();
-    const u64 room = up ? static_cast<u64>(smin) + (largest >> 1) + 1
-                        : (largest >> 1) - static_cast<u64>(smax);
+    const u64 room =
+        up ? static_cast<u64>(smin) + (largest >> 1) + 1 : (largest >> 1) - static_cast<u64>(smax);
     const bool no_signed_wrap = room >= rank.most;
     if (no_signed_wrap && few(static_cast<u64>(smax) - static_cast<u64>(smin))) return true;
     too_long |= no_wrap || no_signed_wrap;

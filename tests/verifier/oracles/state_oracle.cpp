@@ -115,8 +115,8 @@ class Judge {
                 return value == machine_.context() + static_cast<u64>(i64{r.off});
             case Kind::Stack:
                 if (r.frame >= machine_.frames().size()) return false;
-                return number_inside(
-                    r, at - machine_.region(machine_.frames()[r.frame].stack).end());
+                return number_inside(r,
+                                     at - machine_.region(machine_.frames()[r.frame].stack).end());
             case Kind::Packet:
             case Kind::PacketMeta: {
                 const u64 base = r.kind == Kind::Packet ? machine_.data() : machine_.data_meta();
