@@ -6,10 +6,12 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <vector>
 #include <new>
 
 #include "api/errors.hpp"
 #include "api/prog_load.hpp"
+#include "isa/codec.hpp"
 #include "spec/command_fields.hpp"
 #include "wire/translate.hpp"
 
@@ -107,9 +109,38 @@ Status translate_values(const Session& session, const CommandInfo& command, void
     return {};
 }
 
+// PROG_LOAD where the compiling service is behind the door too: handles go there in place of the
+// application's descriptors.
+Result<i64> load_elsewhere(Session& session, const CommandInfo& command,
+                           spec::ProgLoadAttr& asked) {
+    spec::ProgLoadAttr attr = asked;
+    if (attr.insn_cnt > isa::kMaxSlots) return fail(Errc::TooLarge, {}, "insn_cnt", attr.insn_cnt);
+    wire::translate_fields(command, &attr, descriptors_of(session));
+    std::vector<std::byte> slots;
+    std::vector<i32> fds;
+    if (attr.insns) {
+        const auto* from = reinterpret_cast<const std::byte*>(attr.insns);
+        slots.assign(from, from + size_t{attr.insn_cnt} * sizeof(isa::Slot));
+        attr.insns = address(slots.data());
+    }
+    if (attr.fd_array) {
+        fds.resize(wire::fd_array_used(slots));
+        if (!fds.empty()) {
+            std::memcpy(fds.data(), reinterpret_cast<const void*>(attr.fd_array),
+                        fds.size() * sizeof(i32));
+        }
+        attr.fd_array = address(fds.data());
+    }
+    TRY(wire::translate_instructions(slots, fds, descriptors_of(session)));
+    const auto loaded = session.door(session.caller, spec::Command::ProgLoad, &attr);
+    asked.log_true_size = attr.log_true_size;
+    return loaded;
+}
+
 Result<i64> carry_out(Session& session, const CommandInfo& command, Attribute& attribute) {
     if (command.command == spec::Command::ProgLoad) {
-        return prog_load(session, attribute.as<spec::ProgLoadAttr>());
+        auto& attr = attribute.as<spec::ProgLoadAttr>();
+        return session.service ? prog_load(session, attr) : load_elsewhere(session, command, attr);
     }
     wire::translate_fields(command, attribute.data(), descriptors_of(session));
     u32 one = 0;

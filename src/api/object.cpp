@@ -4,6 +4,7 @@
 // loading creates the maps through the door and hands each program to the compiling service.
 #include "api/object.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,7 +14,9 @@
 #include "api/opts.hpp"
 #include "api/prog_load.hpp"
 #include "engine/object.hpp"
+#include "spec/attach_types.hpp"
 #include "spec/map_types.hpp"
+#include "spec/program_types.hpp"
 
 using namespace ebpf;
 using api::negative;
@@ -252,8 +255,46 @@ void deliver_log(const bpf_program& program, const std::string& log, bool failed
     }
 }
 
-Result<engine::Loaded> compile_and_install(api::Session& session, const bpf_program& program,
-                                           std::string& log) {
+// Where the compiling service is elsewhere the program goes there as PROG_LOAD, with the maps in
+// fd_array, which its instructions index.
+Result<int> load_elsewhere(api::Session& session, const bpf_program& program, std::string& log) {
+    if (program.unlinked) {
+        log = program.message + "\n";
+        return std::unexpected(*program.unlinked);
+    }
+    std::vector<int> fds;
+    fds.reserve(program.object->maps.size());
+    for (const auto& map : program.object->maps) fds.push_back(map->fd);
+    const ir::Program& what = program.program;
+    spec::ProgLoadAttr attr{.prog_type = static_cast<u32>(spec::number(what.dialect, what.type)),
+                            .insn_cnt = static_cast<u32>(program.insns.size() / sizeof(isa::Slot)),
+                            .insns = api::address(program.insns.data()),
+                            .license = api::address(what.license.c_str()),
+                            .fd_array = api::address(fds.data())};
+    const i32 attach = spec::number(what.dialect, what.attach);
+    if (what.attach != spec::AttachType{} && attach > 0)
+        attr.expected_attach_type = static_cast<u32>(attach);
+    std::copy_n(what.name.begin(), std::min(what.name.size(), attr.prog_name.size() - 1),
+                attr.prog_name.begin());
+    std::vector<char> text(64 << 10);
+    attr.log_level = program.log_level ? program.log_level : 1;
+    attr.log_buf = api::address(text.data());
+    attr.log_size = static_cast<u32>(text.size());
+    api::Session speaking = session;
+    speaking.caller.dialect = what.dialect;
+    auto loaded = api::bpf(speaking, static_cast<u32>(spec::Command::ProgLoad), &attr, sizeof attr);
+    if (attr.log_true_size > text.size()) {  // again, with room for all of it
+        text.assign(attr.log_true_size, '\0');
+        attr.log_buf = api::address(text.data());
+        attr.log_size = static_cast<u32>(text.size());
+        loaded = api::bpf(speaking, static_cast<u32>(spec::Command::ProgLoad), &attr, sizeof attr);
+    }
+    log.assign(text.data(), strnlen(text.data(), text.size()));
+    return loaded;
+}
+
+Result<int> compile_and_install(api::Session& session, const bpf_program& program,
+                                std::string& log) {
     if (program.unlinked) {
         log = program.message + "\n";
         return std::unexpected(*program.unlinked);
@@ -276,21 +317,22 @@ Result<engine::Loaded> compile_and_install(api::Session& session, const bpf_prog
         }
         request.map_handles.push_back(handle);
     }
-    return engine::load_program(*session.service, session.caller, std::move(request), log);
+    TRY_ASSIGN(const engine::Loaded loaded,
+               engine::load_program(*session.service, session.caller, std::move(request), log));
+    return session.descriptors->publish(loaded.handle);
 }
 
 int load_program(api::Session& session, bpf_program& program) {
     std::string log;
-    const auto loaded = compile_and_install(session, program, log);
+    const auto loaded = session.service ? compile_and_install(session, program, log)
+                                        : load_elsewhere(session, program, log);
     deliver_log(program, log, !loaded);
     if (!loaded) {
         api::print(LIBBPF_WARN, "libbpf: prog '%s': BPF program load failed: %s\n", program.name(),
                    std::strerror(api::errno_of(loaded.error())));
         return negative(loaded.error());
     }
-    const auto descriptor = session.descriptors->publish(loaded->handle);
-    if (!descriptor) return negative(descriptor.error());
-    program.fd = *descriptor;
+    program.fd = *loaded;
     return 0;
 }
 

@@ -6,7 +6,8 @@
 namespace ebpf::runtime {
 namespace {
 
-enum class Access : u8 { Any, Privileged };
+// Who an operator is, whoever serves several users knows.
+enum class Access : u8 { Any, Operator, Privileged };
 
 template <typename Attr>
 Result<i64> run_command(CommandContext& c, void* attr, const char* name) {

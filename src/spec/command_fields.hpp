@@ -33,7 +33,7 @@ enum class AttrKind : u8 {
     Name,
     Pad,
 };
-enum class Access : u8 { Any, Privileged };
+enum class Access : u8 { Any, Operator, Privileged };
 
 // A length expression of commands.def.
 struct Length {

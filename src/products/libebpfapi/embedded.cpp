@@ -82,6 +82,8 @@ int ebpf_object__set_engine(struct bpf_object* object, enum ebpf_engine engine) 
     if (static_cast<size_t>(engine) >= std::size(kChoices)) return negative(EINVAL);
     const api::Session* const session = api::session();
     if (!session) return negative(ENOMEM);
+    if (!session->service)  // the daemon chooses
+        return engine == EBPF_ENGINE_DEFAULT ? 0 : negative(EOPNOTSUPP);
     if (const auto kind = session->service->choose(kChoices[engine]); !kind)
         return negative(kind.error());
     object->engine = kChoices[engine];
@@ -114,7 +116,7 @@ int ebpf_capture__replay(const struct ebpf_capture* capture, int ifindex,
                          const struct ebpf_replay_opts* opts, struct ebpf_replay_result* result) {
     if (!capture || ifindex <= 0 || !api::valid(opts)) return negative(EINVAL);
     hooks::XdpHook* const hook = products::xdp_hook();
-    if (!hook) return negative(ENOMEM);
+    if (!hook) return negative(products::why_not_here());
     const ebpf_replay_opts known = api::known(opts);
     Callback callback{known};
     const auto replayed = sources::replay(capture->capture, *hook,

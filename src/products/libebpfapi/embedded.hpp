@@ -6,8 +6,10 @@
 
 namespace ebpf::products {
 
-// The process' XDP hook; null when the execution context could not be set up.
+// The process' XDP hook; null when the execution context could not be set up or is elsewhere.
 hooks::XdpHook* xdp_hook();
+// Then the errno value that says so: ENOMEM, or EOPNOTSUPP when it is that of ebpfsvc.
+int why_not_here();
 
 // Its real interfaces; the same.
 class LiveSwitch;

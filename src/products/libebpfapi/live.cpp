@@ -62,7 +62,7 @@ extern "C" {
 
 int ebpf_live__enable(void) {
     products::LiveSwitch* const live = products::live_switch();
-    if (!live) return negative(ENOMEM);
+    if (!live) return negative(products::why_not_here());
     live->enable();
     return 0;
 }
@@ -70,7 +70,7 @@ int ebpf_live__enable(void) {
 int ebpf_live__statistics(int ifindex, struct ebpf_live_statistics* statistics, size_t size) {
     if (ifindex <= 0 || !statistics) return negative(EINVAL);
     products::LiveSwitch* const live = products::live_switch();
-    if (!live) return negative(ENOMEM);
+    if (!live) return negative(products::why_not_here());
     const auto found = live->interfaces().statistics(static_cast<u32>(ifindex));
     if (!found) return negative(found.error());
     ebpf_live_statistics all{.frames = found->frames,

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// The composition root of the embedded shape: what a process gets that links libebpfapi. The
-// execution context with the interpreter and, where this machine has one, the JIT; the XDP hook;
-// the compiling service in the same process; one session for the process.
+// The composition root of what links libebpfapi: one session for the process, with
+//
+//   - the service (remote.hpp) at the path of EBPF_SERVICE, or at its default path when somebody
+//     answers there and EBPF_SERVICE is not set; or else, and when EBPF_SERVICE is empty or
+//     "embedded",
+//   - an execution context in this process: with the interpreter and, where this machine has one,
+//     the JIT; the XDP hook; the compiling service.
 #include "api/session.hpp"
 
 #include <fcntl.h>
 
+#include <pthread.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -14,8 +21,10 @@
 
 #include "engine/service.hpp"
 #include "interpreter/interpreter.hpp"
+#include "platform/system.hpp"
 #include "products/libebpfapi/embedded.hpp"
 #include "products/libebpfapi/placeholders.hpp"
+#include "products/libebpfapi/remote.hpp"
 #include "runtime/runtime.hpp"
 #include "spec/map_types.hpp"
 
@@ -48,9 +57,8 @@ void trace_to_stderr(void*, std::string_view line) {
     std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
 }
 
-// Everything that exists once in the process. Never destroyed: programs may be running in other
-// threads when the process ends.
-struct Process {
+// The execution context in this process.
+struct Embedded {
     hooks::XdpHook xdp;
     products::LiveSwitch live{xdp};
     engine::Service service;
@@ -80,29 +88,80 @@ struct Process {
     }
 };
 
+// A service elsewhere.
+struct Remote {
+    products::RemoteService service;
+    api::Session session;
+
+    Remote(std::string path, u32 slots) : service(std::move(path)) {
+        session.door = service.door();
+        session.caller.session = this;
+        session.caller.dialect = spec::Dialect::Linux;
+        session.descriptors = &service;
+        session.possible_cpus = slots;
+    }
+};
+
+// Everything that exists once in the process; one of the two is there. Never destroyed: programs
+// may be running in other threads when the process ends.
+struct Process {
+    std::unique_ptr<Embedded> embedded;
+    std::unique_ptr<Remote> remote;
+
+    bool start() {
+        const char* const wanted = std::getenv("EBPF_SERVICE");
+        const std::string_view path = wanted ? wanted : service::kDefaultPath;
+        if (!path.empty() && path != "embedded" && try_remote(std::string(path), wanted)) {
+            return true;
+        }
+        embedded.reset(new (std::nothrow) Embedded);
+        return embedded && embedded->start();
+    }
+
+    // A path that was asked for is kept also when nobody answers there: the calls fail then.
+    bool try_remote(const std::string& path, bool asked_for) {
+        const auto slots = products::RemoteService(path).slots();
+        if (!slots && !asked_for) return false;
+        remote = std::make_unique<Remote>(path, slots.value_or(platform::possible_cpus()));
+        return true;
+    }
+};
+
 Process* process() {
     static Process* const the_process = [] {
         std::unique_ptr<Process> made(new (std::nothrow) Process);
         return made && made->start() ? made.release() : nullptr;
     }();
-    return the_process;
+    static const bool fork_is_safe = [] {
+        if (!the_process || !the_process->remote) return true;
+        return pthread_atfork([] { the_process->remote->service.before_fork(); },
+                              [] { the_process->remote->service.after_fork(false); },
+                              [] { the_process->remote->service.after_fork(true); }) == 0;
+    }();
+    return fork_is_safe ? the_process : nullptr;
 }
 
 }  // namespace
 
 api::Session* api::session() {
     Process* const here = process();
-    return here ? &here->session : nullptr;
+    if (!here) return nullptr;
+    return here->remote ? &here->remote->session : &here->embedded->session;
 }
 
 products::LiveSwitch* products::live_switch() {
     Process* const here = process();
-    return here ? &here->live : nullptr;
+    return here && here->embedded ? &here->embedded->live : nullptr;
 }
 
 hooks::XdpHook* products::xdp_hook() {
     Process* const here = process();
-    return here ? &here->xdp : nullptr;
+    return here && here->embedded ? &here->embedded->xdp : nullptr;
+}
+
+int products::why_not_here() {
+    Process* const here = process();
+    return here && here->remote ? EOPNOTSUPP : ENOMEM;
 }
 
 }  // namespace ebpf

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "products/ebpfsvc/context.hpp"
+
+#include <net/if.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "interpreter/interpreter.hpp"
+#include "platform/memory.hpp"
+
+namespace ebpf::ebpfsvc {
+namespace {
+
+void trace_to_stderr(void*, std::string_view line) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+void report(u32 ifindex, const Error& error) {
+    char text[192], name[IF_NAMESIZE] = "?";
+    render(error, text);
+    if_indextoname(ifindex, name);
+    std::fprintf(stderr, "ebpfsvc: interface %u (%s) cannot be filtered: %s\n", ifindex, name,
+                 text);
+}
+
+}  // namespace
+
+Context::Context(bool live) : live_(xdp_, &report) {
+    if (live) xdp_.set_feed(live_.feed());
+}
+
+Context::~Context() {
+    if (caller_.session != nullptr) door().close_session(door().self, caller_.session);
+    runtime::Runtime::destroy(runtime_);
+}
+
+Status Context::start() {
+    runtime::Config config;
+    if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
+    TRY_ASSIGN(runtime_, runtime::Runtime::create(config));
+    TRY(runtime_->register_engine(interpreter::kEngine));
+    TRY(runtime_->register_hook_provider(xdp_.provider()));
+    service_.door = runtime_->door();
+    service_.target = jit::Target::host();
+    service_.has_jit = service_.target.cpu == code::Cpu::X86_64;
+    service_.has_interpreter = true;
+    caller_.session = door().open_session(door().self);
+    if (caller_.session == nullptr) return fail(Errc::NoMemory, {}, "session");
+    return {};
+}
+
+void Context::count(service::Figures& status) const {
+    status.maps = runtime_->live(runtime::ObjectKind::Map);
+    status.links = runtime_->live(runtime::ObjectKind::Link);
+    status.programs = runtime_->live(runtime::ObjectKind::Program);
+    status.allocations = platform::allocations();
+}
+
+}  // namespace ebpf::ebpfsvc

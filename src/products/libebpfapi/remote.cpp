@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include "products/libebpfapi/remote.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace ebpf::products {
+
+// --- connections ---------------------------------------------------------------------------------
+
+Result<RemoteService::Lease> RemoteService::take() const {
+    service::Frame hello{.type = service::FrameType::Hello};
+    {
+        const std::scoped_lock lock(pool_mutex_);
+        if (!idle_.empty()) {
+            Lease connection = std::move(idle_.back());
+            idle_.pop_back();
+            return connection;
+        }
+        hello.secret[0] = secret_[0];
+        hello.secret[1] = secret_[1];
+    }
+    TRY_ASSIGN(auto channel, service::Channel::connect(path_.c_str()));
+    auto connection = std::make_unique<Connection>(std::move(channel));
+    TRY(connection->channel.send(hello));
+    TRY(connection->channel.receive(connection->packet));
+    const service::Frame& answer = connection->packet.frame;
+    TRY(service::error_of(answer));
+    const std::scoped_lock lock(pool_mutex_);
+    slots_ = answer.slots;
+    open_.push_back(connection->channel.descriptor());
+    if (std::memcmp(secret_, answer.secret, sizeof secret_) != 0) {
+        // A new client for the daemon, perhaps a new daemon: nothing has been presented.
+        std::memcpy(secret_, answer.secret, sizeof secret_);
+        const std::scoped_lock objects(objects_mutex_);
+        by_cookie_.clear();
+        shapes_.clear();
+    }
+    return connection;
+}
+
+void RemoteService::give_back(Lease connection) const {
+    const std::scoped_lock lock(pool_mutex_);
+    if (idle_.size() < kIdle) {
+        idle_.push_back(std::move(connection));
+    } else {
+        std::erase(open_, connection->channel.descriptor());
+    }
+}
+
+void RemoteService::lost(Lease connection) const {
+    const std::scoped_lock lock(pool_mutex_);
+    std::erase(open_, connection->channel.descriptor());
+    for (const Lease& idle : idle_) std::erase(open_, idle->channel.descriptor());
+    idle_.clear();  // the daemon ended: the others are as dead
+}
+
+Status RemoteService::exchange(Lease& connection, const service::Frame& frame, Bytes payload,
+                               std::span<const int> descriptors) const {
+    const Status sent = connection->channel.send(frame, payload, descriptors);
+    if (!sent && sent.error() != Errc::RpcException) return sent;  // nothing went out
+    const Status received = sent ? connection->channel.receive(connection->packet) : sent;
+    if (!received) {
+        lost(std::move(connection));
+        return received;
+    }
+    if (connection->packet.lost) return fail(Errc::TooManyDescriptors, {}, "descriptors");
+    return service::error_of(connection->packet.frame);
+}
+
+Result<u32> RemoteService::slots() {
+    TRY_ASSIGN(Lease connection, take());
+    give_back(std::move(connection));
+    const std::scoped_lock lock(pool_mutex_);
+    return slots_;
+}
+
+void RemoteService::before_fork() {
+    pool_mutex_.lock();
+    objects_mutex_.lock();
+}
+
+void RemoteService::after_fork(bool in_child) {
+    if (in_child) {
+        // Also those that other threads of the parent are using. Idle ones close their own.
+        for (const Lease& idle : idle_) std::erase(open_, idle->channel.descriptor());
+        for (const int fd : open_) ::close(fd);
+        open_.clear();
+        idle_.clear();
+        by_cookie_.clear();
+        shapes_.clear();
+        std::memset(secret_, 0, sizeof secret_);
+    }
+    objects_mutex_.unlock();
+    pool_mutex_.unlock();
+}
+
+// --- descriptors ---------------------------------------------------------------------------------
+
+void RemoteService::learn(const Object& object) const {
+    const std::scoped_lock lock(objects_mutex_);
+    if (by_cookie_.size() >= kKnown) {
+        by_cookie_.clear();
+        shapes_.clear();
+    }
+    by_cookie_[object.cookie] = object;
+    shapes_[object.handle] = object.shape;
+}
+
+Result<int> RemoteService::publish(u32 handle) {
+    const std::scoped_lock lock(objects_mutex_);
+    const auto found = new_.find(handle);
+    if (found == new_.end()) return fail(Errc::InvalidFd, {}, "handle", handle);
+    const int descriptor = found->second.release();
+    new_.erase(found);
+    return descriptor;
+}
+
+Result<u32> RemoteService::handle(int descriptor) const {
+    TRY_ASSIGN(const u64 cookie, service::cookie_of(descriptor));
+    {
+        const std::scoped_lock lock(objects_mutex_);
+        const auto found = by_cookie_.find(cookie);
+        if (found != by_cookie_.end()) return found->second.handle;
+    }
+    TRY_ASSIGN(Lease connection, take());
+    const Status presented =
+        exchange(connection, {.type = service::FrameType::Present}, {}, {{descriptor}});
+    if (presented) {
+        const service::Frame& answer = connection->packet.frame;
+        const Object object{answer.handle, cookie, answer.shape};
+        give_back(std::move(connection));
+        learn(object);
+        return object.handle;
+    }
+    if (connection) give_back(std::move(connection));
+    return std::unexpected(presented.error());
+}
+
+void RemoteService::close(int descriptor) {
+    ::close(descriptor);
+}
+
+Result<wire::Shape> RemoteService::shape(u32 handle) const {
+    const std::scoped_lock lock(objects_mutex_);
+    const auto found = shapes_.find(handle);
+    if (found == shapes_.end()) return fail(Errc::InvalidFd, {}, "handle", handle);
+    return found->second;
+}
+
+// --- the door ------------------------------------------------------------------------------------
+
+spec::Door RemoteService::door() {
+    return {.self = this,
+            .call =
+                [](void* self, const spec::Caller& caller, spec::Command command, void* attr) {
+                    return static_cast<RemoteService*>(self)->call(caller, command, attr);
+                },
+            .open_session = [](void* self) { return self; },
+            .close_session = [](void*, void*) {}};
+}
+
+Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command command, void* attr) {
+    if (command == spec::Command::HandleShape) {
+        auto& asked = *static_cast<spec::HandleShapeAttr*>(attr);
+        TRY_ASSIGN(asked, shape(asked.fd));
+        return 0;
+    }
+    if (command == spec::Command::HandleClose) {  // of one that was not published
+        const u32 handle = static_cast<const spec::HandleCloseAttr*>(attr)->fd;
+        const std::scoped_lock lock(objects_mutex_);
+        if (new_.erase(handle) != 0) return 0;
+        return fail(Errc::NotSupported, {}, "closing another handle than a new one");
+    }
+    if (command == spec::Command::RingMap) return ring_map(*static_cast<spec::RingMapAttr*>(attr));
+
+    const wire::Shapes shapes{this, [](void* self, u32 handle) {
+                                  return static_cast<const RemoteService*>(self)->shape(handle);
+                              }};
+    wire::Plan plan;
+    TRY(wire::plan_request(command, attr, shapes, plan));
+    TRY_ASSIGN(Lease connection, take());
+    std::vector<std::byte>& request = connection->request;
+    request.resize(plan.request_size);
+    const u64 id = ids_.fetch_add(1, std::memory_order_relaxed) + 1;
+    wire::write_request(plan, attr, caller.dialect, id, request);
+    const Status answered = exchange(connection, {.type = service::FrameType::Call}, request, {});
+    if (!answered) {
+        if (connection) give_back(std::move(connection));
+        return std::unexpected(answered.error());
+    }
+    const Result<i64> result = wire::read_reply(plan, connection->packet.payload, id, attr);
+    if (result && connection->packet.count != 0) {  // a new object
+        const service::Frame& answer = connection->packet.frame;
+        Fd descriptor = std::move(connection->packet.descriptors[0]);
+        if (const auto cookie = service::cookie_of(descriptor.get())) {
+            learn({answer.handle, *cookie, answer.shape});
+        }
+        const std::scoped_lock lock(objects_mutex_);
+        new_[answer.handle] = std::move(descriptor);
+    }
+    if (request.capacity() > service::kMaxInline) request = {};
+    give_back(std::move(connection));
+    return result;
+}
+
+Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
+    return fail(Errc::NotSupported, {}, "ring buffers of the service", attr.map_fd);
+}
+
+}  // namespace ebpf::products

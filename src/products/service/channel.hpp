@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// One connection to or of ebpfsvc: sends and receives packets of protocol.hpp.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <vector>
+
+#include "products/fd.hpp"
+#include "products/service/protocol.hpp"
+
+namespace ebpf::service {
+
+using products::Fd;
+
+// A packet that was received. The payload stands in the receiver's buffer until the next one.
+struct Packet {
+    Frame frame;
+    MutableBytes payload;
+    std::array<Fd, kMaxDescriptors> descriptors{Fd(), Fd(), Fd(), Fd()};
+    u32 count = 0;      // of descriptors
+    bool lost = false;  // descriptors came that this process has no room for
+};
+
+class Channel {
+  public:
+    explicit Channel(Fd socket) : socket_(std::move(socket)) {}
+
+    // Connects to the service at `path`. Errors: RpcException; AccessDenied when the path may not
+    // be used; NameTooLong.
+    static Result<Channel> connect(const char* path);
+
+    // Sends `frame` with `payload`, whose size it is given, and copies of `descriptors`. Waits
+    // while the peer does not read. Errors: RpcException (the peer is gone), TooManyDescriptors,
+    // NoMemory.
+    Status send(Frame frame, Bytes payload = {}, std::span<const int> descriptors = {});
+
+    // Waits for a packet. A payload of more than `limit` bytes, and one in a file that is not
+    // sealed, is refused: BadFormat or TooLarge, after which the connection can go on. Errors that
+    // end it: RpcException (also at its end), BadMagic, Truncated. NotSupported is a packet of
+    // another version: `packet.frame` has its beginning.
+    Status receive(Packet& packet, u32 limit = wire::kMaxMessage);
+
+    int descriptor() const { return socket_.get(); }
+
+  private:
+    Status read_file(Packet& packet, u32 limit);
+
+    Fd socket_;
+    std::vector<std::byte> buffer_;
+};
+
+// The cookie of a socket (SO_COOKIE), which no other has or will have. InvalidFd when `descriptor`
+// is none at all, InvalidArgument when it is no socket (as Linux answers for a file that is no BPF
+// object).
+Result<u64> cookie_of(int descriptor);
+
+// A sealed file in memory with this content. TooManyDescriptors, NoMemory.
+Result<Fd> sealed_file(Bytes content);
+
+// The error of errno where a descriptor or memory could not be had.
+Errc error_of_errno(int number);
+
+// The error that a frame reports, or none; and the way back.
+Status error_of(const Frame& frame);
+void set_error(Frame& frame, const Error& error);
+
+}  // namespace ebpf::service

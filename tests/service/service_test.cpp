@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+//
+// The daemon and its clients: this process and its children are clients of one ebpfsvc, as
+// applications with EBPF_SERVICE set are.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <thread>
+
+#include "daemon.hpp"
+
+namespace ebpf::test {
+namespace {
+
+// One daemon for the process: libebpfapi decides once where its execution context is.
+Daemon& daemon() {
+    static Daemon the_daemon;
+    return the_daemon;
+}
+
+class Service : public testing::Test {
+  protected:
+    static void SetUpTestSuite() { setenv("EBPF_SERVICE", daemon().path().c_str(), 1); }
+    void SetUp() override { ASSERT_TRUE(daemon().served()); }
+};
+
+int make_map(bpf_map_type type = BPF_MAP_TYPE_HASH) {
+    return bpf_map_create(type, "shared", 4, 8, 64, nullptr);
+}
+
+u64 value_of(int map, u32 key) {
+    u64 value = 0;
+    return bpf_map_lookup_elem(map, &key, &value) == 0 ? value : ~u64{0};
+}
+
+int set(int map, u32 key, u64 value) {
+    return bpf_map_update_elem(map, &key, &value, BPF_ANY);
+}
+
+constexpr std::array<bpf_insn, 2> kReturnTwo = {{{0xb7, 0, 0, 0, 2}, {0x95, 0, 0, 0, 0}}};
+
+TEST_F(Service, MapsAreSharedWithAChild) {
+    const int map = make_map();
+    ASSERT_GE(map, 0);
+    ASSERT_EQ(set(map, 1, 41), 0);
+    EXPECT_EQ(in_child([&] { return value_of(map, 1) == 41 && set(map, 1, 42) == 0 ? 0 : 1; }), 0);
+    EXPECT_EQ(value_of(map, 1), 42u);
+    u32 key = 1, next = 0;
+    EXPECT_EQ(bpf_map_get_next_key(map, nullptr, &next), 0);
+    EXPECT_EQ(next, 1u);
+    EXPECT_EQ(bpf_map_delete_elem(map, &key), 0);
+    EXPECT_EQ(bpf_map_delete_elem(map, &key), -ENOENT);
+    close(map);
+    EXPECT_TRUE(eventually([] { return daemon().figures().maps == 0; }));
+}
+
+TEST_F(Service, ADescriptorIsOneOfTheSystem) {
+    const int map = make_map();
+    ASSERT_GE(map, 0);
+    ASSERT_EQ(set(map, 7, 70), 0);
+    const int second = dup(map);
+    close(map);
+    EXPECT_EQ(value_of(second, 7), 70u);
+    u32 key = 7;
+    u64 value = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(map, &key, &value), -EBADF);
+    // Its number is another file's now.
+    const int other = open("/dev/null", O_RDONLY);
+    EXPECT_EQ(bpf_map_lookup_elem(other, &key, &value), -EINVAL);
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    EXPECT_EQ(bpf_map_lookup_elem(ends[0], &key, &value), -EINVAL);
+    for (const int fd : {second, other, ends[0], ends[1]}) close(fd);
+    EXPECT_TRUE(eventually([] { return daemon().figures().descriptors == 0; }));
+}
+
+// Sends and takes a descriptor.
+void pass(int socket, int fd) {
+    char byte = 0, control[CMSG_SPACE(sizeof fd)] = {};
+    iovec part{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    ASSERT_EQ(sendmsg(socket, &message, 0), 1);
+}
+int taken(int socket) {
+    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
+    iovec part{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (recvmsg(socket, &message, 0) != 1 || !CMSG_FIRSTHDR(&message)) return -1;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    return fd;
+}
+
+TEST_F(Service, APassedDescriptorIsTheObject) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {  // makes a map, passes it, and ends
+        const int map = make_map();
+        set(map, 3, 33);
+        pass(ends[1], map);
+        _exit(0);
+    }
+    const int map = taken(ends[0]);
+    waitpid(child, nullptr, 0);
+    EXPECT_EQ(value_of(map, 3), 33u) << "what its maker's death must not release";
+    EXPECT_EQ(daemon().figures().maps, 1u);
+    for (const int fd : {map, ends[0], ends[1]}) close(fd);
+    EXPECT_TRUE(eventually([] { return daemon().figures().maps == 0; }));
+}
+
+TEST_F(Service, AKilledClientReleasesItsOwn) {
+    const int kept = make_map();
+    ASSERT_EQ(set(kept, 1, 1), 0);
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 20; ++i) (void)make_map();
+        (void)!write(ready[1], "x", 1);
+        pause();
+    }
+    char byte = 0;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    EXPECT_EQ(daemon().figures().maps, 21u);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    EXPECT_TRUE(eventually([] { return daemon().figures().maps == 1; }));
+    EXPECT_EQ(value_of(kept, 1), 1u);
+    for (const int fd : {kept, ready[0], ready[1]}) close(fd);
+}
+
+TEST_F(Service, ProgramsAreVerifiedThereAndRun) {
+    const int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "two", "GPL", kReturnTwo.data(),
+                                      kReturnTwo.size(), nullptr);
+    ASSERT_GE(program, 0);
+    char data[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data);
+    EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    EXPECT_EQ(run.retval, 2u);
+    bpf_prog_info info{};
+    u32 size = sizeof info;
+    EXPECT_EQ(bpf_obj_get_info_by_fd(program, &info, &size), 0);
+    EXPECT_STREQ(info.name, "two");
+
+    // A program of a map, and one that is refused, whose log comes back.
+    const int map = make_map(BPF_MAP_TYPE_ARRAY);
+    const std::array<bpf_insn, 4> uses = {
+        {{0x18, 1, 1, 0, map}, {0, 0, 0, 0, 0}, {0xb7, 0, 0, 0, 1}, {0x95, 0, 0, 0, 0}}};
+    const int user =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "user", "GPL", uses.data(), uses.size(), nullptr);
+    EXPECT_GE(user, 0);
+    const std::array<bpf_insn, 1> bad = {{{0x95, 0, 0, 0, 0}}};
+    char log[4096] = {};
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_level = 1, .log_size = sizeof log, .log_buf = log);
+    EXPECT_EQ(bpf_prog_load(BPF_PROG_TYPE_XDP, "bad", "GPL", bad.data(), bad.size(), &opts),
+              -EACCES);
+    EXPECT_NE(std::strstr(log, "r0"), nullptr) << log;
+    for (const int fd : {program, map, user}) close(fd);
+    EXPECT_TRUE(eventually([] {
+        const auto now = daemon().figures();
+        return now.programs == 0 && now.maps == 0;
+    }));
+}
+
+TEST_F(Service, PinsAndLinksLiveInTheDaemon) {
+    const int status = in_child([] {
+        const int map = make_map();
+        const int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "two", "GPL", kReturnTwo.data(),
+                                          kReturnTwo.size(), nullptr);
+        const int link = bpf_link_create(program, 4001, BPF_XDP, nullptr);
+        if (set(map, 5, 55) || link < 0) return 1;
+        return bpf_obj_pin(map, "/t/map") || bpf_obj_pin(link, "/t/link") ? 2 : 0;
+    });
+    ASSERT_EQ(status, 0);
+    const int map = bpf_obj_get("/t/map"), link = bpf_obj_get("/t/link");
+    EXPECT_EQ(value_of(map, 5), 55u);
+    EXPECT_GE(link, 0);
+    EXPECT_EQ(bpf_link_detach(link), 0);
+    EXPECT_EQ(daemon().figures().links, 1u);
+    for (const int fd : {map, link}) close(fd);
+    const int program = bpf_obj_get("/t/none");
+    EXPECT_EQ(program, -ENOENT);
+}
+
+TEST_F(Service, MapsOfMapsTakeDescriptors) {
+    const int inner = make_map(BPF_MAP_TYPE_ARRAY);
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = static_cast<u32>(inner));
+    const int outer = bpf_map_create(BPF_MAP_TYPE_HASH_OF_MAPS, "outer", 4, 4, 8, &opts);
+    ASSERT_GE(outer, 0);
+    const u32 key = 1;
+    EXPECT_EQ(bpf_map_update_elem(outer, &key, &inner, BPF_ANY), 0);
+    u32 id = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(outer, &key, &id), 0);
+    const int again = bpf_map_get_fd_by_id(id);
+    ASSERT_EQ(set(inner, 2, 22), 0);
+    EXPECT_EQ(value_of(again, 2), 22u);
+    const int stranger = 1 << 20;
+    EXPECT_EQ(bpf_map_update_elem(outer, &key, &stranger, BPF_ANY), -EBADF);
+    for (const int fd : {inner, outer, again}) close(fd);
+}
+
+TEST_F(Service, LargeMessagesGoAsFiles) {
+    constexpr u32 kValue = 300'000;
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "large", 4, kValue, 2, nullptr);
+    ASSERT_GE(map, 0);
+    std::vector<u8> in(kValue), out(kValue);
+    for (u32 i = 0; i < kValue; ++i) in[i] = static_cast<u8>(i * 7);
+    const u32 key = 1;
+    EXPECT_EQ(bpf_map_update_elem(map, &key, in.data(), BPF_ANY), 0);
+    EXPECT_EQ(bpf_map_lookup_elem(map, &key, out.data()), 0);
+    EXPECT_EQ(in, out);
+    close(map);
+}
+
+TEST_F(Service, ThreadsDoNotWaitForEachOther) {
+    const int map = make_map(BPF_MAP_TYPE_ARRAY);
+    std::atomic<u32> wrong{0};
+    std::vector<std::thread> threads;
+    for (u32 t = 0; t < 8; ++t) {
+        threads.emplace_back([&, t] {
+            for (u64 i = 0; i < 300; ++i) wrong += set(map, t, i) != 0 || value_of(map, t) != i;
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(wrong.load(), 0u);
+    close(map);
+}
+
+// --- the daemon itself ---------------------------------------------------------------------------
+
+TEST(ServiceDaemon, APathBelongsToOne) {
+    Daemon first;
+    ASSERT_TRUE(first.served());
+    const std::string path = first.path();
+    EXPECT_EQ(in_child([&] {
+                  const int null = open("/dev/null", O_WRONLY);
+                  dup2(null, STDERR_FILENO);
+                  execl(CASEMENT_EBPFSVC, "ebpfsvc", "--socket", path.c_str(), nullptr);
+                  return 127;
+              }),
+              1);
+    EXPECT_GT(first.figures().open_files, 0u) << "the first one serves on";
+    struct stat status{};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+    EXPECT_EQ(first.stop(), 0);
+    EXPECT_NE(access(path.c_str(), F_OK), 0) << "it takes its socket along";
+}
+
+TEST(ServiceDaemon, AStaleSocketIsReplaced) {
+    Daemon daemon;
+    ASSERT_TRUE(daemon.served());
+    daemon.stop(SIGKILL);
+    struct stat status{};
+    EXPECT_EQ(lstat(daemon.path().c_str(), &status), 0) << "left by the killed one";
+    daemon.start();
+    EXPECT_GT(daemon.figures().open_files, 0u);
+    EXPECT_EQ(daemon.stop(), 0);
+}
+
+}  // namespace
+}  // namespace ebpf::test
