@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <vector>
 #include <new>
+#include <vector>
 
 #include "api/errors.hpp"
 #include "api/prog_load.hpp"
