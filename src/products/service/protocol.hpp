@@ -49,9 +49,10 @@ struct Frame {
     u64 value = 0;        // Memory: the part; in the answer what may be done with it
     u64 bytes = 0;        // Memory, answer: size of the pages
     u64 secret[2] = {};   // Hello
-    wire::Shape shape{};  // of a new or presented object
+    wire::Shape shape{};  // of a new or presented object, as it is now
+    u32 reserved = 0;
 };
-static_assert(sizeof(Frame) == 64 + sizeof(wire::Shape));
+static_assert(sizeof(Frame) == 128, "no padding: what is sent is all written");
 
 // Answer to Status, as the payload.
 struct Figures {
