@@ -28,6 +28,16 @@ Status check_log(const spec::ProgLoadAttr& attr) {
     return {};
 }
 
+// What a program of a type that we have cannot have, and what would be ignored in silence.
+Status check_unused(const spec::ProgLoadAttr& attr) {
+    if (attr.attach_btf_id || attr.attach_prog_fd)
+        return fail(Errc::InvalidArgument, {}, "attach_btf_id or attach_prog_fd");
+    if (attr.prog_ifindex) return fail(Errc::NotSupported, {}, "prog_ifindex", attr.prog_ifindex);
+    if (attr.func_info_cnt || attr.line_info_cnt)
+        return fail(Errc::InvalidArgument, {}, "func_info or line_info without BTF");
+    return {};
+}
+
 // Descriptors of instructions, directly or through fd_array.
 struct ProgramDescriptors {
     Session& session;
@@ -43,11 +53,12 @@ struct ProgramDescriptors {
 };
 
 Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAttr& attr) {
-    if (!attr.insns) return fail(Errc::InvalidPointer, {}, "insns");
-    if (!attr.license) return fail(Errc::InvalidPointer, {}, "license");
     if (attr.insn_cnt == 0 || attr.insn_cnt > isa::kMaxSlots) {
         return fail(Errc::TooLarge, {}, "insn_cnt", attr.insn_cnt);
     }
+    if (!attr.insns) return fail(Errc::InvalidPointer, {}, "insns");
+    if (!attr.license) return fail(Errc::InvalidPointer, {}, "license");
+    TRY(check_unused(attr));
     const spec::Dialect dialect = session.caller.dialect;
     const auto type = spec::program_type_from_number(dialect, attr.prog_type);
     if (!type) return fail(Errc::InvalidArgument, {}, "prog_type", attr.prog_type);

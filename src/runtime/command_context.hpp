@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "platform/memory.hpp"
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
@@ -55,6 +56,8 @@ Result<i64> handle(CommandContext& c, spec::MapGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::ProgGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a);
+Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a);
+Result<i64> handle(CommandContext& c, spec::BtfGetNextIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a);
 
 // A reference to the object of a kind behind a handle. InvalidFd when it is no handle; for an
@@ -101,6 +104,27 @@ class [[nodiscard]] Write {
 // An application's update of one element, in an epoch: `value` is a handle for a map of objects.
 // The map's operations have writes().
 Status write_element(CommandContext& c, Map& map, const void* key, const void* value, u64 flags);
+
+// Where a command's result of `size` bytes goes. Without an address the command is carried out all
+// the same and ends with InvalidPointer, as on Linux, which copies the result out at the end; the
+// result then goes into memory that is only for that.
+class Output {
+  public:
+    static Result<Output> to(u64 address, u64 size);
+    Output(Output&& other) noexcept : at_(other.at_), spare_(other.spare_) {
+        other.spare_ = nullptr;
+    }
+    Output& operator=(Output&&) = delete;
+    ~Output() { platform::release(spare_); }
+    std::byte* get() const { return at_; }
+    // InvalidPointer when there was no address.
+    Status delivered() const;
+
+  private:
+    Output(std::byte* at, void* spare) : at_(at), spare_(spare) {}
+    std::byte* at_;
+    void* spare_;
+};
 
 template <typename T = void>
 T* pointer(u64 address) {

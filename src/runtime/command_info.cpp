@@ -110,7 +110,7 @@ Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a) {
         return fail(Errc::NotSupported, {}, "object information in eBPF for Windows' layout");
     }
     TRY_ASSIGN(const Ref<Object> object, c.session.object(a.bpf_fd));
-    if (a.info == 0) return fail(Errc::InvalidPointer, {}, "info");
+    if (a.info == 0 && a.info_len != 0) return fail(Errc::InvalidPointer, {}, "info");
     switch (object->kind) {
         case ObjectKind::Map:
             return answer<linux_abi::MapInfo>(c, static_cast<const Map&>(*object), a);

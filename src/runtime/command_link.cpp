@@ -57,6 +57,7 @@ Result<i64> handle(CommandContext& c, spec::LinkUpdateAttr& a) {
     TRY_ASSIGN(const Ref<Program> program, program_of(c, a.new_prog_fd));
     Ref<Program> old;
     if ((a.flags & kReplaceProgram) != 0) {
+        if (a.old_prog_fd == 0) return fail(Errc::InvalidArgument, {}, "old_prog_fd");
         TRY_ASSIGN(old, program_of(c, a.old_prog_fd));
     } else if (a.old_prog_fd != 0) {
         return fail(Errc::InvalidArgument, {}, "old_prog_fd", a.old_prog_fd);
@@ -113,6 +114,9 @@ Result<i64> handle(CommandContext& c, spec::ProgAttachAttr& a) {
 }
 
 Result<i64> handle(CommandContext& c, spec::ProgDetachAttr& a) {
+    if ((a.attach_flags & ~(kIfNoExist | kReplace | kXdpModes)) != 0) {
+        return fail(Errc::InvalidArgument, {}, "attach_flags", a.attach_flags);
+    }
     TRY_ASSIGN(const Hook hook, hook_of(c, a.attach_type));
     Ref<Program> expected;
     if (a.attach_bpf_fd != 0) {

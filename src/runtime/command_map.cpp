@@ -44,14 +44,18 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     if (a.map_extra > extra_limit) {
         return fail(Errc::InvalidArgument, {}, "map_extra", a.map_extra);
     }
-    if (a.btf_fd != 0 || a.btf_key_type_id != 0 || a.btf_value_type_id != 0) {
+    if (a.btf_key_type_id != 0 && a.btf_value_type_id == 0) {
+        return fail(Errc::InvalidArgument, {}, "btf_key_type_id", a.btf_key_type_id);
+    }
+    if (a.btf_value_type_id != 0) {
         return fail(Errc::NotSupported, {}, "BTF of a map's key and value");
     }
     if (a.btf_vmlinux_value_type_id != 0)
         return fail(Errc::InvalidArgument, {}, "vmlinux value type");
     // A value is addressed with 32 bits, padded and once per slot.
     if (a.value_size > (type.percpu ? kMaxPercpuValue : 1u << 30)) {
-        return fail(Errc::TooLarge, {}, "value_size", a.value_size);
+        const bool trie = type.type == spec::MapType::LpmTrie;
+        return fail(trie ? Errc::InvalidArgument : Errc::TooLarge, {}, "value_size", a.value_size);
     }
     return check_name(a.map_name);
 }
@@ -60,6 +64,19 @@ Status check_key(const Map& map, u64 key) {
     if (map.key_size != 0 && key == 0) return fail(Errc::InvalidPointer, {}, "key");
     if (map.key_size == 0 && key != 0)
         return fail(Errc::InvalidArgument, {}, "key of a map without keys");
+    return {};
+}
+
+constexpr u64 kElementLock = 4;  // BPF_F_LOCK
+
+Status check_flags(u64 flags) {
+    if ((flags & ~kElementLock) != 0) return fail(Errc::InvalidArgument, {}, "flags", flags);
+    return {};
+}
+
+// No value has a lock yet.
+Status check_lock(u64 flags) {
+    if ((flags & kElementLock) != 0) return fail(Errc::InvalidArgument, {}, "no lock in the value");
     return {};
 }
 
@@ -73,6 +90,18 @@ Result<InnerSpec> inner_spec(CommandContext& c, const spec::MapTypeInfo& type, u
 }
 
 }  // namespace
+
+Result<Output> Output::to(u64 address, u64 size) {
+    if (address != 0) return Output(pointer<std::byte>(address), nullptr);
+    void* const spare = platform::allocate(size != 0 ? size : 1);
+    if (spare == nullptr) return fail(Errc::NoMemory, {}, "result", size);
+    return Output(static_cast<std::byte*>(spare), spare);
+}
+
+Status Output::delivered() const {
+    if (spare_ != nullptr) return fail(Errc::InvalidPointer, {}, "result");
+    return {};
+}
 
 Status may_read(const Map& map) {
     if ((map.flags & spec::kMapWriteOnly) != 0)
@@ -126,14 +155,17 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    TRY(check_flags(a.flags));
     TRY(may_read(*map));
-    if (map->ops->read == nullptr) return fail(Errc::NotForThisType, {}, "lookup in this map type");
+    TRY(check_lock(a.flags));
     TRY(check_key(*map, a.key));
-    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    if (map->ops->read_asks_value && a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    if (map->ops->read == nullptr) return fail(Errc::NotForThisType, {}, "lookup in this map type");
+    TRY_ASSIGN(const Output value, Output::to(a.value, map->user_value_size()));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->read(*map, pointer(a.key), pointer(a.value)));
+    TRY(map->ops->read(*map, pointer(a.key), value.get()));
+    TRY(value.delivered());
     return 0;
 }
 
@@ -148,8 +180,9 @@ Status write_element(CommandContext& c, Map& map, const void* key, const void* v
 Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY_ASSIGN(const Write write, Write::begin(*map));
+    TRY(check_lock(a.flags));
     TRY(check_key(*map, a.key));
-    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    if (a.value == 0 && map->value_size != 0) return fail(Errc::InvalidPointer, {}, "value");
     if (!map->ops->writes()) return fail(Errc::NotForThisType, {}, "update of this map type");
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
@@ -160,9 +193,9 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
 Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY_ASSIGN(const Write write, Write::begin(*map));
+    TRY(check_key(*map, a.key));
     if (map->ops->remove == nullptr)
         return fail(Errc::NotForThisType, {}, "delete in this map type");
-    TRY(check_key(*map, a.key));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
     TRY(map->ops->remove(*map, pointer(a.key)));
@@ -171,17 +204,19 @@ Result<i64> handle(CommandContext& c, spec::MapDeleteElemAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    if (a.flags != 0) return fail(Errc::InvalidArgument, {}, "flags", a.flags);
+    TRY(check_flags(a.flags));
     TRY(may_read(*map));
     TRY_ASSIGN(const Write write, Write::begin(*map));
+    TRY(check_lock(a.flags));
+    TRY(check_key(*map, a.key));
     if (map->ops->take == nullptr) {
         return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
     }
-    TRY(check_key(*map, a.key));
-    if (a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    TRY_ASSIGN(const Output value, Output::to(a.value, map->user_value_size()));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->take(*map, pointer(a.key), pointer(a.value)));
+    TRY(map->ops->take(*map, pointer(a.key), value.get()));
+    TRY(value.delivered());
     return 0;
 }
 
@@ -190,15 +225,17 @@ Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
     TRY(may_read(*map));
     if (map->ops->next_key == nullptr)
         return fail(Errc::NotForThisType, {}, "keys of this map type");
-    if (a.next_key == 0) return fail(Errc::InvalidPointer, {}, "next_key");
+    TRY_ASSIGN(const Output next, Output::to(a.next_key, map->key_size));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->next_key(*map, pointer(a.key), pointer(a.next_key)));
+    TRY(map->ops->next_key(*map, pointer(a.key), next.get()));
+    TRY(next.delivered());
     return 0;
 }
 
 Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if ((map->flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
     const bool in_pages = map->pages.base != nullptr;
     if (in_pages && platform::mapped_writable_elsewhere(map->pages)) {
         return fail(Errc::Busy, {}, "the map is mapped for writing");

@@ -17,10 +17,16 @@ Result<std::string_view> path_of(u64 address) {
 }
 
 template <typename Attr>
-Result<i64> next_id(CommandContext& c, ObjectKind kind, Attr& a) {
+Status check_next_id(const Attr& a) {
     if (a.open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", a.open_flags);
     constexpr u32 kMaxId = 0x7fffffff;  // Linux's are positive numbers
     if (a.start_id >= kMaxId) return fail(Errc::InvalidArgument, {}, "start_id", a.start_id);
+    return {};
+}
+
+template <typename Attr>
+Result<i64> next_id(CommandContext& c, ObjectKind kind, Attr& a) {
+    TRY(check_next_id(a));
     const u32 id = c.runtime.ids(kind).next(a.start_id);
     if (id == 0) return fail(Errc::NoMoreKeys, {}, "ids");
     a.next_id = id;
@@ -67,11 +73,22 @@ Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a) {
     return open_by_id(c, ObjectKind::Link, a.link_id, a.open_flags);
 }
 
+// BTF has no objects yet, so no id is one's.
+Result<i64> handle(CommandContext&, spec::BtfGetNextIdAttr& a) {
+    TRY(check_next_id(a));
+    return fail(Errc::NoMoreKeys, {}, "ids");
+}
+Result<i64> handle(CommandContext&, spec::BtfGetFdByIdAttr& a) {
+    if (a.open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", a.open_flags);
+    return fail(Errc::ObjectNotFound, {}, "id", a.btf_id);
+}
+
 Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
     if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
+    const auto object = c.session.object(a.bpf_fd);  // Linux tells no bad one from another here
+    if (!object) return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
     TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
-    TRY_ASSIGN(const Ref<Object> object, c.session.object(a.bpf_fd));
-    TRY(c.runtime.pins().add(path, *object));
+    TRY(c.runtime.pins().add(path, **object));
     return 0;
 }
 

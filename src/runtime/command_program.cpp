@@ -125,7 +125,14 @@ Status check_install(const spec::ProgInstallAttr& a) {
     if (a.attach_type >= spec::kAttachTypeCount) {
         return fail(Errc::InvalidArgument, {}, "attach_type", a.attach_type);
     }
-    if (a.prog_flags != 0) return fail(Errc::NotSupported, {}, "prog_flags", a.prog_flags);
+    // BPF_F_ANY_ALIGNMENT asks for nothing here; the others are for tests of Linux's verifier.
+    constexpr u32 kIgnored = 2 | 4 | 8 | 128;
+    // BPF_F_STRICT_ALIGNMENT, SLEEPABLE, XDP_HAS_FRAGS, XDP_DEV_BOUND_ONLY.
+    constexpr u32 kLacking = 1 | 16 | 32 | 64;
+    if ((a.prog_flags & ~(kIgnored | kLacking)) != 0)
+        return fail(Errc::InvalidArgument, {}, "prog_flags", a.prog_flags);
+    if ((a.prog_flags & kLacking) != 0)
+        return fail(Errc::NotSupported, {}, "prog_flags", a.prog_flags);
     // The proof holds for the description of the program type that it was made against.
     const spec::ProgramTypeInfo* info = spec::program_info(
         static_cast<spec::Dialect>(a.dialect), static_cast<spec::ProgramType>(a.prog_type));
@@ -188,9 +195,11 @@ Result<i64> handle(CommandContext& c, spec::ProgBindMapAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     TRY_ASSIGN(const Ref<Program> program, program_of(c, a.prog_fd));
-    if (a.flags != 0 || a.cpu != 0 || a.batch_size != 0) {
-        return fail(Errc::NotSupported, {}, "flags, cpu or batch_size of a test run");
+    constexpr u32 kLiveFrames = 2;  // BPF_F_TEST_XDP_LIVE_FRAMES
+    if ((a.flags & ~kLiveFrames) != 0 || (a.flags == 0 && a.batch_size != 0)) {
+        return fail(Errc::InvalidArgument, {}, "flags or batch_size of a test run", a.flags);
     }
+    if (a.flags != 0) return fail(Errc::NotSupported, {}, "test runs of live frames");
     const ebpf_hook_provider_t* provider = c.runtime.provider(program->type, {});
     if (provider == nullptr || provider->create_context == nullptr) {
         return fail(Errc::NotSupported, {}, "test runs of this program type");
@@ -198,6 +207,12 @@ Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     const auto failed = [](u32 error, const char* what) {
         return fail(static_cast<Errc>(error), {}, what);
     };
+    // A size without a buffer, or the other way round, is wrong for contexts only.
+    if ((a.ctx_in != 0) != (a.ctx_size_in != 0) || (a.ctx_out != 0) != (a.ctx_size_out != 0)) {
+        return fail(Errc::InvalidArgument, {}, "context without its size, or the other way round");
+    }
+    if (a.data_in == 0 && a.data_size_in != 0) return fail(Errc::InvalidPointer, {}, "data_in");
+    const u32 data_size_out = a.data_size_out;
     ebpf_test_run_t run{.header = {1, sizeof(ebpf_test_run_t), sizeof(ebpf_test_run_t)},
                         .data_in = pointer<const u8>(a.data_in),
                         .data_size_in = a.data_size_in,
@@ -243,6 +258,7 @@ Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     a.ctx_size_out = static_cast<u32>(run.context_size_out);
     // Linux: what fits was copied, the size is the whole one.
     if ((a.data_out != 0 && run.data_size_out > data_room) ||
+        (data_size_out != 0 && run.data_size_out > data_size_out) ||
         (a.ctx_out != 0 && run.context_size_out > context_room)) {
         return fail(Errc::OutOfSpace, {}, "data_size_out or ctx_size_out");
     }

@@ -41,7 +41,8 @@ bool WriteGate::enter() {
 Status WriteGate::freeze() {
     u32 state = 0;
     if (state_.compare_exchange_strong(state, kFrozen, std::memory_order_acq_rel)) return {};
-    return fail(Errc::Busy, {}, state == kFrozen ? "frozen already" : "writes under way", state);
+    if (state == kFrozen) return fail(Errc::ReadOnly, {}, "frozen already");
+    return fail(Errc::Busy, {}, "writes under way", state);
 }
 
 const MapOps* map_ops(spec::MapType type) {

@@ -67,6 +67,7 @@ struct MapOps {
     // NoMoreKeys at the end, InsufficientBuffer when there is no room for the next ones. Null: by
     // next_key and read.
     Status (*read_batch)(Map& map, u32& position, Batch& batch, bool remove) = nullptr;
+    bool no_batches = false;  // although it has what they need: Linux has none
     // Maps of objects: an application puts in an object and gets out its id.
     Status (*write_object)(Map& map, const void* key, Object& object, u64 flags) = nullptr;
     // The address of byte `offset` of the first value, for data sections.
@@ -97,7 +98,7 @@ class WriteGate {
     // False once the map is frozen; each true is paid back by leave().
     bool enter();
     void leave() { state_.fetch_sub(1, std::memory_order_release); }
-    // Busy while a write is under way, and when the map is frozen already (as on Linux).
+    // Busy while a write is under way, ReadOnly when the map is frozen already (as on Linux).
     Status freeze();
     bool frozen() const { return state_.load(std::memory_order_acquire) == kFrozen; }
 

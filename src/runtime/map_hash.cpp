@@ -28,7 +28,8 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kMaxKeySize = 1u << 22;  // Linux: KMALLOC_MAX_SIZE with the value
+constexpr u32 kMaxKeySize = 1u << 22;   // Linux: KMALLOC_MAX_SIZE with the value
+constexpr u32 kMaxElements = 1u << 27;  // Linux's: 2^28 buckets, a power of two, are too many
 constexpr u32 kMaxValueSize = 1u << 30;
 constexpr u64 kMaxBuckets = u64{1} << 26;
 constexpr u32 kMaxSpared = 128;
@@ -278,6 +279,8 @@ Status create(Map& map) {
     if (map.key_size > kMaxKeySize) return fail(Errc::TooLarge, {}, "key_size", map.key_size);
     if (map.value_size > kMaxValueSize)
         return fail(Errc::TooLarge, {}, "value_size", map.value_size);
+    if (map.max_entries > kMaxElements)
+        return fail(Errc::TooLarge, {}, "max_entries", map.max_entries);
     void* memory = platform::allocate(sizeof(HashTable));
     if (memory == nullptr) return fail(Errc::NoMemory, {}, "hash table");
     auto* table = new (memory) HashTable;

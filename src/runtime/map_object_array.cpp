@@ -132,6 +132,7 @@ const MapOps kProgArrayOps = {.create = create,
                               .remove = remove,
                               .read = read,
                               .next_key = next_key,
+                              .no_batches = true,
                               .write_object = write_object<check_program>,
                               .forgotten = forgotten};
 

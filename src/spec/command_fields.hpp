@@ -32,6 +32,7 @@ enum class AttrKind : u8 {
     InResult,
     Name,
     Pad,
+    Gap,
 };
 enum class Access : u8 { Any, Operator, Privileged };
 

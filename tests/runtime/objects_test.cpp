@@ -117,7 +117,7 @@ TEST_F(Objects, PinsKeepAndFind) {
     EXPECT_EQ(pin(map, "/a/map"), 0);
     EXPECT_EQ(pin(map, "/a/map"), failed(Errc::AlreadyPinned));
     EXPECT_EQ(pin(map, "/b"), 0);
-    EXPECT_EQ(pin(99, "/c"), failed(Errc::InvalidFd));
+    EXPECT_EQ(pin(99, "/c"), failed(Errc::InvalidArgument));
     EXPECT_EQ(pin(map, ""), failed(Errc::ObjectNotFound));
     const std::string longest(4095, 'x');
     EXPECT_EQ(pin(map, longest.c_str()), 0);

@@ -47,7 +47,7 @@ TEST_P(Programs, TestRunGivesTheDataBack) {
     EXPECT_EQ(attr.data_size_out, sizeof out);
     attr.data_size_in = 65;
     EXPECT_EQ(run(spec::Command::ProgTestRun, attr), failed(Errc::InvalidArgument));
-    attr.flags = 1;
+    attr.flags = 2;
     EXPECT_EQ(run(spec::Command::ProgTestRun, attr), failed(Errc::NotSupported));
 }
 
