@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +21,8 @@ namespace ebpf::test {
 // Starts `ebpfsvc` and waits until it serves (or has ended).
 class Daemon {
   public:
-    explicit Daemon(std::vector<std::string> options = {"--no-live"}) {
+    explicit Daemon(std::vector<std::string> options = {"--no-live"}, rlim_t files = 0)
+        : files_(files) {
         char folder[] = "/tmp/ebpfsvc-test-XXXXXX";
         if (!mkdtemp(folder)) return;
         folder_ = folder;
@@ -41,6 +43,8 @@ class Daemon {
         process_ = fork();
         if (process_ == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            const rlimit limit{files_, files_};
+            if (files_ != 0) setrlimit(RLIMIT_NOFILE, &limit);
             dup2(ends[1], STDOUT_FILENO);
             close(ends[0]);
             close(ends[1]);
@@ -89,6 +93,7 @@ class Daemon {
 
   private:
     std::string folder_;
+    rlim_t files_ = 0;  // descriptors that it may have; 0: as many as we
     pid_t process_ = 0;
     bool served_ = false;
 };

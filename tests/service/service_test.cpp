@@ -218,6 +218,50 @@ TEST_F(Service, MapsOfMapsTakeDescriptors) {
     for (const int fd : {inner, outer, again}) close(fd);
 }
 
+TEST_F(Service, RingBuffersAreMappedAndWaitedFor) {
+    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, 65536, nullptr);
+    ASSERT_GE(ring, 0);
+    // *(u64 *)(r10 - 8) = 77; bpf_ringbuf_output(ring, r10 - 8, 8, 0); return 0
+    const std::array<bpf_insn, 9> code = {{{0x7a, 10, 0, -8, 77},
+                                           {0x18, 1, 1, 0, ring},
+                                           {0, 0, 0, 0, 0},
+                                           {0xbf, 2, 10, 0, 0},
+                                           {0x07, 2, 0, 0, -8},
+                                           {0xb7, 3, 0, 0, 8},
+                                           {0xb7, 4, 0, 0, 0},
+                                           {0x85, 0, 0, 0, 130},
+                                           {0x95, 0, 0, 0, 0}}};
+    const int program =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "out", "GPL", code.data(), code.size(), nullptr);
+    ASSERT_GE(program, 0);
+    u64 sum = 0;
+    const auto add = [](void* to, void* data, size_t size) {
+        u64 value = 0;
+        if (size == sizeof value) std::memcpy(&value, data, size);
+        *static_cast<u64*>(to) += value;
+        return 0;
+    };
+    ring_buffer* const reader = ring_buffer__new(ring, add, &sum, nullptr);
+    ASSERT_NE(reader, nullptr);
+    EXPECT_EQ(ring_buffer__poll(reader, 10), 0) << "nothing is there yet";
+    char data[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data, .repeat = 3);
+    std::thread later([&] {
+        usleep(300'000);  // longer than the daemon lets anybody wait at a time
+        EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    });
+    int count = 0;
+    while (count < 3) {
+        const int some = ring_buffer__poll(reader, 10'000);
+        ASSERT_GT(some, 0);
+        count += some;
+    }
+    later.join();
+    EXPECT_EQ(sum, 3u * 77);
+    ring_buffer__free(reader);
+    for (const int fd : {ring, program}) close(fd);
+}
+
 TEST_F(Service, LargeMessagesGoAsFiles) {
     constexpr u32 kValue = 300'000;
     const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "large", 4, kValue, 2, nullptr);

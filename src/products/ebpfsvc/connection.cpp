@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
@@ -247,8 +248,27 @@ Result<i64> Connection::hand_over(Result<i64> result, const wire::Request& reque
 
 // --- memory and figures --------------------------------------------------------------------------
 
+// The pages are opened anew with the rights that applications have; the execution context keeps its
+// own descriptor.
 Result<Connection::Answer> Connection::memory(const service::Frame& frame) {
-    return fail(Errc::NotSupported, {}, "memory of maps", frame.value);
+    const Held held(shared_.tokens, *client_);
+    TRY_ASSIGN(const auto token, held.token(frame.handle));
+    spec::Caller daemon = shared_.context.caller();
+    daemon.privileged = true;
+    spec::MapMemoryAttr memory{.map_fd = token->handle, .part = static_cast<u32>(frame.value)};
+    TRY(shared_.context.door()(daemon, spec::Command::MapMemory, &memory));
+    const auto native = static_cast<i64>(memory.native);
+    constexpr int kFlags[] = {-1, O_RDONLY, O_WRONLY, O_RDWR};
+    const int flags = kFlags[memory.access & 3];
+    if (native < 0 || flags < 0) return fail(Errc::NotSupported, {}, "memory of this map");
+    char path[40];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%lld", static_cast<long long>(native));
+    Answer out;
+    out.descriptor = Fd(open(path, flags | O_CLOEXEC));
+    if (!out.descriptor) return fail(service::error_of_errno(errno), {}, "memory of a map");
+    out.frame.bytes = memory.size;
+    out.frame.value = memory.access;
+    return out;
 }
 
 Result<Connection::Answer> Connection::status() {

@@ -16,6 +16,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "products/compile_child/child.hpp"
+#include "products/compile_child/pool.hpp"
 #include "products/ebpfsvc/server.hpp"
 
 namespace {
@@ -121,6 +123,11 @@ int serve(const Options& options) {
     const u64 reserve = std::min<u64>(files / 4, options.server.max_connections + 64u);
     ebpfsvc::Context context(options.live);
     if (const auto started = context.start(); !started) return complain(started.error());
+    // What clients load is read, verified and compiled in processes that may touch nothing else.
+    compile_child::Pool pool({});
+    if (const auto started = pool.start(); !started) return complain(started.error());
+    fmt::print(stderr, "ebpfsvc: compiling children: {}\n", pool.confinement());
+    context.service().compiler = pool.compiler();
     ebpfsvc::Tokens tokens(context.door(), context.caller(),
                            static_cast<u32>(std::min<u64>(files - reserve, 1u << 24)));
     if (const auto started = tokens.start(); !started) return complain(started.error());
@@ -138,6 +145,9 @@ int serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc > 1 && std::strcmp(argv[1], "--compile-child") == 0) {
+        return compile_child::run(std::span<char* const>(argv + 2, static_cast<size_t>(argc - 2)));
+    }
     CLI::App app{"Shares programs, maps, links and pins between processes."};
     try {
         Options options = parse(app, argc, argv);

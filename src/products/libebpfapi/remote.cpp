@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "products/libebpfapi/remote.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+
+#include "platform/memory.hpp"
+#include "platform/system.hpp"
 
 namespace ebpf::products {
 
@@ -37,6 +41,7 @@ Result<RemoteService::Lease> RemoteService::take() const {
         const std::scoped_lock objects(objects_mutex_);
         by_cookie_.clear();
         shapes_.clear();
+        rings_.clear();
     }
     return connection;
 }
@@ -175,7 +180,13 @@ Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command comman
         return fail(Errc::NotSupported, {}, "closing another handle than a new one");
     }
     if (command == spec::Command::RingMap) return ring_map(*static_cast<spec::RingMapAttr*>(attr));
+    if (command == spec::Command::RingWait) {
+        return ring_wait(caller, *static_cast<spec::RingWaitAttr*>(attr));
+    }
+    return send(caller, command, attr);
+}
 
+Result<i64> RemoteService::send(const spec::Caller& caller, spec::Command command, void* attr) {
     const wire::Shapes shapes{this, [](void* self, u32 handle) {
                                   return static_cast<const RemoteService*>(self)->shape(handle);
                               }};
@@ -206,8 +217,80 @@ Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command comman
     return result;
 }
 
+// --- rings ---------------------------------------------------------------------------------------
+
+Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
+    TRY_ASSIGN(Lease connection, take());
+    const Status answered = exchange(
+        connection, {.type = service::FrameType::Memory, .handle = handle, .value = part}, {}, {});
+    Pages out;
+    if (answered && connection->packet.count == 1) {
+        out = {std::move(connection->packet.descriptors[0]), connection->packet.frame.bytes};
+    }
+    if (connection) give_back(std::move(connection));
+    if (!answered) return std::unexpected(answered.error());
+    if (!out.file) return fail(Errc::BadFormat, {}, "answer without a descriptor");
+    return out;
+}
+
+// The page with the consumer's position can be written, the producer's and the data only read; the
+// data stands twice in a row, so that no record is split. A ring is mapped once and stays so.
 Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
-    return fail(Errc::NotSupported, {}, "ring buffers of the service", attr.map_fd);
+    TRY_ASSIGN(const wire::Shape ring, shape(attr.map_fd));
+    {
+        const std::scoped_lock lock(objects_mutex_);
+        if (const auto found = rings_.find(ring.id); found != rings_.end()) {
+            const u32 map = attr.map_fd;
+            attr = found->second;
+            attr.map_fd = map;
+            return 0;
+        }
+    }
+    if (attr.index != 0) return fail(Errc::InvalidArgument, {}, "index", attr.index);
+    const auto consumer = pages(attr.map_fd, 0), produced = pages(attr.map_fd, 1);
+    if (!consumer || !produced) {
+        const Errc code = consumer ? produced.error().code : consumer.error().code;
+        return fail(code == Errc::NotForThisType ? Errc::InvalidArgument : code, {},
+                    "not a ring buffer");
+    }
+    constexpr u64 kPage = platform::kPageSize;
+    if (consumer->size != kPage || produced->size <= kPage) {
+        return fail(Errc::InvalidArgument, {}, "not a ring buffer");
+    }
+    const u64 data = produced->size - kPage;
+    void* const position =
+        mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, consumer->file.get(), 0);
+    if (position == MAP_FAILED) return fail(Errc::NoMemory, {}, "mapping a ring");
+    auto* const base = static_cast<std::byte*>(
+        mmap(nullptr, produced->size + data, PROT_READ, MAP_SHARED, produced->file.get(), 0));
+    if (base == MAP_FAILED || mmap(base + produced->size, data, PROT_READ, MAP_SHARED | MAP_FIXED,
+                                   produced->file.get(), kPage) == MAP_FAILED) {
+        if (base != MAP_FAILED) munmap(base, produced->size + data);
+        munmap(position, kPage);
+        return fail(Errc::NoMemory, {}, "mapping a ring");
+    }
+    attr.consumer = reinterpret_cast<u64>(position);
+    attr.producer = reinterpret_cast<u64>(base);
+    attr.data = reinterpret_cast<u64>(base + kPage);
+    attr.data_size = data;
+    const std::scoped_lock lock(objects_mutex_);
+    rings_[ring.id] = attr;
+    return 0;
+}
+
+// The daemon lets nobody wait for long, so that a dead client's thread there ends.
+Result<i64> RemoteService::ring_wait(const spec::Caller& caller, spec::RingWaitAttr& attr) {
+    const u64 start = platform::monotonic_ns();
+    for (;;) {
+        const auto waited = static_cast<i64>((platform::monotonic_ns() - start) / 1'000'000);
+        spec::RingWaitAttr part = attr;
+        if (attr.timeout_ms >= 0) {
+            part.timeout_ms = static_cast<i32>(std::max<i64>(attr.timeout_ms - waited, 0));
+        }
+        const bool last = attr.timeout_ms >= 0 && part.timeout_ms == 0;
+        TRY_ASSIGN(const i64 ready, send(caller, spec::Command::RingWait, &part));
+        if (ready != 0 || last) return ready;
+    }
 }
 
 }  // namespace ebpf::products

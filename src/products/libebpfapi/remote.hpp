@@ -65,7 +65,14 @@ class RemoteService : public api::Descriptors {
                     std::span<const int> descriptors) const;
 
     Result<i64> call(const spec::Caller& caller, spec::Command command, void* attr);
+    Result<i64> send(const spec::Caller& caller, spec::Command command, void* attr);
+    struct Pages {
+        Fd file;
+        u64 size = 0;
+    };
+    Result<Pages> pages(u32 handle, u64 part) const;
     Result<i64> ring_map(spec::RingMapAttr& attr);
+    Result<i64> ring_wait(const spec::Caller& caller, spec::RingWaitAttr& attr);
     Result<wire::Shape> shape(u32 handle) const;
     void learn(const Object& object) const;
 
@@ -80,6 +87,7 @@ class RemoteService : public api::Descriptors {
     mutable std::unordered_map<u64, Object> by_cookie_;
     mutable std::unordered_map<u32, wire::Shape> shapes_;
     std::unordered_map<u32, Fd> new_;  // received, not published yet; by handle
+    mutable std::unordered_map<u32, spec::RingMapAttr> rings_;  // mapped ones, by the map's id
     std::atomic<u64> ids_{0};
 };
 
