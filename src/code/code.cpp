@@ -7,6 +7,7 @@ namespace {
 
 constexpr u32 kPointer = 8;  // bytes that a relocation fills in machine code
 constexpr u32 kSlot = 8;     // an interpreter's instruction
+constexpr u32 kUnwindAlignment = 4;
 
 // Bytes of text that the relocation covers.
 u32 extent(EngineKind engine, RelocKind kind) {
@@ -86,6 +87,12 @@ Status validate(const CodeView& code) {
     TRY(check_engine(code));
     if (code.text.size() > ~u32{0}) return fail(Errc::TooLarge, {}, "text", code.text.size());
     TRY(check_code_offset(code, code.entry, at_offset(code.entry), "entry"));
+    if (!slice(code.text, code.unwind.offset, code.unwind.size))
+        return fail(Errc::OutOfBounds, at_offset(code.unwind.offset), "unwind data");
+    if (code.unwind.size != 0 &&
+        (code.engine == EngineKind::Interpreter || code.unwind.offset % kUnwindAlignment != 0)) {
+        return fail(Errc::BadFormat, at_offset(code.unwind.offset), "unwind data");
+    }
     u64 free_from = 0;
     for (const Relocation& r : code.relocations) {
         TRY(check_relocation(code, r));

@@ -39,6 +39,13 @@ struct Relocation {
 };
 static_assert(sizeof(Relocation) == 16);
 
+// Where in the text of machine code the system's unwinder finds how to walk through it (.eh_frame,
+// or Windows' RUNTIME_FUNCTIONs, from the text's start). Size 0: it does not.
+struct UnwindData {
+    u32 offset = 0;
+    u32 size = 0;
+};
+
 struct CodeView {
     EngineKind engine{};
     Cpu cpu = Cpu::None;        // None for an interpreter's
@@ -48,10 +55,11 @@ struct CodeView {
     u64 program_info_hash = 0;  // ProgramTypeInfo::hash that the proof was made against
     Bytes text{};  // Interpreter: 8-byte slots; else machine code, read-only once placed
     std::span<const Relocation> relocations{};  // in ascending order of offset
+    UnwindData unwind{};
 };
 
 // Every offset inside, every kind known, relocations in ascending order and none overlapping (so
-// that it needs no memory), entry inside the text.
+// that it needs no memory), entry and unwind data inside the text.
 Status validate(const CodeView& code);
 
 }  // namespace ebpf::code

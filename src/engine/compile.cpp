@@ -31,7 +31,8 @@ Result<CompiledCode> machine_code(const ir::Program& lowered, const ir::Facts& f
                         .stack_bytes = output.stack_bytes,
                         .map_count = output.map_count,
                         .text = std::move(output.text),
-                        .relocations = std::move(output.relocations)};
+                        .relocations = std::move(output.relocations),
+                        .unwind = output.unwind};
 }
 
 Result<CompiledCode> interpreted_code(const ir::Program& lowered) {
@@ -67,7 +68,8 @@ code::CodeView CompiledCode::view() const {
             .map_count = map_count,
             .program_info_hash = program_info_hash,
             .text = text,
-            .relocations = relocations};
+            .relocations = relocations,
+            .unwind = unwind};
 }
 
 Result<Compiled> compile(const ir::Program& program, const ir::Environment& environment,

@@ -34,6 +34,7 @@ struct CompiledCode {
     u64 program_info_hash = 0;
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
+    code::UnwindData unwind{};
 
     code::CodeView view() const;
 };

@@ -55,7 +55,7 @@ template <>
 constexpr u64 kEnumerators<jit::CallingConvention> =
     static_cast<u64>(jit::CallingConvention::Aapcs64) + 1;
 template <>
-constexpr u64 kEnumerators<jit::UnwindFormat> = static_cast<u64>(jit::UnwindFormat::Windows) + 1;
+constexpr u64 kEnumerators<jit::UnwindFormat> = static_cast<u64>(jit::UnwindFormat::Dwarf) + 1;
 
 template <typename T, typename Described>
 concept Is = std::same_as<std::remove_const_t<T>, Described>;
@@ -119,8 +119,9 @@ auto fields(T& x) {
 }
 template <Is<CompiledCode> T>
 auto fields(T& x) {
-    auto& [engine, cpu, entry, stack, maps, hash, text, relocations] = x;
-    return std::tie(engine, cpu, entry, stack, maps, hash, text, relocations);
+    auto& [engine, cpu, entry, stack, maps, hash, text, relocations, unwind] = x;
+    return std::tie(engine, cpu, entry, stack, maps, hash, text, relocations, unwind.offset,
+                    unwind.size);
 }
 template <Is<ProgramBtf> T>
 auto fields(T& x) {

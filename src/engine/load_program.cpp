@@ -45,6 +45,8 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
     attr.cpu = static_cast<u32>(code.cpu);
     attr.entry = code.entry;
     attr.stack_bytes = code.stack_bytes;
+    attr.unwind_offset = code.unwind.offset;
+    attr.unwind_size = code.unwind.size;
     attr.program_info_hash = code.program_info_hash;
     attr.dialect = static_cast<u32>(job.dialect);
     attr.prog_type = static_cast<u32>(job.type);

@@ -134,12 +134,15 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
     const auto entry = reinterpret_cast<code::EntryFn>(address + view.entry);
     const code::Invocation initial = initial_invocation();
     TRY_ASSIGN(
-        const std::vector<std::byte> thunk,
+        const jit::Thunk thunk,
         jit::entry_thunk(initial, reinterpret_cast<const void*>(entry), jit::Target::host()));
-    if (thunk.size() > kThunkSize) return fail(Errc::TooLarge, {}, "entry thunk", thunk.size());
-    std::memcpy(pages.writable().data() + thunk_at, thunk.data(), thunk.size());
+    if (thunk.text.size() > kThunkSize)
+        return fail(Errc::TooLarge, {}, "entry thunk", thunk.text.size());
+    std::memcpy(pages.writable().data() + thunk_at, thunk.text.data(), thunk.text.size());
 
     TRY(pages.seal());
+    pages.register_unwind(0, view.unwind.offset, view.unwind.size);
+    pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
     pages_.emplace(std::move(pages));
     code_size_ = view.text.size();
     entry_ = entry;

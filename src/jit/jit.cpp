@@ -26,6 +26,7 @@ Target host_target() {
     constexpr bool kWindows = sizeof(long) == 4;
     return {.cpu = code::Cpu::X86_64,
             .convention = kWindows ? CallingConvention::WindowsX64 : CallingConvention::SystemV,
+            .unwind = kWindows ? UnwindFormat::Windows : UnwindFormat::Dwarf,
             .bmi2 = host_has_bmi2()};
 }
 
@@ -51,7 +52,8 @@ code::CodeView Output::view(u64 program_info_hash) const {
             .map_count = map_count,
             .program_info_hash = program_info_hash,
             .text = text,
-            .relocations = relocations};
+            .relocations = relocations,
+            .unwind = unwind};
 }
 
 Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
@@ -67,7 +69,8 @@ Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const
         return fail(Errc::Unsupported, {}, "blinded constants on AArch64");
     if (arm && options.safe_indirect_calls)
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
-    if (target.unwind != UnwindFormat::None) return fail(Errc::Unsupported, {}, "unwind data");
+    if (arm && target.unwind != UnwindFormat::None)
+        return fail(Errc::Unsupported, {}, "unwind data on AArch64");
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
     if (arm) return a64::Compiler(program, facts, options, analysis).run();
     return x64::Compiler(program, facts, target, options, analysis).run();

@@ -11,7 +11,7 @@
 namespace ebpf::jit {
 
 enum class CallingConvention : u8 { SystemV, WindowsX64, Aapcs64 };
-enum class UnwindFormat : u8 { None, Windows };
+enum class UnwindFormat : u8 { None, Windows, Dwarf };  // unwind.hpp
 
 // What the code is for; data, so that any host compiles for any other.
 struct Target {
@@ -54,6 +54,7 @@ struct Output {
     u32 map_count = 0;
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
+    code::UnwindData unwind{};
     std::vector<u32> insn_offset;  // text offset of each instruction, for disassembly and profiles
 
     code::CodeView view(u64 program_info_hash) const;
@@ -73,6 +74,9 @@ struct Output {
 // Facts::max_call_depth bounds them by isa::kMaxCallDepth frames, frames are counted at run time
 // and one too many ends the run with Fault::CallTooDeep. Output::stack_bytes says how much it is.
 //
+// With Target::unwind the text ends with the data of unwind.hpp, which says of every instruction
+// how to get back to the caller.
+//
 // Errors name the instruction's slot; a form that the target cannot compile is Errc::Unsupported,
 // never a wrong translation. InvalidArgument: facts of another program, a convention of another
 // CPU.
@@ -84,7 +88,10 @@ Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const
 // context and context_size are its arguments. It can be called by many threads at once, and
 // recursively. The bytes can stand anywhere, are final, and hold the address of `entry`. Errors:
 // Unsupported and InvalidArgument as compile().
-Result<std::vector<std::byte>> entry_thunk(const code::Invocation& initial, const void* entry,
-                                           const Target& target);
+struct Thunk {
+    std::vector<std::byte> text;  // it is entered at its first byte
+    code::UnwindData unwind{};
+};
+Result<Thunk> entry_thunk(const code::Invocation& initial, const void* entry, const Target& target);
 
 }  // namespace ebpf::jit

@@ -24,6 +24,7 @@ class CodePages {
   public:
     CodePages() = default;
     CodePages(CodePages&& other) noexcept : memory_(other.memory_), size_(other.size_) {
+        for (int i = 0; i < kTables; ++i) tables_[i] = other.tables_[i];
         other.memory_ = nullptr;
         other.size_ = 0;
     }
@@ -37,10 +38,17 @@ class CodePages {
     // the system refuses executable memory.
     Status seal();
     const void* address() const { return memory_; }
+    // Tells the system's unwinder, until the pages go, of the table at `text` + `offset` that
+    // jit/unwind.hpp wrote about the code at `text`: exceptions, debuggers and profilers then see
+    // through it. After seal(); at most kTables, and size 0 is none. What the system cannot take
+    // (in the kernel: any) goes without. PASSIVE.
+    static constexpr int kTables = 2;
+    void register_unwind(std::size_t text, std::size_t offset, std::size_t size);
 
   private:
     void* memory_ = nullptr;
     std::size_t size_ = 0;
+    void* tables_[kTables] = {};  // that the system knows
 };
 
 // Pages that others can map as well: by `native`, on Linux a descriptor of a file in memory whose

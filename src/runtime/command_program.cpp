@@ -62,6 +62,7 @@ Status place_machine_code(Program& program, const code::CodeView& view,
     std::memcpy(text.data(), view.text.data(), text.size());
     TRY(code::relocate(text, view.relocations, resolver));
     TRY(pages.seal());
+    pages.register_unwind(0, view.unwind.offset, view.unwind.size);
     program.entry =
         reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages.address()) + view.entry);
     new (&program.pages) platform::CodePages(std::move(pages));
@@ -108,7 +109,8 @@ code::CodeView view_of(const spec::ProgInstallAttr& a) {
             .map_count = a.map_count,
             .program_info_hash = a.program_info_hash,
             .text = {pointer<const std::byte>(a.code), a.code_size},
-            .relocations = {pointer<const code::Relocation>(a.relocations), a.relocation_count}};
+            .relocations = {pointer<const code::Relocation>(a.relocations), a.relocation_count},
+            .unwind = {a.unwind_offset, a.unwind_size}};
 }
 
 Status check_install(const spec::ProgInstallAttr& a) {

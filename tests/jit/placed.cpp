@@ -18,6 +18,7 @@ Placed::Placed(const Output& output, CallingConvention convention, const Resolve
         std::memcpy(memory_ + r.offset, &value, sizeof value);
     }
     if (!pages->seal()) throw std::bad_alloc();
+    pages->register_unwind(0, output.unwind.offset, output.unwind.size);
     pages_ = std::make_unique<platform::CodePages>(std::move(*pages));
 }
 

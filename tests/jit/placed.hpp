@@ -22,6 +22,7 @@ class Placed {
     Placed& operator=(const Placed&) = delete;
 
     u64 run(void* r1, u64 r2 = 0, code::Invocation* invocation = nullptr) const;
+    u32 entry() const { return entry_; }
     const void* at(u32 offset) const { return memory_ + offset; }
 
   private:

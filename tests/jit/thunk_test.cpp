@@ -45,9 +45,9 @@ void expect_seen(void* memory, u64 size) {
 
 // The thunk as something that Placed can put in place; it ignores the third argument.
 Output thunk(const void* entry, CallingConvention convention) {
-    auto text = entry_thunk(initial(), entry, {.convention = convention});
-    EXPECT_TRUE(text);
-    return {.cpu = code::Cpu::X86_64, .text = std::move(*text)};
+    auto thunk = entry_thunk(initial(), entry, {.convention = convention});
+    EXPECT_TRUE(thunk);
+    return {.cpu = code::Cpu::X86_64, .text = std::move(thunk->text)};
 }
 
 TEST(EntryThunk, SystemV) {

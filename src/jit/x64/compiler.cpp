@@ -13,6 +13,7 @@ namespace {
 // Code for one instruction is about this long; the buffer grows when it is not.
 constexpr u32 kExpectedBytes = 6;
 constexpr int kBeforeEntry = 8;
+constexpr u32 kWord = 8;
 constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
 constexpr u32 kEntryBytes = 64;  // an entry stub's, likewise
 constexpr isa::Reg kFirstSaved = 6;
@@ -83,13 +84,50 @@ void Compiler::plan_frame(u32 function) {
     if (f.calls || frame.adjust != 0) frame.adjust += frame.native_bytes() % 16;
 }
 
+void Compiler::begin_frame() {
+    const Place here = a_.code.here();
+    stretches_.push_back({here, here, static_cast<u32>(steps_.size())});
+}
+
+void Compiler::note(FrameStep::Kind kind, Gpr r, u32 bytes) {
+    if (target_.unwind == UnwindFormat::None) return;
+    steps_.push_back({a_.code.here(), {kind, static_cast<u8>(r), bytes}});
+}
+
+void Compiler::push(Gpr r) {
+    a_.push(r);
+    note(FrameStep::Kind::Push, r);
+}
+
+void Compiler::pop(Gpr r) {
+    a_.pop(r);
+    note(FrameStep::Kind::Pop, r);
+}
+
+void Compiler::grow_stack(u32 bytes) {
+    if (bytes == 0) return;
+    a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(bytes));
+    note(FrameStep::Kind::Grow, {}, bytes);
+}
+
+void Compiler::shrink_stack(u32 bytes) {
+    if (bytes == 0) return;
+    a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(bytes));
+    note(FrameStep::Kind::Shrink, {}, bytes);
+}
+
+// What follows a way out has the frame that was there before it.
+void Compiler::leave() {
+    a_.ret();
+    note(FrameStep::Kind::Recall);
+}
+
 void Compiler::prologue(u32 function) {
     const Function& f = analysis_.functions[function];
-    for_saved(function, [&](Gpr r) { a_.push(r); });
+    for_saved(function, [&](Gpr r) { push(r); });
     const Frame& frame = frames_[function];
     if (is_entry(function)) take_invocation();
-    if (frame.adjust != 0)
-        a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
+    grow_stack(frame.adjust);
     if (f.uses_frame) {
         const u32 top = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
         a_.lea(Width::W64, reg(isa::kFramePointer), {Gpr::Rsp, static_cast<i32>(top)});
@@ -107,6 +145,7 @@ void Compiler::take_invocation() {
     a_.mov(Width::W64, kInvocation, abi_.entry_arg[2]);
     if (!analysis_.count_frames) return;
     a_.push(field(offsetof(code::Invocation, frames)));
+    note(FrameStep::Kind::Grow, {}, kWord);
     a_.store_imm(Width::W32, field(offsetof(code::Invocation, frames)),
                  analysis_.entry_is_called ? 0 : 1);
 }
@@ -123,37 +162,48 @@ void Compiler::take_arguments() {
 void Compiler::entry_stub() {
     a_.code.reserve();
     a_.code.bind(own_label(kEntry));
+    begin_frame();
     Gpr saved[16];
     u32 n = 0;
     for_borrowed([&](Gpr r) {
-        a_.push(r);
+        push(r);
         saved[n++] = r;
     });
     take_invocation();
     const u32 pushed = n + (analysis_.count_frames ? 1 : 0);
-    const i32 pad = static_cast<i32>((8 + 8 * pushed) % 16);
-    if (pad != 0) a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, pad);
+    const u32 pad = (8 + 8 * pushed) % 16;
+    grow_stack(pad);
     take_arguments();
     a_.code.jump(Cc::Call, function_label(0));
-    if (pad != 0) a_.arith(Arith::Add, Width::W64, Gpr::Rsp, pad);
-    if (analysis_.count_frames) a_.pop(field(offsetof(code::Invocation, frames)));
-    while (n > 0) a_.pop(saved[--n]);
-    a_.ret();
+    note(FrameStep::Kind::Remember);
+    shrink_stack(pad);
+    if (analysis_.count_frames) drop_frame_count();
+    while (n > 0) pop(saved[--n]);
+    leave();
+    end_frame();
+}
+
+// The invoker's count of frames goes back to where take_invocation() found it.
+void Compiler::drop_frame_count() {
+    a_.pop(field(offsetof(code::Invocation, frames)));
+    note(FrameStep::Kind::Shrink, {}, kWord);
 }
 
 void Compiler::epilogue(u32 function) {
-    const Frame& frame = frames_[function];
-    if (frame.adjust != 0)
-        a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(frame.adjust));
+    note(FrameStep::Kind::Remember);
+    shrink_stack(frames_[function].adjust);
     if (analysis_.count_frames) {
-        const Mem frames = field(offsetof(code::Invocation, frames));
-        is_entry(function) ? a_.pop(frames) : a_.arith(Arith::Sub, Width::W32, frames, 1);
+        if (is_entry(function)) {
+            drop_frame_count();
+        } else {
+            a_.arith(Arith::Sub, Width::W32, field(offsetof(code::Invocation, frames)), 1);
+        }
     }
     Gpr saved[16];
     u32 n = 0;
     for_saved(function, [&](Gpr r) { saved[n++] = r; });
-    while (n > 0) a_.pop(saved[--n]);
-    a_.ret();
+    while (n > 0) pop(saved[--n]);
+    leave();
 }
 
 Status Compiler::compile_function(u32 function) {
@@ -162,6 +212,7 @@ Status Compiler::compile_function(u32 function) {
     plan_frame(function);
     a_.code.reserve();
     a_.code.bind(function_label(function));
+    begin_frame();
     prologue(function);
     const ir::Subprogram& s = program_.subprograms[function];
     bool in_dead_code = false;
@@ -181,6 +232,7 @@ Status Compiler::compile_function(u32 function) {
         at += count;
     }
     fault_exits(function);
+    end_frame();
     return {};
 }
 
@@ -188,9 +240,10 @@ Status Compiler::compile_function(u32 function) {
 void Compiler::callback_thunk(u32 function) {
     a_.code.reserve();
     a_.code.bind(thunk_label(function));
+    begin_frame();
     u32 pushed = 0;
     const auto save = [&](Gpr r) {
-        a_.push(r);
+        push(r);
         ++pushed;
     };
     if (uses_invocation_) save(kInvocation);
@@ -198,7 +251,7 @@ void Compiler::callback_thunk(u32 function) {
         if (abi_.borrowed & reg_set(r)) save(reg(r));
     }
     const u32 pad = (8 + 8 * pushed) % 16;
-    if (pad != 0) a_.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(pad));
+    grow_stack(pad);
     const u32 below_args = pad + 8 * pushed + 8;
     for (int i = 0; i < kHelperArgs; ++i) {
         const bool is_invocation = i == kHelperArgs - 1;
@@ -212,12 +265,32 @@ void Compiler::callback_thunk(u32 function) {
         }
     }
     a_.code.jump(Cc::Call, function_label(function));
-    if (pad != 0) a_.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(pad));
+    note(FrameStep::Kind::Remember);
+    shrink_stack(pad);
     for (isa::Reg r = kBlinded + 1; r-- > 0;) {
-        if (abi_.borrowed & reg_set(r)) a_.pop(reg(r));
+        if (abi_.borrowed & reg_set(r)) pop(reg(r));
     }
-    if (uses_invocation_) a_.pop(kInvocation);
-    a_.ret();
+    if (uses_invocation_) pop(kInvocation);
+    leave();
+    end_frame();
+}
+
+code::UnwindData Compiler::write_unwind(std::vector<std::byte>& text) const {
+    if (target_.unwind == UnwindFormat::None) return {};
+    std::vector<FrameStep> steps;
+    for (const PendingStep& pending : steps_) {
+        steps.push_back(pending.step);
+        steps.back().at = a_.code.offset(pending.place);
+    }
+    std::vector<FrameHistory> functions;
+    for (std::size_t i = 0; i < stretches_.size(); ++i) {
+        const Stretch& s = stretches_[i];
+        const std::size_t end =
+            i + 1 < stretches_.size() ? stretches_[i + 1].first_step : steps.size();
+        functions.push_back({a_.code.offset(s.begin), a_.code.offset(s.end),
+                             std::span(steps).subspan(s.first_step, end - s.first_step)});
+    }
+    return append_unwind(target_.unwind, functions, text);
 }
 
 Result<Output> Compiler::finish() {
@@ -239,6 +312,7 @@ Result<Output> Compiler::finish() {
     }
     out.insn_offset.resize(insn_count_);
     for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.code.label_offset(i);
+    out.unwind = write_unwind(out.text);
     return out;
 }
 

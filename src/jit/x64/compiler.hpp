@@ -19,6 +19,7 @@
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 #include "jit/planted.hpp"
+#include "jit/unwind.hpp"
 #include "jit/x64/abi.hpp"
 
 namespace ebpf::jit::x64 {
@@ -86,12 +87,23 @@ class Compiler : private Lowering {
     template <typename Visit>
     void for_borrowed(Visit visit) const;
     void take_invocation();
+    void drop_frame_count();
     void take_arguments();
     Status compile_function(u32 function);
     void prologue(u32 function);
     void epilogue(u32 function);
     void callback_thunk(u32 function);
     void entry_stub();
+    // Changes of the frame, noted for the unwinder.
+    void begin_frame();
+    void end_frame() { stretches_.back().end = a_.code.here(); }
+    void note(FrameStep::Kind kind, Gpr r = Gpr::Rax, u32 bytes = 0);
+    void push(Gpr r);
+    void pop(Gpr r);
+    void grow_stack(u32 bytes);
+    void shrink_stack(u32 bytes);
+    void leave();
+    code::UnwindData write_unwind(std::vector<std::byte>& text) const;
 
     // guards.cpp: ways to end early, and what the options add.
     static Mem field(std::size_t offset) { return {kInvocation, static_cast<i32>(offset)}; }
@@ -163,9 +175,21 @@ class Compiler : private Lowering {
         code::Relocation relocation;  // its addend is a label where kind is Function64
     };
 
+    // A function's code and its steps, up to those of the next one.
+    struct Stretch {
+        Place begin, end;
+        u32 first_step = 0;
+    };
+    struct PendingStep {
+        Place place;
+        FrameStep step;
+    };
+
     const Target& target_;
     const Abi& abi_;
     Assembler a_;
+    std::vector<Stretch> stretches_;
+    std::vector<PendingStep> steps_;
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
     u64 key_ = 0;  // state of next_key()

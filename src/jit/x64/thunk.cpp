@@ -7,14 +7,14 @@
 #include <cstring>
 
 #include "jit/jit.hpp"
+#include "jit/unwind.hpp"
 #include "jit/x64/abi.hpp"
 
 namespace ebpf::jit {
 
 using code::Invocation;
 
-Result<std::vector<std::byte>> entry_thunk(const Invocation& initial, const void* entry,
-                                           const Target& target) {
+Result<Thunk> entry_thunk(const Invocation& initial, const void* entry, const Target& target) {
     using namespace x64;
     if (target.cpu != code::Cpu::X86_64) {
         return fail(Errc::Unsupported, {}, "entry for CPU", static_cast<u64>(target.cpu));
@@ -38,6 +38,7 @@ Result<std::vector<std::byte>> entry_thunk(const Invocation& initial, const void
 
     Assembler a(0, CodeBuffer::kMargin);
     a.arith(Arith::Sub, Width::W64, Gpr::Rsp, static_cast<i32>(frame));
+    const u32 made = a.code.size();
     for (u32 i = 0; i < words.size(); ++i) {
         a.code.reserve();
         a.mov_imm(Gpr::Rax, words[i]);
@@ -50,8 +51,17 @@ Result<std::vector<std::byte>> entry_thunk(const Invocation& initial, const void
     a.mov_imm(Gpr::Rax, reinterpret_cast<u64>(entry));
     a.call(Gpr::Rax);
     a.arith(Arith::Add, Width::W64, Gpr::Rsp, static_cast<i32>(frame));
+    const u32 restored = a.code.size();
     a.ret();
-    return a.code.layout();
+    // No step is noted behind the return: nothing follows it.
+    Thunk thunk;
+    TRY_ASSIGN(thunk.text, a.code.layout());
+    const FrameStep steps[] = {{FrameStep::Kind::Grow, 0, frame, made},
+                               {FrameStep::Kind::Remember, 0, 0, restored},
+                               {FrameStep::Kind::Shrink, 0, frame, restored}};
+    const FrameHistory history{0, static_cast<u32>(thunk.text.size()), steps};
+    thunk.unwind = append_unwind(target.unwind, {&history, 1}, thunk.text);
+    return thunk;
 }
 
 }  // namespace ebpf::jit

@@ -14,6 +14,11 @@
 #include "platform/irql.hpp"
 #include "platform/user/heap.hpp"
 
+// The unwinder of the compiler's runtime (libgcc); no header declares them. `table` is an .eh_frame
+// section with its terminator.
+extern "C" void __register_frame(void* table);
+extern "C" void __deregister_frame(void* table);
+
 namespace ebpf::platform {
 namespace {
 
@@ -53,9 +58,22 @@ Status CodePages::seal() {
     return {};
 }
 
+void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_t size) {
+    require_irql_at_most(Irql::Passive, "CodePages::register_unwind");
+    if (size == 0) return;
+    for (void*& table : tables_) {
+        if (table != nullptr) continue;
+        table = static_cast<std::byte*>(memory_) + text + offset;
+        __register_frame(table);
+        return;
+    }
+}
+
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
     require_irql_at_most(Irql::Passive, "~CodePages");
+    for (void* table : tables_)
+        if (table != nullptr) __deregister_frame(table);
     munmap(memory_, size_);
 }
 

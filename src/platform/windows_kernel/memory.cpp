@@ -108,6 +108,9 @@ Status CodePages::seal() {
     return {};
 }
 
+// The kernel's unwinder knows loaded images only.
+void CodePages::register_unwind(std::size_t, std::size_t, std::size_t) {}
+
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
     require_irql_at_most(Irql::Passive, "~CodePages");

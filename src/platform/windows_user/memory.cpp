@@ -55,9 +55,25 @@ Status CodePages::seal() {
     return {};
 }
 
+void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_t size) {
+    require_irql_at_most(Irql::Passive, "CodePages::register_unwind");
+    if (size == 0) return;
+    for (void*& table : tables_) {
+        if (table != nullptr) continue;
+        std::byte* const base = static_cast<std::byte*>(memory_) + text;
+        auto* const functions = reinterpret_cast<RUNTIME_FUNCTION*>(base + offset);
+        const auto count = static_cast<DWORD>(size / sizeof(RUNTIME_FUNCTION));
+        if (RtlAddFunctionTable(functions, count, reinterpret_cast<DWORD64>(base)) != 0)
+            table = functions;
+        return;
+    }
+}
+
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
     require_irql_at_most(Irql::Passive, "~CodePages");
+    for (void* table : tables_)
+        if (table != nullptr) RtlDeleteFunctionTable(static_cast<RUNTIME_FUNCTION*>(table));
     VirtualFree(memory_, 0, MEM_RELEASE);
 }
 

@@ -40,6 +40,7 @@ Result<u64> run_jit(Bytes slots, MutableBytes memory) {
     std::memcpy(text.data(), view.text.data(), text.size());
     TRY(code::relocate(text, view.relocations, helper_resolver()));
     TRY(pages.seal());
+    pages.register_unwind(0, view.unwind.offset, view.unwind.size);
 
     code::Invocation invocation;
     const auto* entry = static_cast<const std::byte*>(pages.address()) + view.entry;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+//
+// What .eh_frame says holds at every instruction and not only at calls, as profilers and debuggers
+// need it: the program is run one instruction at a time, and from each of its instructions the
+// unwinder must find the function that called it.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <ucontext.h>
+#include <unwind.h>
+
+#include "isa/text/text.hpp"
+#include "placed.hpp"
+
+namespace ebpf::jit::test {
+namespace {
+
+const std::byte* text = nullptr;
+std::size_t text_size = 0;
+u64 instructions = 0, lost = 0;
+
+u64 helper(u64 r1, u64 r2, u64, u64, u64, code::Invocation* invocation) {
+    if (r1 < 16) return r2;
+    return reinterpret_cast<code::HelperFn>(r1)(1, r2, 0, 0, 0, invocation);
+}
+
+[[gnu::noinline]] u64 run_in_steps(const Placed& program) {
+    constexpr u64 kTrapFlag = 1 << 8;
+    code::Invocation invocation;
+    asm volatile("pushfq; orq %0, (%%rsp); popfq" ::"i"(kTrapFlag) : "memory", "cc");
+    const u64 r0 = program.run(nullptr, 5, &invocation);
+    asm volatile("pushfq; andq %0, (%%rsp); popfq" ::"i"(~kTrapFlag) : "memory", "cc");
+    return r0;
+}
+
+_Unwind_Reason_Code visit(_Unwind_Context* context, void* found) {
+    const auto function = reinterpret_cast<u64>(
+        _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(_Unwind_GetIP(context) - 1)));
+    if (function != reinterpret_cast<u64>(&run_in_steps)) return _URC_NO_REASON;
+    *static_cast<bool*>(found) = true;
+    return _URC_END_OF_STACK;
+}
+
+void on_step(int, siginfo_t*, void* context) {
+    const auto* at = reinterpret_cast<const std::byte*>(
+        static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+    if (at < text || at >= text + text_size) return;
+    ++instructions;
+    bool found = false;
+    _Unwind_Backtrace(&visit, &found);
+    if (!found) ++lost;
+}
+
+void step_through(std::string_view source, const Options& options = {}) {
+    const auto slots = isa::text::assemble(source, isa::text::Dialect::Llvm);
+    ASSERT_TRUE(slots);
+    const auto program = ir::decode_program(*slots);
+    ASSERT_TRUE(program);
+    const auto output = compile(*program, {}, Target::host(), options);
+    ASSERT_TRUE(output);
+    const Placed placed(*output, Target::host().convention,
+                        [](const code::Relocation&) { return reinterpret_cast<u64>(&helper); });
+    text = static_cast<const std::byte*>(placed.at(0));
+    text_size = output->unwind.offset;
+    instructions = lost = 0;
+
+    struct sigaction action{}, before{};
+    action.sa_sigaction = &on_step;
+    action.sa_flags = SA_SIGINFO;
+    ASSERT_EQ(sigaction(SIGTRAP, &action, &before), 0);
+    run_in_steps(placed);
+    sigaction(SIGTRAP, &before, nullptr);
+    EXPECT_GT(instructions, 10u);
+    EXPECT_EQ(lost, 0u) << "of " << instructions << " instructions";
+}
+
+constexpr char kNested[] =
+    "r6 = 1\n"
+    "r9 = 2\n"
+    "*(u64 *)(r10 - 128) = r9\n"
+    "call +2\n"
+    "r0 += r9\n"
+    "exit\n"
+    "r7 = r2\n"
+    "*(u64 *)(r10 - 256) = r7\n"
+    "if r7 > 100 goto +2\n"
+    "r0 = r7\n"
+    "exit\n"  // a way out in the middle
+    "call 1\n"
+    "r0 += r7\n"
+    "exit\n";
+constexpr char kRecursive[] =
+    "r6 = r1\n"
+    "r7 = r2\n"
+    "if r7 > 8 goto +5\n"
+    "r2 += 1\n"
+    "call -5\n"
+    "r0 += r6\n"
+    "r0 += r7\n"
+    "exit\n"
+    "r1 = 1\n"
+    "call 1\n"
+    "exit\n";
+constexpr char kCallback[] =
+    "r7 = 7\n"
+    "ld_pseudo r1, 0x4, 0x4\n"
+    "call 1\n"
+    "r0 += r7\n"
+    "exit\n"
+    "r6 = r1\n"
+    "r9 = r2\n"
+    "*(u64 *)(r10 - 16) = r9\n"
+    "call 1\n"
+    "r0 += r6\n"
+    "exit\n";
+
+TEST(UnwindSteps, Subprograms) {
+    step_through(kNested);
+}
+TEST(UnwindSteps, CountedFrames) {
+    step_through(kRecursive);
+}
+TEST(UnwindSteps, Callbacks) {
+    step_through(kCallback);
+}
+TEST(UnwindSteps, Guards) {
+    step_through(kNested, {.metered = true, .cancellable = true});
+}
+
+}  // namespace
+}  // namespace ebpf::jit::test
