@@ -142,6 +142,7 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
 
     TRY(pages.seal());
     pages.register_unwind(0, view.unwind.offset, view.unwind.size);
+    pages.name_code(program_->name.c_str(), view.text.size());
     pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
     pages_.emplace(std::move(pages));
     code_size_ = view.text.size();

@@ -44,6 +44,10 @@ class CodePages {
     // (in the kernel: any) goes without. PASSIVE.
     static constexpr int kTables = 2;
     void register_unwind(std::size_t text, std::size_t offset, std::size_t size);
+    // Tells profilers what the first `size` bytes are, by a line of /tmp/perf-PID.map (perf's "jit
+    // interface"), when the environment has EBPF_PERF_MAP=1; otherwise, and on other systems,
+    // nothing happens. PASSIVE.
+    void name_code(const char* name, std::size_t size) const;
 
   private:
     void* memory_ = nullptr;

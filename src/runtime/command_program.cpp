@@ -63,6 +63,7 @@ Status place_machine_code(Program& program, const code::CodeView& view,
     TRY(code::relocate(text, view.relocations, resolver));
     TRY(pages.seal());
     pages.register_unwind(0, view.unwind.offset, view.unwind.size);
+    pages.name_code(program.name.data(), view.text.size());
     program.entry =
         reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages.address()) + view.entry);
     new (&program.pages) platform::CodePages(std::move(pages));

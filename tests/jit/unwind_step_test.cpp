@@ -6,7 +6,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <unwind.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include "isa/text/text.hpp"
 #include "placed.hpp"
@@ -122,6 +128,24 @@ TEST(UnwindSteps, CountedFrames) {
 TEST(UnwindSteps, Callbacks) {
     step_through(kCallback);
 }
+TEST(PerfMap, NamesTheCode) {
+    const std::string path = "/tmp/perf-" + std::to_string(getpid()) + ".map";
+    ASSERT_EQ(setenv("EBPF_PERF_MAP", "1", 1), 0);
+    const auto pages = platform::CodePages::create(100);
+    ASSERT_TRUE(pages);
+    pages->name_code("probe", 100);
+    unsetenv("EBPF_PERF_MAP");
+    pages->name_code("unwanted", 100);
+    std::ifstream in(path);
+    std::string start, size, name, more;
+    EXPECT_TRUE(in >> start >> size >> name);
+    EXPECT_FALSE(in >> more);
+    std::remove(path.c_str());
+    EXPECT_EQ(std::stoull(start, nullptr, 16), reinterpret_cast<u64>(pages->address()));
+    EXPECT_EQ(size, "64");
+    EXPECT_EQ(name, "bpf_prog_probe");
+}
+
 TEST(UnwindSteps, Guards) {
     step_through(kNested, {.metered = true, .cancellable = true});
 }

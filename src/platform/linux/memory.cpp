@@ -8,6 +8,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -67,6 +68,18 @@ void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_
         __register_frame(table);
         return;
     }
+}
+
+void CodePages::name_code(const char* name, std::size_t size) const {
+    require_irql_at_most(Irql::Passive, "CodePages::name_code");
+    const char* const wanted = std::getenv("EBPF_PERF_MAP");
+    if (wanted == nullptr || std::strcmp(wanted, "1") != 0) return;
+    char path[32];
+    std::snprintf(path, sizeof path, "/tmp/perf-%d.map", getpid());
+    const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0) return;
+    dprintf(file, "%" PRIx64 " %zx bpf_prog_%s\n", reinterpret_cast<u64>(memory_), size, name);
+    close(file);
 }
 
 CodePages::~CodePages() {

@@ -69,6 +69,8 @@ void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_
     }
 }
 
+void CodePages::name_code(const char*, std::size_t) const {}
+
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
     require_irql_at_most(Irql::Passive, "~CodePages");
