@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// How fast programs run: interpreter, JIT, and the same C source compiled for this machine (by
-// clang -O2, and by the same without vectorisation, "scalar"), in one run, so that the ratios
-// printed at the end compare like with like. Also how long compiling takes.
+// How fast programs run: interpreter, a plain switch over raw instructions, JIT, and the same C
+// source compiled for this machine (by clang -O2, and by the same without vectorisation, "scalar"),
+// in one run, so that the ratios printed at the end compare like with like. Also how long compiling
+// takes.
 //
-//     bench_engines --benchmark_out=result.json --benchmark_out_format=json
+//     bench_engines --benchmark_out=result.json --benchmark_out_format=json --ratios=ratios.json
+//
+// On a machine that does other things too, let the runs take turns:
+// --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true; the table takes each one's
+// best.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -20,6 +25,7 @@
 #include "interpreter/interpreter.hpp"
 #include "ir/program.hpp"
 #include "jit/jit.hpp"
+#include "plain_switch.hpp"
 #include "platform/memory.hpp"
 
 namespace {
@@ -30,7 +36,14 @@ constexpr std::size_t kInputBytes = 2048;  // programs/program.h
 alignas(16) std::byte input[kInputBytes];
 
 using Native = u64 (*)(const void* data, u64 size);
-#define PROGRAMS(X) X(hash) X(siphash) X(checksum) X(sort) X(match) X(packet) X(sieve) X(matrix)
+// Compute programs, then the byte loops, which a C compiler turns into something else.
+#define COMPUTE_PROGRAMS(X)                                                                   \
+    X(hash)                                                                                   \
+    X(siphash)                                                                                \
+    X(checksum) X(sort) X(match) X(packet) X(sieve) X(matrix) X(xorshift) X(intdiv) X(sha256) \
+        X(vmswitch) X(jhash) X(calls) X(distance) X(bits)
+#define BYTE_LOOPS(X) X(memops) X(crc)
+#define PROGRAMS(X) COMPUTE_PROGRAMS(X) BYTE_LOOPS(X)
 #define DECLARE(name)                                         \
     extern "C" u64 name##_native(const void* data, u64 size); \
     extern "C" u64 name##_scalar(const void* data, u64 size);
@@ -71,18 +84,28 @@ class Program {
         prepare_interpreter();
         place();
         const u64 expected = native_(input, kInputBytes);
-        if (interpret() != expected || jit() != expected || scalar() != expected) {
+        if (interpret() != expected || jit() != expected || scalar() != expected ||
+            plain() != expected) {
             die(name_, {Errc::Failed, {}, "the engines disagree with the native program"});
         }
     }
 
     const std::string& name() const { return name_; }
+    bool is_byte_loop() const {
+#define IS(program) name_ == #program ||
+        return BYTE_LOOPS(IS) false;
+#undef IS
+    }
     const ir::Program& ir() const { return ir_; }
     u64 native() const { return native_(input, kInputBytes); }
     u64 scalar() const { return scalar_(input, kInputBytes); }
     u64 interpret() const {
         code::Invocation invocation;
         return interpreter::kEngine.run(prepared_.data(), input, kInputBytes, &invocation);
+    }
+    u64 plain() const {
+        return bench::plain_switch(reinterpret_cast<const isa::Slot*>(slots_.data()), input,
+                                   kInputBytes);
     }
     u64 jit() const {
         code::Invocation invocation;
@@ -157,33 +180,57 @@ class Reporter : public benchmark::ConsoleReporter {
         ConsoleReporter::ReportRuns(runs);
     }
 
-    void print_ratios(const std::vector<std::unique_ptr<Program>>& programs) const {
-        std::printf("\n%-10s %12s %14s %14s %14s %18s\n", "program", "native ns", "JIT/native",
-                    "JIT/scalar", "interp/native", "interpreter/JIT");
-        double jit_sum = 0, scalar_sum = 0, interpreter_sum = 0;
-        int count = 0;
+    // A table for people, and the same as JSON into `json` if that is open.
+    void print_ratios(const std::vector<std::unique_ptr<Program>>& programs,
+                      std::ofstream& json) const {
+        std::printf("\n%-10s %10s %11s %11s %13s %15s\n", "program", "native ns", "JIT/native",
+                    "JIT/scalar", "interp/native", "switch/interp");
+        Sums compute, bytes;
         for (const auto& program : programs) {
-            const double native = time(program->name() + "/native"),
-                         jit = time(program->name() + "/jit"),
-                         scalar = time(program->name() + "/scalar"),
-                         interpreter = time(program->name() + "/interpreter");
-            if (native == 0 || scalar == 0 || jit == 0 || interpreter == 0) continue;
-            std::printf("%-10s %12.1f %14.2f %14.2f %14.1f %18.1f\n", program->name().c_str(),
-                        native, jit / native, jit / scalar, interpreter / native,
-                        interpreter / jit);
-            jit_sum += std::log(jit / native);
-            scalar_sum += std::log(jit / scalar);
-            interpreter_sum += std::log(interpreter / native);
-            ++count;
+            const double native = time(program->name() + "/native");
+            const double interpreter = time(program->name() + "/interpreter");
+            const double jit = time(program->name() + "/jit");
+            const double ratios[kRatios] = {jit / native, jit / time(program->name() + "/scalar"),
+                                            interpreter / native,
+                                            time(program->name() + "/switch") / interpreter};
+            print_line(program->name(), native, ratios, json);
+            if (std::isfinite(ratios[1])) (program->is_byte_loop() ? bytes : compute).add(ratios);
         }
-        if (count == 0) return;
-        const double jit = std::exp(jit_sum / count),
-                     interpreter = std::exp(interpreter_sum / count);
-        std::printf("%-10s %12s %14.2f %14.2f %14.1f %18.1f\n", "geomean", "", jit,
-                    std::exp(scalar_sum / count), interpreter, interpreter / jit);
+        compute.print("geomean of the compute programs", json);
+        bytes.print("geomean of the byte loops", json);
     }
 
   private:
+    static constexpr int kRatios = 4;
+
+    static void print_line(const std::string& name, double native, const double (&ratios)[kRatios],
+                           std::ofstream& json) {
+        std::printf("%-10s %10.1f %11.2f %11.2f %13.1f %15.2f\n", name.c_str(), native, ratios[0],
+                    ratios[1], ratios[2], ratios[3]);
+        if (!json.is_open()) return;
+        json << "{\"program\": \"" << name << "\", \"jit_to_native\": " << ratios[0]
+             << ", \"jit_to_scalar\": " << ratios[1] << ", \"interpreter_to_native\": " << ratios[2]
+             << ", \"switch_to_interpreter\": " << ratios[3] << "}\n";
+    }
+
+    // Of logarithms, for geometric means.
+    struct Sums {
+        double logs[kRatios] = {};
+        int count = 0;
+
+        void add(const double (&ratios)[kRatios]) {
+            for (int i = 0; i < kRatios; ++i) logs[i] += std::log(ratios[i]);
+            ++count;
+        }
+        void print(const char* what, std::ofstream& json) const {
+            if (count == 0) return;
+            double means[kRatios];
+            for (int i = 0; i < kRatios; ++i) means[i] = std::exp(logs[i] / count);
+            std::printf("%s (%d):\n", what, count);
+            print_line(what, 0, means, json);
+        }
+    };
+
     double time(const std::string& name) const {
         const auto found = times_.find(name);
         return found == times_.end() ? 0 : found->second;
@@ -199,6 +246,11 @@ int main(int argc, char** argv) {
     for (std::byte& b : input) b = static_cast<std::byte>(random());
 
     benchmark::Initialize(&argc, argv);
+    std::ofstream json;
+    constexpr std::string_view kRatiosFlag = "--ratios=";
+    if (argc > 1 && std::string_view(argv[argc - 1]).starts_with(kRatiosFlag)) {
+        json.open(argv[--argc] + kRatiosFlag.size());
+    }
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
     std::vector<std::unique_ptr<Program>> programs;
 #define MAKE(name) \
@@ -210,10 +262,11 @@ int main(int argc, char** argv) {
         add(program, "scalar", [&program] { return program.scalar(); });
         add(program, "jit", [&program] { return program.jit(); });
         add(program, "interpreter", [&program] { return program.interpret(); });
+        add(program, "switch", [&program] { return program.plain(); });
         add_compile(program);
     }
     Reporter reporter;
     benchmark::RunSpecifiedBenchmarks(&reporter);
-    reporter.print_ratios(programs);
+    reporter.print_ratios(programs, json);
     return 0;
 }
