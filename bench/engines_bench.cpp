@@ -40,8 +40,9 @@ using Native = u64 (*)(const void* data, u64 size);
 #define COMPUTE_PROGRAMS(X)                                                                   \
     X(hash)                                                                                   \
     X(siphash)                                                                                \
-    X(checksum) X(sort) X(match) X(packet) X(sieve) X(matrix) X(xorshift) X(intdiv) X(sha256) \
-        X(vmswitch) X(jhash) X(calls) X(distance) X(bits)
+    X(checksum)                                                                               \
+    X(sort) X(match) X(packet) X(sieve) X(matrix) X(xorshift) X(intdiv) X(sha256) X(vmswitch) \
+        X(jhash) X(calls) X(distance) X(bits)
 #define BYTE_LOOPS(X) X(memops) X(crc)
 #define PROGRAMS(X) COMPUTE_PROGRAMS(X) BYTE_LOOPS(X)
 #define DECLARE(name)                                         \
