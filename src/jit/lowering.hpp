@@ -36,6 +36,17 @@ class Lowering {
     u32 function_at(u32 insn) const;
     // Whether something other than the instruction before may come to `at` of the current function.
     bool starts_block(u32 at) const;
+    // A jump as it is compiled: it goes to where it leads in the end, and
+    //
+    //     if a < b goto over; goto far; over: ...   is   if a >= b goto far; over: ...
+    //
+    // Where blocks are paid for or watched, nothing is left out.
+    struct Branch {
+        isa::Cond cond{};
+        u32 target = 0;
+        u32 leaves_out = 0;  // instructions after it that are part of it
+    };
+    Branch branch_at(u32 at) const;
     // Instructions from `at` to the end of its block.
     u32 block_length(u32 at) const;
 
@@ -62,6 +73,9 @@ class Lowering {
     // Labels that a code generator numbers itself, from 0.
     u32 own_label(u32 which) const { return insn_count_ + (2 + kFaults) * function_count_ + which; }
 
+    // Where a jump to `target` leads in the end.
+    u32 destination(u32 target) const;
+
     // The current function's exit for a fault, which it will have then.
     u32 fault_exit(code::Fault fault) {
         faults_ |= 1u << static_cast<u32>(fault);
@@ -78,6 +92,7 @@ class Lowering {
     const bool uses_invocation_;  // a register is kept for it
     u32 function_ = 0;            // being compiled
     u32 at_ = 0;                  // last instruction of the sequence being lowered
+    u32 left_out_ = 0;            // after at_, by the branch there (Branch::leaves_out)
     u32 faults_ = 0;              // exits that the function being compiled needs, a set of Fault
 };
 

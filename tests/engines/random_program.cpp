@@ -297,9 +297,10 @@ class Generator {
     void branch(int depth) {
         const std::size_t jump = code_.size();
         add(condition());
-        block(1 + below(5), depth + 1);
-        std::size_t out = 0;
         const bool has_else = below(2) == 0;
+        // Nothing but a jump in the first part is a form of its own to code generators.
+        if (!has_else || below(3) != 0) block(1 + below(5), depth + 1);
+        std::size_t out = 0;
         if (has_else) {
             out = code_.size();
             add({.form = Form::Ja, .width = below(2) == 0 ? Width::W64 : Width::W32});

@@ -144,7 +144,9 @@ Status Compiler::compile_function(u32 function) {
         if (analysis_.reachable[at]) {
             in_dead_code = false;
             if (options_.can_end_early() && starts_block(at)) check_block(at);
+            left_out_ = 0;
             TRY_ASSIGN(count, lower(at));
+            count += left_out_;
             for (u32 i = 1; i < count; ++i) a_.bind(at + i);
         } else if (!in_dead_code || analysis_.is_target[at]) {
             in_dead_code = true;

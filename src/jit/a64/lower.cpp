@@ -339,10 +339,12 @@ void Compiler::lower_atomic(const Insn& insn) {
 
 void Compiler::lower_jump(const Insn& insn, u32 target) {
     if (target == at_ + 1) return;
-    if (insn.form == Form::Ja) return a_.jump(Cc::Always, target);
+    const Branch branch = branch_at(at_);
+    left_out_ = branch.leaves_out;
+    if (insn.form == Form::Ja) return a_.jump(Cc::Always, branch.target);
     if (insn.form == Form::JmpReg)
-        return compare(insn.cond(), insn.width, reg(insn.dst), reg(insn.src), target);
-    compare_imm(insn.cond(), insn.width, reg(insn.dst), static_cast<i32>(insn.imm), target);
+        return compare(branch.cond, insn.width, reg(insn.dst), reg(insn.src), branch.target);
+    compare_imm(branch.cond, insn.width, reg(insn.dst), static_cast<i32>(insn.imm), branch.target);
 }
 
 void Compiler::compare(Cond cond, Width w, Gpr a, Gpr b, Label target) {

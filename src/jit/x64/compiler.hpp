@@ -155,6 +155,7 @@ class Compiler : private Lowering {
     void lower_fetch_loop(const isa::Insn& insn);
 
     // lower_control.cpp
+    void take_branch();
     void lower_jump(const isa::Insn& insn, u32 target);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);

@@ -107,6 +107,19 @@ void Compiler::lower_mul_imm(Width w, Gpr dst, i32 value) {
         const u8 scale_log2 = static_cast<u8>(std::countr_zero(static_cast<u32>(value - 1)));
         return a_.lea(w, dst, {dst, 0, dst, scale_log2});
     }
+    // A multiplication takes three cycles; one more or less than a power of two, two.
+    if (value > 6 && std::has_single_bit(static_cast<u32>(value) + 1)) {
+        a_.mov(w, kScratch, dst);
+        a_.shift(Shift::Shl, w, dst,
+                 static_cast<u8>(std::countr_zero(static_cast<u32>(value) + 1)));
+        return a_.arith(Arith::Sub, w, dst, kScratch);
+    }
+    if (value > 16 && std::has_single_bit(static_cast<u32>(value) - 1)) {
+        a_.mov(w, kScratch, dst);
+        a_.shift(Shift::Shl, w, dst,
+                 static_cast<u8>(std::countr_zero(static_cast<u32>(value) - 1)));
+        return a_.arith(Arith::Add, w, dst, kScratch);
+    }
     a_.imul(w, dst, dst, value);
 }
 

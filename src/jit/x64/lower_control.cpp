@@ -15,9 +15,18 @@ using isa::Insn;
 static_assert(offsetof(code::Invocation, tail_pending) == 0);
 static_assert(offsetof(code::Invocation, run_tail) == 8);
 
+// The jump of the branch at at_, whose operands were compared.
+void Compiler::take_branch() {
+    const Branch branch = branch_at(at_);
+    left_out_ = branch.leaves_out;
+    if (PLANTED(SignedConditionIsUnsigned) && branch.cond == Cond::SLt)
+        return a_.code.jump(Cc::B, branch.target);
+    a_.code.jump(condition_of(branch.cond), branch.target);
+}
+
 void Compiler::lower_jump(const Insn& insn, u32 target) {
     if (target == at_ + 1) return;
-    if (insn.form == Form::Ja) return a_.code.jump(Cc::Always, target);
+    if (insn.form == Form::Ja) return a_.code.jump(Cc::Always, branch_at(at_).target);
     const Gpr dst = reg(insn.dst);
     const i32 value = static_cast<i32>(insn.imm);
     const bool against_zero = value == 0 && (insn.cond() == Cond::Eq || insn.cond() == Cond::Ne);
@@ -37,9 +46,7 @@ void Compiler::lower_jump(const Insn& insn, u32 target) {
     } else {
         a_.arith(Arith::Cmp, insn.width, dst, value);
     }
-    if (PLANTED(SignedConditionIsUnsigned) && insn.cond() == Cond::SLt)
-        return a_.code.jump(Cc::B, target);
-    a_.code.jump(condition_of(insn.cond()), target);
+    take_branch();
 }
 
 Status Compiler::lower_call(const Insn& insn, u32 target) {

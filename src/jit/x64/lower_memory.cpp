@@ -57,7 +57,7 @@ void Compiler::lower_use(const Address& a, Mem mem) {
     } else {
         a_.arith(Arith::Cmp, use.width, reg(use.dst), mem);
     }
-    a_.code.jump(condition_of(use.cond()), program_.target[at_]);
+    take_branch();
 }
 
 void Compiler::lower_atomic(const Insn& insn) {
