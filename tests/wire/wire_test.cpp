@@ -406,6 +406,38 @@ TEST_F(Wire, ANewerAttributeIsTakenWhenItUsesNothingNew) {
     EXPECT_EQ(answered(), 7u);  // E2BIG
 }
 
+// A peer that knows less of each command's attribute, or more, is answered: as much of the
+// attribute comes back as it has sent. So is one of each version that it may be, by a header.
+TEST_F(Wire, OlderAndNewerPeersAreAnsweredForEveryCommand) {
+    const auto door = [](Command, void*) -> Result<i64> { return 0; };
+    for (const spec::CommandInfo& command : spec::commands()) {
+        SCOPED_TRACE(command.name);
+        for (u32 size = 0; size <= command.size + 16u; size += 4) {
+            std::vector<std::byte> message(sizeof(Header) + (size + 7) / 8 * 8);
+            Header header{.kind = Kind::Request,
+                          .size = static_cast<u32>(message.size()),
+                          .command = static_cast<u32>(command.command),
+                          .id = 5,
+                          .attr_size = size};
+            std::memcpy(message.data(), &header, sizeof header);
+            const auto reply = serve(message, door);
+            const auto answer = read_header(reply, Kind::Reply);
+            ASSERT_TRUE(answer);
+            EXPECT_EQ(answer->linux_error, 0u);
+            EXPECT_EQ(answer->id, 5u);
+            EXPECT_EQ(answer->attr_size, size);
+            EXPECT_GE(reply.size(), sizeof(Header) + size);
+            for (const u16 version : {u16{0}, u16{kVersion + 1}, u16{0xffff}}) {
+                header.version = version;
+                std::memcpy(message.data(), &header, sizeof header);
+                const auto refused = serve(message, door);
+                ASSERT_EQ(refused.size(), sizeof(Header));
+                EXPECT_NE(read_header(refused, Kind::Reply)->linux_error, 0u);
+            }
+        }
+    }
+}
+
 TEST_F(Wire, HugeLengthsAreRefusedOnBothSides) {
     char byte = 0;
     spec::ProgLoadAttr attr{.insn_cnt = 0xffffffff, .insns = address(&byte)};
