@@ -27,6 +27,7 @@ std::vector<Fd> all(int (*next_id)(__u32, __u32*), int (*by_id)(__u32)) {
         const int fd = by_id(id);
         if (fd >= 0) found.emplace_back(fd);  // else it went meanwhile
     }
+    if (errno != ENOENT) fail_errno("can't get next id");  // the service is gone, say
     return found;
 }
 
