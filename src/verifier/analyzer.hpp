@@ -35,7 +35,10 @@ namespace ebpf::verifier {
 inline constexpr u32 kPreciseRounds = 40;
 inline constexpr u64 kMaxIterations = u64{1} << 23;  // Linux's BPF_MAX_LOOPS
 inline constexpr i64 kMaxPacketOffset = 0xffff;
-inline constexpr u64 kMaxPacketSize = kMaxPacketOffset;
+// What is before data_end lies less than this from the start. A pointer twice as far cannot have
+// wrapped around the address space; should a packet ever be larger, its bytes are still safe to
+// access, since every access needs its own comparison.
+inline constexpr i64 kMaxPacketSize = i64{1} << 20;
 inline constexpr i64 kMaxOffset = i64{1} << 29;  // of any pointer
 inline constexpr u32 kNoLoop = ~u32{0};
 
@@ -123,6 +126,7 @@ class Analyzer {
     bool is_loop_head() const;
     bool at_callback_entry(const State& state) const;
     bool visit();  // true: this path ends here
+    u32 rounds_so_far() const;
     bool visit_active(Checkpoint& active, u32 rounds);
     u32 identity_below(const Checkpoint& old) const;
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);

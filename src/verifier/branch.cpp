@@ -244,11 +244,20 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
             break;
     }
     // A pointer so far from the start might have wrapped around the address space.
-    if (p.off < 0 || p.num.smin() < 0 || p.num.smax() + p.off > kMaxPacketOffset) return;
+    if (p.off < 0 || p.num.smin() < 0 || p.num.smax() + p.off > 2 * kMaxPacketSize) return;
     const u32 proven = static_cast<u32>(p.off) + (below ? 1 : 0) + (planted(210) ? 2 : 0);
     if (!below && !at_most) return;
-    s.for_each([&](const Reg& r) { return r.kind == p.kind && r.id == p.id && r.size < proven; },
-               [&](Reg& r) { r.size = proven; });
+    const i64 most = kMaxPacketSize - p.off;
+    s.for_each(
+        [&](const Reg& r) {
+            return r.kind == p.kind && r.id == p.id &&
+                   (r.size < proven || (p.id != 0 && r.num.smax() > most));
+        },
+        [&](Reg& r) {
+            r.size = std::max(r.size, proven);
+            if (p.id == 0 || r.num.smax() <= most) return;
+            r.num = r.num.intersect(Scalar::of_signed_range(0, std::max<i64>(most, 0)));
+        });
 }
 
 Step Analyzer::branch(const isa::Insn& i) {

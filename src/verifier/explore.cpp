@@ -13,6 +13,8 @@ constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for l
 constexpr u32 kMaxRestarts = 16;
 constexpr u64 kSecondLook = 400'000;  // steps
 constexpr u32 kMaxWidenings = 20;
+constexpr std::size_t kFewStates = 16;  // at one instruction
+constexpr u32 kManyVisits = 1500;       // of a loop's head: its paths multiply from round to round
 
 }  // namespace
 
@@ -306,18 +308,14 @@ bool Analyzer::visit() {
             return true;
         }
         // A state that hardly ever helps costs more than it saves.
-        if (++cp.misses > 8 * cp.hits + 24) {
+        if (++cp.misses > 8 * cp.hits + 24 && list.size() > kFewStates) {
             state_bytes_ -= cp.state.bytes();
             list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
             continue;
         }
         ++i;
     }
-    u32 rounds = 0;
-    for (std::size_t i = active_[pc].size(); i > 0 && rounds < 4 * kPreciseRounds; --i) {
-        if (!same_loop(active_[pc][i - 1]->state, now_)) break;
-        ++rounds;
-    }
+    const u32 rounds = rounds_so_far();
     if (rounds != 0) {
         const std::shared_ptr<Checkpoint> latest = active_[pc].back();
         if (visit_active(*latest, rounds) || error_ || restart_) return true;
@@ -328,6 +326,24 @@ bool Analyzer::visit() {
         create_checkpoint(false, 0, 0);
     }
     return false;
+}
+
+// How often the path came here, counted from where the loop around this one came to its own head.
+u32 Analyzer::rounds_so_far() const {
+    const u32 pc = now_.pc;
+    if (active_[pc].empty() || !same_loop(active_[pc].back()->state, now_)) return 0;
+    u32 rounds = 0;
+    for (std::size_t i = path_.size(); i-- > 0 && rounds < 4 * kPreciseRounds;) {
+        const State& state = path_[i].checkpoint->state;
+        if (state.pc == pc) {
+            if (!same_loop(state, now_)) break;
+            ++rounds;
+        } else if (rounds != 0 && state.pc < pc && flow_.loop_end[state.pc] >= flow_.loop_end[pc] &&
+                   flow_.loop_head[state.pc] && state.frames.size() == now_.frames.size()) {
+            break;
+        }
+    }
+    return rounds;
 }
 
 // A checkpoint inside a loop that is still being followed covers a state only if that state stands
@@ -352,6 +368,8 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
                 note_loop(active.own_loop);
                 return true;
             }
+            // Another head of the same loop was generalised on the way round and may show it.
+            if (open_loops_.back() != active.own_loop) return false;
             if (!doubtful_) {
                 const std::string what =
                     too_long ? "nothing shows that this loop ends within " +
@@ -397,7 +415,9 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
             }
             return false;
         }
-        if (!nothing_new && rounds < (at_callback_entry(now_) ? 2 : kPreciseRounds)) return false;
+        const u32 precise =
+            at_callback_entry(now_) || insn_notes_[pc].visits > kManyVisits ? 2 : kPreciseRounds;
+        if (!nothing_new && rounds < precise) return false;
     }
     const u32 attempts = active.widened ? active.attempts + 1 : 1;
     const u32 first_id = next_id_;

@@ -89,8 +89,9 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
                               what + " may point before the packet: its offset is " +
                                   std::to_string(lo) + " or more");
             }
-            if (fixed + static_cast<i64>(size) >
-                static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
+            // With no byte proven behind its start, the start itself may lie beyond the end.
+            if (base.size == 0 || fixed + static_cast<i64>(size) >
+                                      static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
                 const std::string reach = std::to_string(fixed + static_cast<i64>(size));
                 const bool variable = !base.num.is_constant() || base.num.value() != 0;
                 const std::string start = variable

@@ -20,7 +20,7 @@ namespace ebpf::verifier {
 namespace {
 
 constexpr u64 kTypeLimits[] = {
-    0, 1, 0xff, 0xffff, kMaxPacketSize, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
+    0, 1, 0xff, 0xffff, u64{kMaxPacketSize} + 0xffff, 0xffffffff, 0x7fffffffffffffff, ~u64{0}};
 constexpr u64 kNoLimits[] = {0, 1, ~u64{0}};
 
 u64 next_above(std::span<const u64> thresholds, u64 v) {
@@ -72,7 +72,10 @@ struct Widening {
         out = b;
         if (a.is_scalar()) {
             if (a.frame != b.frame || a.index != b.index || a.off != b.off) out.forget_length();
-            if (a.num == b.num && (a.num.is_constant() || same_number(a, b, 0))) return true;
+            if (a.num == b.num && (a.num.is_constant() || same_number(a, b, 0))) {
+                if (a.num.is_constant()) out.id = 0;
+                return true;
+            }
             out.num = range(a.num, b.num);
             if (a.id != 0 && same_number(a, b, 0)) return true;
             out.id = identify(a, b, 0, out);
@@ -173,7 +176,7 @@ struct Widening {
 // Where the ranges of this loop's variables are likely to end: at the constants that it compares
 // with, and at numbers that stayed the same, since a bound may be a variable.
 std::vector<u64> Analyzer::loop_thresholds(const State& before, const State& now) const {
-    std::vector<u64> out = {0, kMaxPacketSize, ~u64{0}};
+    std::vector<u64> out = {0, u64{kMaxPacketSize}, u64{kMaxPacketSize} + 0xffff, ~u64{0}};
     const auto add = [&](u64 v) {
         for (const u64 d : {~u64{0}, u64{0}, u64{1}}) {
             out.push_back(v + d);

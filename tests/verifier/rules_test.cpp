@@ -160,7 +160,7 @@ RULES(PacketAccess,
               "r6\nr2 += 8\nif r2 > r7 goto +1\n"
               "r0 = *(u64 *)(r8 + 0)\n" RETURN0},
       {"OffsetThatMightWrap", "packet-bounds",
-       PACKET "call 7\nw0 = w0\nif r0 > 0xfffff goto +5\nr6 += r0\nr2 = r6\nr2 += 8\nif r2 > r7 "
+       PACKET "call 7\nw0 = w0\nif r0 > 0xfffffff goto +5\nr6 += r0\nr2 = r6\nr2 += 8\nif r2 > r7 "
               "goto +1\nr0 = *(u64 *)(r6 + 0)\n" RETURN0},
       {"ErrorCodeCorrelation", "accept",
        PACKET "r3 = 0\nr2 = r6\nr2 += 14\nif r2 <= r7 goto +1\nr3 = -22\nif r3 != 0 goto +1\nr0 = "

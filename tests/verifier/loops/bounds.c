@@ -33,7 +33,7 @@ LOOP(signed_index) {
     s32 from = (s32)b->count, sum = 0;
     if (from > 60 PICK(|| from < 0, )) return XDP_DROP;
     for (s32 i = from; i < 64; ++i) {
-        sum += b->data[i];  // twin: map-value-bounds loop-too-long
+        sum += b->data[i];  // twin: map-value-bounds loop-too-long pointer-arithmetic
         KEEP(sum);
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
@@ -46,7 +46,7 @@ LOOP(signed_byte) {
     for (u32 i = 0; i < 16; ++i) {
         PICK(u8, s8) at = *(volatile PICK(u8, s8)*)&b->data[i];
         if (at > 63) continue;
-        sum += b->data[at];  // twin: map-value-bounds
+        sum += b->data[at];  // twin: map-value-bounds pointer-arithmetic
         KEEP(sum);
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
@@ -132,7 +132,7 @@ LOOP(wrong_variable) {
     if (n > 32) return XDP_DROP;
     if (PICK(from, n) > 32) return XDP_DROP;
     for (u32 i = 0; i < n; ++i) {
-        sum += b->data[from + i];  // twin: map-value-bounds
+        sum += b->data[from + i];  // twin: map-value-bounds pointer-arithmetic
         KEEP(sum);
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
@@ -184,7 +184,7 @@ LOOP(counter_on_stack) {
     if (!b) return XDP_DROP;
     volatile u32 i;
     for (i = 0; i < 64; PICK(++i, i = i)) {  // twin: infinite-loop
-        u32 at = i;
+        u32 at = i;  // twin: infinite-loop
         if (at < 64) b->data[at] = 1;  // twin: infinite-loop
     }
     return XDP_PASS;
@@ -207,9 +207,9 @@ LOOP(counter_on_stack_down) {
     if (!w) return XDP_DROP;
     volatile s64 i;
     u64 sum = 0;
-    for (i = 31; i >= 0; i--) {
+    for (i = 31; i >= PICK(0, -2); i--) {
         s64 at = i;
-        if (at < 32 PICK(&& at >= 0, )) sum += w->word[at];  // twin: map-value-bounds
+        if (at < 32) sum += w->word[at];  // twin: map-value-bounds
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
 }

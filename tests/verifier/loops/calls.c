@@ -48,7 +48,7 @@ LOOP(static_call) {
 NOINLINE u32 sum_of(u8* p, u32 n) {
     u32 sum = 0;
     for (u32 i = 0; i < n; ++i) {
-        sum += p[i];  // twin loop_in_call: map-value-bounds
+        sum += p[i];  // twin loop_in_call: map-value-bounds; twin call_chain: map-value-bounds
         KEEP(sum);
     }
     return sum;
@@ -72,7 +72,7 @@ LOOP(global_call) {
     if (!b) return XDP_DROP;
     u32 hash = 7;
     for (u32 i = 0; i < 64; ++i) hash = global_mix(hash, b->data[i]);
-    b->data[hash PICK(&, | ) 63] = 1;  // twin: map-value-bounds
+    b->data[hash PICK(&, | ) 63] = 1;  // twin: map-value-bounds pointer-arithmetic
     return XDP_PASS;
 }
 
@@ -121,7 +121,7 @@ LOOP(update_in_loop) {
     for (u32 i = 0; i < 20; ++i) {
         u32 key = i & 3;
         value.count = i;
-        if (update(&words_map, PICK(&key, (void*)(long)key), &value, 0)) break;  // twin: helper-argument
+        if (update(&words_map, PICK(&key, (void*)(long)key), &value, 0)) break;  // twin: helper-argument bad-address
     }
     return XDP_PASS;
 }
@@ -232,7 +232,7 @@ LOOP(bpf_loop_nested) {
 }
 
 static long add_value(void* map, u32* key, struct words* w, u64* sum) {
-    *sum += w->word[*key PICK(& 31, )];  // twin each_element: map-value-bounds
+    *sum += w->word[*key PICK(& 31, )];  // twin each_element: map-value-bounds pointer-arithmetic
     return 0;
 }
 

@@ -56,7 +56,7 @@ LOOP(count_down_unsigned) {
     if (n > 31) return XDP_DROP;
     // The classic: an unsigned number is always at least 0.
     for (u32 i = n; i PICK(> 0, != ~0u - 1); --i) {
-        sum += w->word[i];  // twin: map-value-bounds
+        sum += w->word[i];  // twin: map-value-bounds pointer-arithmetic
         KEEP(sum);
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
@@ -220,7 +220,7 @@ LOOP(break_continue) {
     if (!b) return XDP_DROP;
     u32 i = 0, odd = 0;
     while (i < 64) {
-        u8 c = b->data[i];
+        u8 c = b->data[i];  // twin: infinite-loop
         if (c == 0) break;
         if (c & 1) {
             PICK(++i, );
@@ -276,7 +276,7 @@ LOOP(up_and_down) {
     u32 low = 0, high = 63;
     while (low < high) {
         u8 c = b->data[low];
-        b->data[low] = b->data[high];
+        b->data[low] = b->data[high];  // twin: map-value-bounds
         b->data[high] = c;  // twin: map-value-bounds
         ++low;
         PICK(--high, ++high);

@@ -58,7 +58,7 @@ LOOP(iterator_variable) {
     FOR(i, 0, n) {
         PICK(if (i >= 64) break, );
         if (i < 0) break;
-        sum += b->data[i];  // twin: map-value-bounds
+        sum += b->data[i];  // twin: map-value-bounds pointer-arithmetic
     }
     return sum & 1 ? XDP_PASS : XDP_DROP;
 }

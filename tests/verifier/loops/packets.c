@@ -63,7 +63,7 @@ LOOP(tcp_options_offset) {
         if (data + off + PICK(2, 1) > end) break;
         u8 kind = data[off], len = data[off + 1];  // twin: packet-bounds
         if (kind == 0) break;
-        if (kind == 1) len = 1;
+        if (kind == 1) len = 1;  // twin: packet-bounds
         if (len == 0 || len > left) break;
         if (kind == 8 && len == 10 && data + off + 6 <= end) stamp = *(u32*)(data + off + 2);
         off += len;
@@ -76,9 +76,9 @@ LOOP(ipv6_extensions) {
     u8 *data = DATA(ctx), *end = END(ctx);
     u32 off = ETH + 40;
     if (data + off > end) return XDP_DROP;
-    u8 next = data[ETH + 6];
-    for (u32 i = 0; i < 8; ++i) {
-        if (next != 0 && next != 43 && next != 60) break;
+    u8 next = data[ETH + 6];  // twin: packet-bounds
+    for (u32 i = 0; i < 8; ++i) {  // twin: packet-bounds
+        if (next != 0 && next != 43 && next != 60) break;  // twin: packet-bounds
         u8* header = data + off;
         if (header + PICK(2, 0) > end) return XDP_DROP;
         next = header[0];  // twin: packet-bounds
@@ -114,8 +114,8 @@ LOOP(vlan_tags) {
     u16 type = *(u16*)(p + 12);
     p += 14;
     for (int i = 0; i < 4; ++i) {
-        if (type != 0x81 && type != 0xa888) break;
-        if (p + PICK(4, 2) > end) return XDP_DROP;
+        if (type != 0x81 && type != 0xa888) break;  // twin: packet-bounds
+        if (p + PICK(4, 2) > end) return XDP_DROP;  // twin: packet-bounds
         type = *(u16*)(p + 2);  // twin: packet-bounds
         p += 4;
     }

@@ -32,8 +32,8 @@ LOOP(string_copy) {
 
 LOOP(string_compare) {
     struct bytes *x = get_bytes(0), *y = get_bytes(1);
-    if (!x PICK(|| !y, )) return XDP_DROP;
-    for (u32 i = 0; i < 64; ++i) {
+    if (!x PICK(|| !y, )) return XDP_DROP;  // twin: null-pointer
+    for (u32 i = 0; i < 64; ++i) {  // twin: null-pointer
         if (x->data[i] != y->data[i]) return XDP_DROP;  // twin: null-pointer
         if (!x->data[i]) break;
     }
@@ -51,8 +51,8 @@ LOOP(string_find) {
         }
     }
     KEEP(at);
-    if (PICK(at < 0 || at > 63, at > 63)) return XDP_DROP;
-    b->data[at] = 0;  // twin: map-value-bounds
+    if (at < 0 || at > 63) return XDP_DROP;
+    b->data[at PICK(, +1)] = 0;  // twin: map-value-bounds
     return XDP_PASS;
 }
 
@@ -65,8 +65,8 @@ LOOP(string_find_correlated) {
         if (c == '/') at = i;
         if (c == 0) break;
     }
-    if (PICK(at < 0, at < -1)) return XDP_DROP;
-    b->data[at] = '-';  // twin: map-value-bounds
+    if (at < 0) return XDP_DROP;
+    b->data[at PICK(, +1)] = '-';  // twin: map-value-bounds
     return XDP_PASS;
 }
 
@@ -79,6 +79,7 @@ LOOP(string_scan_nested) {
         if (i >= 64) break;
         ++words;
         while (PICK(i < 64 &&, ) b->data[i] != ' ') ++i;  // twin: map-value-bounds
+        ++i;  // others may write the value: only this shows that every round moves on
     }
     return words & 1 ? XDP_PASS : XDP_DROP;
 }
@@ -101,11 +102,11 @@ LOOP(binary_search) {
     struct words* w = get_words(0);
     if (!w) return XDP_DROP;
     u64 wanted = w->count;
-    u32 low = 0, high = 32;
+    u32 low = 0, high = PICK(32, 33);
     for (int i = 0; i < 6; ++i) {
         if (low >= high) break;
         u32 middle = (low + high) / 2;
-        if (middle PICK(>=, >) 32) break;
+        if (middle >= PICK(32, 33)) break;
         u64 v = w->word[middle];  // twin: map-value-bounds
         if (v == wanted) return XDP_PASS;
         if (v < wanted) {
