@@ -26,7 +26,7 @@ struct Trial {
 struct TrialOptions {
     u32 runs = 6;
     u64 seed = 1;
-    u64 max_run = 4'000'000;          // steps of a run after which it counts as endless
+    u64 max_run = 4'000'000;        // steps of a run after which it counts as endless
     std::size_t max_seen = 60'000;  // states; with more, only the run itself is judged
     bool states = true;             // judge states and facts, not the run alone
     bool must_end = true;           // a run that reaches max_run is an error
