@@ -41,8 +41,8 @@ constexpr u32 kErrnoShift = 8;  // what the name spaces were refused with
 constexpr uid_t kNobody = 65534;
 constexpr int kControl = 3;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // maps terabytes of shadow memory
+#if defined(CASEMENT_SANITIZED)
+constexpr bool kSanitized = true;  // maps terabytes of shadow memory, and looks at memory by pipes
 #else
 constexpr bool kSanitized = false;
 #endif
@@ -203,8 +203,9 @@ Status become_worker(i32 descriptor, const WorkerLimits& limits) {
     if (descriptor > 0) syscall(SYS_close_range, 0, static_cast<unsigned>(descriptor) - 1, 0);
     syscall(SYS_close_range, static_cast<unsigned>(descriptor) + 1, ~0u, 0);
     if (!limit(RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1) ||
-        !limit(RLIMIT_NPROC, 0, 0) || !limit(RLIMIT_NOFILE, 0, 0) ||
-        (!kSanitized && !limit(RLIMIT_AS, limits.memory_bytes, limits.memory_bytes)))
+        !limit(RLIMIT_NPROC, 0, 0) ||
+        (!kSanitized && (!limit(RLIMIT_NOFILE, 0, 0) ||
+                         !limit(RLIMIT_AS, limits.memory_bytes, limits.memory_bytes))))
         return failed("limits of a worker");
     return install_filter(Filter::Worker, descriptor);
 }

@@ -41,6 +41,20 @@ struct Row {
 };
 
 constexpr Row kWorker[] = {
+#if defined(CASEMENT_SANITIZED)
+    // What sanitizers' run time does besides; it looks at memory by writing it to a pipe.
+    {SYS_read},
+    {SYS_write},
+    {SYS_pipe2},
+    {SYS_close},
+    {SYS_gettid},
+    {SYS_getpid},
+    {SYS_sigaltstack},
+    {SYS_rt_sigprocmask},
+    {SYS_rt_sigaction},
+    {SYS_rt_sigreturn},
+    {SYS_sched_yield},
+#endif
     {SYS_read, Rule::OnDescriptor},
     {SYS_write, Rule::OnDescriptor},
     {SYS_mmap, Rule::NotExecutable},
@@ -54,14 +68,6 @@ constexpr Row kWorker[] = {
     {SYS_getrandom},  // glibc's allocator, at its first use
     {SYS_exit},
     {SYS_exit_group},
-#if defined(__SANITIZE_ADDRESS__)
-    // What the sanitizer's run time does besides.
-    {SYS_gettid},
-    {SYS_getpid},
-    {SYS_sigaltstack},
-    {SYS_rt_sigprocmask},
-    {SYS_sched_yield},
-#endif
 };
 
 // Its filter holds for its workers too, in addition to theirs.
