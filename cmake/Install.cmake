@@ -35,3 +35,14 @@ if(TARGET ebpfapi)
   configure_file(${CMAKE_CURRENT_LIST_DIR}/casement.pc.in ${PROJECT_BINARY_DIR}/casement.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/casement.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()
+
+# The daemon as a service of the system; nothing enables it.
+if(TARGET ebpfsvc)
+  set(bindir ${CMAKE_INSTALL_FULL_BINDIR})
+  set(docdir ${CMAKE_INSTALL_FULL_DOCDIR})
+  configure_file(${PROJECT_SOURCE_DIR}/packaging/ebpfsvc.service.in
+    ${PROJECT_BINARY_DIR}/ebpfsvc.service @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/ebpfsvc.service DESTINATION lib/systemd/system)
+  install(FILES ${PROJECT_SOURCE_DIR}/packaging/ebpfsvc.sysusers DESTINATION lib/sysusers.d RENAME casement.conf)
+  install(FILES ${PROJECT_SOURCE_DIR}/docs/service.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
