@@ -89,7 +89,7 @@ class Worker {
             case Operation::Load:
                 return load();
             case Operation::MappedRead:
-                sum_ += values_[key].load(std::memory_order_relaxed);
+                sum_ = sum_ + values_[key].load(std::memory_order_relaxed);
                 return 0;
             case Operation::MappedWrite:
                 values_[key].store(value, std::memory_order_relaxed);

@@ -118,14 +118,26 @@ Status Pool::start() {
     return {};
 }
 
+void Pool::stop() {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (const Child& child : children_) {
+        if (child.pid > 0) kill(child.pid, SIGKILL);
+    }
+}
+
 Status Pool::start(Child& child) {
     std::vector<const char*> arguments;
     arguments.reserve(options_.arguments.size());
     for (const std::string& argument : options_.arguments) arguments.push_back(argument.c_str());
     TRY_ASSIGN(const platform::ConfinedProcess process,
                platform::start_confined(options_.program.c_str(), arguments, options_.keep_stderr));
-    child.pid = process.pid;
     child.control = Fd(process.control);
+    {
+        const std::lock_guard lock(mutex_);
+        child.pid = process.pid;
+        if (stopping_) kill(child.pid, SIGKILL);
+    }
     Ready ready;
     const auto deadline = Clock::now() + std::chrono::milliseconds(kStartMs);
     if (receive_message(child.control.get(), ready, deadline) != Transfer::Done) {
@@ -168,12 +180,16 @@ bool Pool::settle(Child& child) {
 
 // Its workers end with it: with its process name space, or by their parent's death.
 void Pool::end(Child& child) {
-    if (child.pid > 0) {
-        kill(child.pid, SIGKILL);
-        while (waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
+    i32 pid = -1;
+    {
+        const std::lock_guard lock(mutex_);
+        std::swap(pid, child.pid);
+    }
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
         }
     }
-    child.pid = -1;
     child.control = Fd();
     child.stream = Fd();
     child.owes_end = false;
@@ -292,7 +308,7 @@ Pool::Reply Pool::run(Child& child, Bytes job) {
     return ending(Answer::Died);
 }
 
-engine::CompileOutcome Pool::died(i32 wait_status) const {
+engine::CompileOutcome Pool::died(i32 wait_status) {
     std::array<char, 64> how{};
     std::string text = "the process that verified and compiled this program ended by ";
     text += std::string(how.data(), platform::describe_wait_status(wait_status, how));

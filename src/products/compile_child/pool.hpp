@@ -47,6 +47,8 @@ class Pool {
 
     // Starts all children. Errors: Failed, when one cannot be started or confined.
     Status start();
+    // Ends all children, now and for ever: who is in compile(), or comes, gets an error.
+    void stop();
     // Which layers of the sandbox stand, and what the system refused: one line.
     std::string confinement() const;
 
@@ -82,12 +84,13 @@ class Pool {
     void give_back(u32 index);
     Reply run(Child& child, Bytes job);
     engine::CompileOutcome judge(const engine::CompileJob& job, Reply reply);
-    engine::CompileOutcome died(i32 wait_status) const;
+    static engine::CompileOutcome died(i32 wait_status);
 
     const PoolOptions options_;
     std::vector<Child> children_;
     platform::Confinement confinement_{};
-    mutable std::mutex mutex_;
+    mutable std::mutex mutex_;  // also of every Child::pid, for stop()
+    bool stopping_ = false;
     std::condition_variable freed_;
     std::vector<u32> free_;                    // the one used last is the next: its memory is warm
     u64 next_ticket_ = 0, served_ticket_ = 0;  // who came first is served first

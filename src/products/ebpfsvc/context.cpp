@@ -26,7 +26,8 @@ void report(u32 ifindex, const Error& error) {
 
 }  // namespace
 
-Context::Context(bool live) : live_(xdp_, &report) {
+Context::Context(bool live, compile_child::PoolOptions compiling)
+    : live_(xdp_, &report), compilers_(std::move(compiling)) {
     if (live) xdp_.set_feed(live_.feed());
 }
 
@@ -36,6 +37,8 @@ Context::~Context() {
 }
 
 Status Context::start() {
+    TRY(compilers_.start());
+    service_.compiler = compilers_.compiler();
     runtime::Config config;
     if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
     TRY_ASSIGN(runtime_, runtime::Runtime::create(config));
@@ -54,6 +57,10 @@ void Context::count(service::Figures& status) const {
     status.maps = runtime_->live(runtime::ObjectKind::Map);
     status.links = runtime_->live(runtime::ObjectKind::Link);
     status.programs = runtime_->live(runtime::ObjectKind::Program);
+    const compile_child::PoolFigures compiled = compilers_.figures();
+    status.compiled = compiled.jobs;
+    status.compile_failures = compiled.died + compiled.late + compiled.nonsense;
+    status.compiler_restarts = compiled.restarts;
     status.allocations = platform::allocations();
 }
 

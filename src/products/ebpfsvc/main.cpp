@@ -17,7 +17,6 @@
 #include <cstring>
 
 #include "products/compile_child/child.hpp"
-#include "products/compile_child/pool.hpp"
 #include "products/ebpfsvc/server.hpp"
 
 namespace {
@@ -27,6 +26,8 @@ using namespace ebpf;
 struct Options {
     ebpfsvc::ServerOptions server;
     std::string group;
+    compile_child::PoolOptions compiling;
+    u32 compile_seconds = 60;
     bool live = true;
     bool status = false;
 };
@@ -42,6 +43,13 @@ Options parse(CLI::App& app, int argc, char** argv) {
     app.add_option("--max-connections", options.server.max_connections, "connections at a time")
         ->check(CLI::Range(1, 100000))
         ->capture_default_str();
+    app.add_option("--compile-children", options.compiling.children,
+                   "processes that verify and compile, each one program at a time (0: one per CPU)")
+        ->check(CLI::Range(0, 1024));
+    app.add_option("--compile-seconds", options.compile_seconds,
+                   "how long verifying and compiling one program may take")
+        ->check(CLI::Range(1, 3600))
+        ->capture_default_str();
     app.add_flag("--no-live", no_live, "attach to numbers of interfaces, not to the real ones");
     app.add_flag("--status", options.status, "print what the daemon at the socket holds, and end");
     try {
@@ -50,6 +58,7 @@ Options parse(CLI::App& app, int argc, char** argv) {
         std::exit(app.exit(error) == 0 ? 0 : 2);
     }
     options.live = !no_live;
+    options.compiling.deadline_ms = options.compile_seconds * 1000;
     return options;
 }
 
@@ -101,11 +110,13 @@ int print_status(const std::string& path) {
     std::memcpy(&status, packet.payload.data(), std::min(sizeof status, packet.payload.size()));
     fmt::print(
         R"({{"maps":{},"links":{},"programs":{},"descriptors":{},"clients":{},"connections":{},)"
-        R"("served":{},"open_files":{},"allocations":{},"resident_kib":{},"threads":{}}})"
+        R"("served":{},"open_files":{},"allocations":{},"resident_kib":{},"threads":{},)"
+        R"("compiled":{},"compile_failures":{},"compiler_restarts":{}}})"
         "\n",
         status.maps, status.links, status.programs, status.descriptors, status.clients,
         status.connections, status.served, status.open_files, status.allocations,
-        status.resident_kib, status.threads);
+        status.resident_kib, status.threads, status.compiled, status.compile_failures,
+        status.compiler_restarts);
     return 0;
 }
 
@@ -121,13 +132,8 @@ int serve(const Options& options) {
     // What connections, messages and the execution context's own files need stays free.
     const u64 files = raise_descriptors();
     const u64 reserve = std::min<u64>(files / 4, options.server.max_connections + 64u);
-    ebpfsvc::Context context(options.live);
+    ebpfsvc::Context context(options.live, options.compiling);
     if (const auto started = context.start(); !started) return complain(started.error());
-    // What clients load is read, verified and compiled in processes that may touch nothing else.
-    compile_child::Pool pool({});
-    if (const auto started = pool.start(); !started) return complain(started.error());
-    fmt::print(stderr, "ebpfsvc: compiling children: {}\n", pool.confinement());
-    context.service().compiler = pool.compiler();
     ebpfsvc::Tokens tokens(context.door(), context.caller(),
                            static_cast<u32>(std::min<u64>(files - reserve, 1u << 24)));
     if (const auto started = tokens.start(); !started) return complain(started.error());
@@ -135,6 +141,7 @@ int serve(const Options& options) {
     ebpfsvc::Shared shared{context, tokens, clients, options.server.group};
     ebpfsvc::Server server(shared, options.server);
     if (const auto listening = server.listen(); !listening) return complain(listening.error());
+    fmt::print(stderr, "ebpfsvc: {}\n", context.confinement());
     fmt::print("ebpfsvc: serving {}\n", options.server.path);
     std::fflush(stdout);
     notify_ready();
@@ -145,9 +152,9 @@ int serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1 && std::strcmp(argv[1], "--compile-child") == 0) {
-        return compile_child::run(std::span<char* const>(argv + 2, static_cast<size_t>(argc - 2)));
-    }
+    // How the daemon starts its own compiling children; nobody else has a use for it.
+    if (argc == 4 && std::string_view(argv[1]) == "--compile-child")
+        return compile_child::run(std::span(argv, 4).last(2));
     CLI::App app{"Shares programs, maps, links and pins between processes."};
     try {
         Options options = parse(app, argc, argv);

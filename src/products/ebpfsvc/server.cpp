@@ -106,6 +106,7 @@ void Server::run(int stop_event) {
         reap(false);
     }
     listener_ = Fd();
+    shared_.context.stop();
     reap(true);
 }
 

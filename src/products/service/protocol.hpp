@@ -64,6 +64,9 @@ struct Figures {
     u64 allocations = 0;  // blocks of the execution context
     u64 resident_kib = 0;
     u64 threads = 0;
+    u64 compiled = 0;           // programs that went to a compiling child, whatever it said
+    u64 compile_failures = 0;   // of them: the child died, was too late, or answered nonsense
+    u64 compiler_restarts = 0;  // of compiling children
 };
 
 }  // namespace ebpf::service
