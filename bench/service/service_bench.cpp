@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Map lookup and update, and the load of a program of 130 instructions, by the way they take: in the
-// application's own process, through a daemon that is started here, through memory of the daemon's
-// maps, and by Linux's bpf(2), which needs root. One run holds all, in processes of their own, so
-// that their ratios mean something:
+// Map lookup and update, and the load of a program of 130 instructions, by the way they take: in
+// the application's own process, through a daemon that is started here, through memory of the
+// daemon's maps, and by Linux's bpf(2), which needs root. One run holds all, in processes of their
+// own, so that their ratios mean something:
 //
 //     build/release/bin/bench_service --benchmark_format=json
 //
@@ -131,10 +131,9 @@ void register_all() {
     for (const Way way : {Way::Kernel, Way::Embedded, Way::Daemon}) {  // the ratio's base first
         for (const Row& row : kRows) {
             if (row.daemon_only && way == Way::Embedded) continue;
-            benchmark::RegisterBenchmark((std::string(row.name) + "/" + name_of(way)).c_str(),
-                                         [way, row](benchmark::State& state) {
-                                             run(state, way, row.operation, row.batch);
-                                         })
+            benchmark::RegisterBenchmark(
+                (std::string(row.name) + "/" + name_of(way)).c_str(),
+                [way, row](benchmark::State& state) { run(state, way, row.operation, row.batch); })
                 ->UseManualTime()
                 ->MinTime(0.3)
                 ->Unit(benchmark::kMicrosecond);
@@ -155,10 +154,10 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     const std::string path = "/tmp/bench_service." + std::to_string(getpid()) + ".sock";
     // What the daemon says goes to our errors: our output is the result.
-    const auto daemon = start({"/bin/sh", "-c",
-                               std::string("exec ") + BENCH_DAEMON + " --no-live --socket " + path +
-                                   " >&2"},
-                              nullptr, -1);
+    const auto daemon =
+        start({"/bin/sh", "-c",
+               std::string("exec ") + BENCH_DAEMON + " --no-live --socket " + path + " >&2"},
+              nullptr, -1);
     for (int i = 0; i < 300 && daemon && daemon->runs() && !serves(path); ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
     for (const Way way : {Way::Embedded, Way::Daemon, Way::Kernel}) {
@@ -166,8 +165,9 @@ int main(int argc, char** argv) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return 1;
         Worker& worker = workers[static_cast<std::size_t>(way)];
         worker.stream = pair[0];
-        worker.process = start({"/proc/self/exe", "--worker", std::to_string(static_cast<int>(way))},
-                               way == Way::Daemon ? path.c_str() : nullptr, pair[1]);
+        worker.process =
+            start({"/proc/self/exe", "--worker", std::to_string(static_cast<int>(way))},
+                  way == Way::Daemon ? path.c_str() : nullptr, pair[1]);
         close(pair[1]);
     }
     register_all();

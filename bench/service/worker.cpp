@@ -27,10 +27,10 @@ struct Program {
         code[size++] = bpf_insn{.code = opcode, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = imm};
     }
     Program() {
-        put(0xb7, 0);                                  // r0 = 0
-        for (int i = 0; i < 127; ++i) put(0x07, 1);    // r0 += 1
-        put(0xb7, 2);                                  // r0 = XDP_PASS
-        put(0x95, 0);                                  // exit
+        put(0xb7, 0);                                // r0 = 0
+        for (int i = 0; i < 127; ++i) put(0x07, 1);  // r0 += 1
+        put(0xb7, 2);                                // r0 = XDP_PASS
+        put(0x95, 0);                                // exit
     }
 };
 
@@ -47,11 +47,11 @@ class Worker {
             map_ = create();
             if (map_ < 0) return {.error = errno};
         }
-        const bool mapped = order.operation == Operation::MappedRead ||
-                            order.operation == Operation::MappedWrite;
+        const bool mapped =
+            order.operation == Operation::MappedRead || order.operation == Operation::MappedWrite;
         if (mapped && !values_) {
-            void* const at = mmap(nullptr, kEntries * sizeof(std::uint64_t),
-                                  PROT_READ | PROT_WRITE, MAP_SHARED, map_, 0);
+            void* const at = mmap(nullptr, kEntries * sizeof(std::uint64_t), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED, map_, 0);
             if (at == MAP_FAILED) return {.error = errno};
             values_ = static_cast<std::atomic<std::uint64_t>*>(at);
         }
@@ -60,8 +60,9 @@ class Worker {
             if (one(order.operation, static_cast<std::uint32_t>(i) % kEntries) < 0)
                 return {.error = errno};
         }
-        return {.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-                               .count()};
+        return {
+            .seconds =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
     }
 
   private:

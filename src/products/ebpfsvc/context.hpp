@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the daemon is made of: the execution context with its hooks and live interfaces, and the
-// children that compile for it. One session holds all clients' handles; tokens.hpp says whose they are.
+// children that compile for it. One session holds all clients' handles; tokens.hpp says whose they
+// are.
 #pragma once
 
 #include "engine/service.hpp"
