@@ -9,11 +9,14 @@
 #include "engine/environment.hpp"
 #include "engine/program_btf.hpp"
 #include "engine/report_text.hpp"
+#include "verifier/render.hpp"
 
 namespace ebpf::engine {
 namespace {
 
 using isa::WideKind;
+
+constexpr std::size_t kMostOfTrace = std::size_t{4} << 20;  // bytes of the way in a log
 
 std::unexpected<Error> rejected(const verifier::Report& report) {
     switch (report.verdict) {
@@ -28,15 +31,42 @@ std::unexpected<Error> rejected(const verifier::Report& report) {
     return fail(Errc::VerificationFailed);
 }
 
-// The words are Linux's where Linux has them: tools read the numbers out of this text.
-std::string statistics(const Compiled& compiled, const ir::Program& program) {
-    return fmt::format(
-        "verification time {} usec\nstack depth {}\nprocessed {} insns (limit {}) peak_states {} "
-        "KiB\n"
-        "compilation time {} usec\ncode size {} bytes for {} insns\n",
-        compiled.verify_ns / 1000.0, fmt::join(compiled.report.facts.stack_used, "+"),
-        compiled.report.steps, verifier::Options{}.max_steps, compiled.report.peak_bytes / 1024,
-        compiled.compile_ns / 1000.0, compiled.code.text.size(), program.insns.size());
+// The last lines of every log, in Linux's words: tools read the numbers out of this text.
+std::string statistics(const Compiled& compiled, const ir::Program& program, u32 level) {
+    std::string text;
+    if (level & kLogStats) {
+        text = fmt::format("verification time {} usec\nstack depth {}\n", compiled.verify_ns / 1000,
+                           fmt::join(compiled.report.facts.stack_used, "+"));
+    }
+    text += fmt::format(
+        "processed {} insns (limit {}) max_states_per_insn 0 total_states 0 peak_states 0 "
+        "mark_read "
+        "0\n",
+        compiled.report.steps, verifier::Options{}.max_steps);
+    if ((level & kLogStats) && compiled.accepted()) {
+        text += fmt::format(
+            "peak memory of states {} KiB\ncompilation time {} usec\n"
+            "code size {} bytes for {} insns\n",
+            compiled.report.peak_bytes / 1024, compiled.compile_ns / 1000,
+            compiled.code.text.size(), program.insns.size());
+    }
+    return text;
+}
+
+// What Linux logs: at level 1 the way to an error, at level 2 every state of accepted programs too,
+// the numbers always.
+std::string log_of(const Compiled& compiled, const ir::Program& program,
+                   const ir::Environment& environment, const CompileJob& job) {
+    std::string text;
+    const bool verbose = (job.log_level & kLogVerbose) != 0;
+    const bool failed = !compiled.accepted();
+    if (verbose || (failed && (job.log_level & kLogReport))) {
+        text =
+            verifier::linux_log(program, environment, job.options.verifier, verbose, kMostOfTrace);
+    }
+    if (failed) text += report_text(program, compiled.report, {});
+    if (job.log_level != 0) text += statistics(compiled, program, job.log_level);
+    return text;
 }
 
 Status check_maps(const std::vector<ir::MapDef>& maps) {
@@ -119,10 +149,10 @@ CompileOutcome compile_checked(const CompileJob& job) {
                        .verified_insns = compiled->report.steps};
     if (!compiled->accepted()) {
         out.error = rejected(compiled->report).error();
-        out.log = report_text(*program, compiled->report, {});
+        out.log = log_of(*compiled, *program, *environment, job);
         return out;
     }
-    if (job.log_level & (kLogStats | kLogVerbose)) out.log = statistics(*compiled, *program);
+    out.log = log_of(*compiled, *program, *environment, job);
     out.code = std::move(compiled->code);
     return out;
 }

@@ -20,8 +20,8 @@
 namespace ebpf::engine {
 
 // Linux's log levels (bits of bpf_attr.log_level) as far as they mean something here.
-inline constexpr u32 kLogReport = 1;   // why a program is rejected
-inline constexpr u32 kLogVerbose = 2;  // the same
+inline constexpr u32 kLogReport = 1;   // the way to an error, the error, what was processed
+inline constexpr u32 kLogVerbose = 2;  // every state, of accepted programs too
 inline constexpr u32 kLogStats = 4;    // what it cost
 
 // Type information as BPF_PROG_LOAD brings it, unread. Records of `func_info` are Linux's struct

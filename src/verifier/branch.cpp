@@ -170,7 +170,7 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
             dst.need = needs_.combine(dst.need, src.need);
             spread_scalar(s, dst_before, Reg(dst));
         }
-        if (by_register && !(b == src.num)) {
+        if (by_register && !(b == src.num) && !planted(311)) {
             Reg& other = s.reg(i.src);
             other.num = other.num.intersect(b);  // the copies may have been told already
             if (other.num.empty()) other.num = b;
@@ -212,7 +212,7 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
         return;
     }
     if (!is_bounds_check(p, end)) {
-        if (!is_bounds_check(end, p)) return;
+        if (!is_bounds_check(end, p) || planted(310)) return;
         std::swap(p, end);
         cond = mirrored(cond);
     }
@@ -302,8 +302,8 @@ Step Analyzer::branch(const isa::Insn& i) {
     other.pc = target;
     now_.pc = next;
     if (taken_possible) {  // else nothing fits, which says nothing: both ways without refinement
-        refine_branch(other, i, true);
-        refine_branch(now_, i, false);
+        if (!planted(313)) refine_branch(other, i, true);
+        if (!planted(312)) refine_branch(now_, i, false);
     }
     push(std::move(other));
     return Step::Continue;

@@ -18,6 +18,7 @@ void Analyzer::clobber_after_call(State& s) {
         s.reg(r).lost = Lost::Call;
         s.reg(r).index = now_.pc;
     }
+    if (planted(303)) s.reg(9) = Reg{};
 }
 
 Step Analyzer::call(const isa::Insn& i) {
@@ -55,6 +56,11 @@ bool Analyzer::enter(u32 target, u32 return_to, i32 callback_of) {
     frame.stack = std::make_shared<Stack>();
     if (planted(214)) frame.stack->set_init(0, isa::kStackSize);
     for (isa::Reg r = 1; r <= 5; ++r) frame.regs[r] = reg(r);
+    if (planted(316)) {
+        for (Reg& r : frame.regs) {
+            if (r.kind == Kind::Context) r = Reg{};
+        }
+    }
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
     frame.regs[isa::kFramePointer].frame = static_cast<u8>(now_.frames.size());
     clobber_after_call(now_);

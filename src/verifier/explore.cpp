@@ -281,6 +281,8 @@ bool Analyzer::same_loop(const State& active, const State& now) const {
 }
 
 RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
+    if (planted(117) && frame + 1 < state.frames.size()) return 0;
+    if (planted(300)) return static_cast<RegSet>(flow_.live[state.pc] & ~(1u << 9));
     if (frame + 1 == state.frames.size()) return flow_.live[state.pc];
     return flow_.live[state.frames[frame + 1].return_to] & isa::kCalleeSaved;
 }
@@ -490,7 +492,7 @@ void Analyzer::mark_read(u32 frame, Granules bits) {
         Checkpoint& cp = *path_[i].checkpoint;
         bits[0] &= ~path_[i].written[frame][0];
         bits[1] &= ~path_[i].written[frame][1];
-        if (frame >= cp.read.size()) return;
+        if (frame >= cp.read.size() || (planted(318) && frame > 0)) return;
         Granules& read = cp.read[frame];
         if ((bits[0] & ~read[0]) == 0 && (bits[1] & ~read[1]) == 0) return;
         read[0] |= bits[0];

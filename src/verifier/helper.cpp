@@ -468,7 +468,7 @@ void Analyzer::forget_packet_pointers() {
 }
 
 void Analyzer::release(u32 ref) {
-    if (!planted(218)) std::erase(now_.refs, ref);
+    std::erase(now_.refs, ref);
     now_.for_each([&](const Reg& r) { return r.ref == ref; },
                   [&](Reg& r) {
                       if (planted(218)) return;

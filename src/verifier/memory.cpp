@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Loads, stores and atomic operations of the program itself.
+#include <algorithm>
 #include <cstring>
 
 #include "spec/map_types.hpp"
@@ -42,6 +43,23 @@ std::string bytes_text(u64 n) {
     return std::to_string(n) + (n == 1 ? " byte" : " bytes");
 }
 
+const char* name_of(ir::MemoryKind kind) {
+    switch (kind) {
+        case ir::MemoryKind::Stack:
+            return "the stack";
+        case ir::MemoryKind::Context:
+            return "the context";
+        case ir::MemoryKind::Packet:
+            return "the packet";
+        case ir::MemoryKind::MapValue:
+            return "a map value";
+        case ir::MemoryKind::Unknown:
+        case ir::MemoryKind::Other:
+            break;
+    }
+    return "other memory";
+}
+
 }  // namespace
 
 bool Analyzer::note_memory(Kind kind) {
@@ -53,7 +71,8 @@ bool Analyzer::note_memory(Kind kind) {
         if (fact == ir::MemoryKind::Context || now == ir::MemoryKind::Context) {
             return reject(DiagnosticCode::MixedContext,
                           "this instruction accesses the context on one path and " +
-                              std::string(name(kind)) + " on another");
+                              std::string(name_of(now == ir::MemoryKind::Context ? fact : now)) +
+                              " on another");
         }
         insn_notes_[now_.pc].memory_differs = true;
     }
@@ -295,6 +314,11 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
                           " holds a pointer and must be loaded as it is");
     }
     if (field->kind == spec::FieldKind::Pointer) return load_context_pointer(*field, out);
+    if (planted(319) && field->kind == spec::FieldKind::PacketEnd &&
+        std::ranges::none_of(now_.top().regs, &Reg::is_packet)) {
+        out = unknown(8);
+        return true;
+    }
     out = Reg::pointer(field->kind == spec::FieldKind::PacketStart ? Kind::Packet
                        : field->kind == spec::FieldKind::PacketEnd ? Kind::PacketEnd
                                                                    : Kind::PacketMeta);
@@ -435,8 +459,8 @@ bool Analyzer::store_stack(const Reg& base, i32 off, int size, const Reg& value,
                       "outlives the frame");
     }
     const bool pointer = !value.is_scalar();
-    if (pointer && (size != 8 || lo != hi || lo % 8 != 0)) {
-        if (lo != hi || !may_leak()) {
+    if (pointer && (size != 8 || lo != hi || lo % (planted(308) ? 16 : 8) != 0)) {
+        if (lo != hi || !may_leak() || planted(308)) {
             return reject(DiagnosticCode::StackPointerLayout,
                           std::string(name(value.kind)) +
                               " is stored on the stack in part, unaligned, or at a variable place");

@@ -8,6 +8,7 @@
 //   1 ..  99   numbers: transfer functions and refinement
 //   100 .. 199 states: registers, stack, covering, widening
 //   200 .. 299 rules: what is checked before an access, a call, the end
+//   300 .. 399 presentation: a verdict that hangs on which register, slot or order was chosen
 #pragma once
 
 #include <type_traits>

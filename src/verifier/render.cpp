@@ -12,16 +12,34 @@ std::string dump_states(const ir::Program& program, const ir::Environment& envir
         const ir::Program& program;
         u32 max_visits;
         std::vector<u32> visits;
+        std::vector<State> last;  // of each instruction
         std::string text;
-    } sink{program, max_visits, std::vector<u32>(program.insns.size(), 0), {}};
+
+        void print(const State& state) {
+            text += std::to_string(state.pc) + ": " +
+                    isa::text::print(program.insns[state.pc], isa::text::Dialect::Llvm) + "\n" +
+                    to_string(state);
+        }
+    } sink{program,
+           max_visits,
+           std::vector<u32>(program.insns.size(), 0),
+           std::vector<State>(program.insns.size()),
+           {}};
     const Observer observer = [](void* self, const State& state) {
         Sink& s = *static_cast<Sink*>(self);
-        if (s.max_visits != 0 && ++s.visits[state.pc] > s.max_visits) return;
-        s.text += std::to_string(state.pc) + ": " +
-                  isa::text::print(s.program.insns[state.pc], isa::text::Dialect::Llvm) + "\n" +
-                  to_string(state);
+        s.last[state.pc] = state;
+        if (++s.visits[state.pc] <= s.max_visits || s.max_visits == 0) s.print(state);
     };
-    Analyzer(program, environment, options, observer, &sink).run();
+    const Report report = Analyzer(program, environment, options, observer, &sink).run();
+    if (!report.diagnostics.empty()) {
+        // Whatever was left out above, this is what the error is about.
+        const u32 at = report.diagnostics[0].insn;
+        if (at < sink.last.size() && !sink.last[at].frames.empty()) {
+            sink.text +=
+                "the state that failed, " + std::string(name(report.diagnostics[0].code)) + ":\n";
+            sink.print(sink.last[at]);
+        }
+    }
     return sink.text;
 }
 

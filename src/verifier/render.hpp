@@ -17,4 +17,14 @@ const char* advice(DiagnosticCode code);       // what to write
 std::string dump_states(const ir::Program& program, const ir::Environment& environment,
                         const Options& options, u32 max_visits);
 
+// The analysis as Linux's verifier logs it (linux_log.cpp): its log level 1, and 2 with
+// `all_states`. At most about `most` bytes; a last line says when there would have been more.
+std::string linux_log(const ir::Program& program, const ir::Environment& environment,
+                      const Options& options, bool all_states, std::size_t most);
+
+// The blocks of the program and where control goes between them, with their source lines: as text,
+// or as a graph in Graphviz' language.
+std::string dump_cfg(const ir::Program& program);
+std::string dump_cfg_dot(const ir::Program& program);
+
 }  // namespace ebpf::verifier

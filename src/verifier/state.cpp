@@ -64,7 +64,7 @@ Reg Reg::pointer(Kind kind) {
 Granules granules(int off, int size) {
     Granules g{};
     for (int i = off / 4; i * 4 < off + size; ++i)
-        g[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
+        g[planted(306) ? 0u : static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
     return g;
 }
 
@@ -74,6 +74,7 @@ bool Stack::all_init(int off, int size) const {
 
 int Stack::first_uninit(int off, int size) const {
     for (int i = off; i < off + size; ++i) {
+        if (planted(305) && i / 64 == 6) continue;
         if (!(init[static_cast<unsigned>(i) / 64] >> (i % 64) & 1)) return i;
     }
     return -1;
@@ -93,6 +94,7 @@ bool Stack::has_pointer(int off, int size) const {
 const Cell* Stack::exact(int off, int size) const {
     const auto at =
         std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+    if (planted(304) && off == isa::kStackSize - 16) return nullptr;
     return at != cells.end() && at->off == off && at->size == size ? &*at : nullptr;
 }
 
@@ -129,6 +131,7 @@ void Stack::clobber(int off, int size) {
 void Stack::put(int off, int size, const Reg& reg) {
     clobber(off, size);
     set_init(off, size);
+    if (planted(307) && off % 16 != 0) return;
     const auto at =
         std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
     cells.insert(at, Cell{static_cast<i16>(off), static_cast<u8>(size), reg});

@@ -18,6 +18,7 @@
 
 #include "isa/insn.hpp"
 #include "spec/program_info.hpp"
+#include "verifier/planted.hpp"
 #include "verifier/scalar.hpp"
 
 namespace ebpf::verifier {
@@ -161,9 +162,11 @@ struct State {
     void for_each(Wants wants, F f) {
         for (Frame& frame : frames) {
             for (Reg& r : frame.regs) {
+                if (planted(301) && &r == &frame.regs[9]) continue;
                 if (wants(r)) f(r);
             }
             for (std::size_t i = 0; i < frame.stack->cells.size(); ++i) {
+                if (planted(302) && i > 0) break;
                 if (wants(frame.stack->cells[i].reg)) f(frame.writable_stack().cells[i].reg);
             }
         }

@@ -72,7 +72,13 @@ Step Analyzer::step() {
         case Form::JmpImm:
             return branch(i);
         case Form::Ja:
+            if (planted(320) && program_.target[now_.pc] <= now_.pc) {
+                reject(DiagnosticCode::InfiniteLoop, "a jump goes back");
+                return Step::Failed;
+            }
             now_.pc = program_.target[now_.pc];
+            if (planted(314))
+                now_.for_each([](const Reg& r) { return r.is_scalar(); }, [](Reg& r) { r.id = 0; });
             return Step::Continue;
         case Form::Call:
             return call(i);
@@ -237,7 +243,7 @@ Linear linear_result(AluOp op, const Reg& a, const Reg& b) {
         case AluOp::Sub: {
             const i64 sign = op == AluOp::Sub ? -1 : 1;
             if (b_fixed) return scaled(a, 1, wrapping_mul(sign, y));
-            if (a_fixed) return scaled(b, sign, x);
+            if (a_fixed) return planted(309) ? Linear{} : scaled(b, sign, x);
             if (a.id == 0 || a.id != b.id) return {};
             return {a.id, a.scale + sign * b.scale,
                     wrapping_add(a.delta, wrapping_mul(sign, b.delta)), a.low || b.low};
@@ -314,7 +320,7 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
 u32 Analyzer::proven_by_others(Kind kind, u32 id) const {
     u32 size = 0;
     for (unsigned r = 0; r < isa::kFramePointer; ++r) {
-        const Reg& other = now_.top().regs[r];
+        const Reg& other = (planted(317) ? now_.frames.front() : now_.top()).regs[r];
         const bool live = (flow_.live[now_.pc] >> r & 1) || planted(100);
         if (live && other.kind == kind && other.id == id) size = std::max(size, other.size);
     }
@@ -329,7 +335,8 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
     const bool pointer_first = dst.is_pointer();
     const Reg pointer = pointer_first ? dst : src;
     const Reg number = pointer_first ? src : dst;
-    const bool one_pointer = pointer.is_pointer() && number.is_scalar();
+    const bool one_pointer =
+        pointer.is_pointer() && number.is_scalar() && (pointer_first || !planted(315));
 
     if (one_pointer && (add || (sub && pointer_first)) &&
         (pointer.has_arithmetic() || pointer.kind == Kind::Context)) {

@@ -39,8 +39,7 @@ struct Widening {
     Scalar range(const Scalar& a, const Scalar& b) const {
         Scalar r;
         r.bits = a.bits == b.bits ? a.bits : a.bits.join(b.bits).alignment_only();
-        r.r64.hi =
-            b.umax() > a.umax() && !planted(117) ? next_above(thresholds, b.umax()) : a.umax();
+        r.r64.hi = b.umax() > a.umax() ? next_above(thresholds, b.umax()) : a.umax();
         r.r64.lo = b.umin() < a.umin() ? next_below(thresholds, b.umin()) : a.umin();
         r.r64.shi = std::max(a.smax(), b.smax());
         r.r64.slo = std::min(a.smin(), b.smin());

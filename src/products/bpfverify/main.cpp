@@ -27,9 +27,11 @@ Options parse(CLI::App& app, int argc, char** argv) {
     app.add_option("--program", options.program, "only the program of this function name");
     app.add_option("--type", options.type,
                    "verify as this program type, e.g. xdp, whatever the section says");
-    app.add_option("--dump", dump,
-                   "show the instructions, or the states that the analysis saw them in")
-        ->check(CLI::IsMember({"insns", "states"}));
+    app.add_option(
+           "--dump", dump,
+           "show the instructions, the blocks and where they lead (dot: for Graphviz), or the "
+           "states that the analysis saw")
+        ->check(CLI::IsMember({"insns", "states", "cfg", "dot"}));
     app.add_flag("--json", options.json, "one JSON object per program, a line each");
     try {
         app.parse(argc, argv);
@@ -40,6 +42,8 @@ Options parse(CLI::App& app, int argc, char** argv) {
     if (dialect == "windows") options.dialect = ebpf::spec::Dialect::Windows;
     options.dump_instructions = dump == "insns";
     options.dump_states = dump == "states";
+    options.dump_cfg = dump == "cfg";
+    options.dump_dot = dump == "dot";
     options.coloured = isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
     return options;
 }

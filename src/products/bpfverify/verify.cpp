@@ -111,6 +111,8 @@ Outcome verify(const Options& options, const engine::ObjectProgram& program) {
     outcome.verdict = verdict_of(outcome.report.verdict);
     if (options.dump_states)
         outcome.states = verifier::dump_states(outcome.program, *environment, {}, kDumpedVisits);
+    if (options.dump_cfg) outcome.states = verifier::dump_cfg(outcome.program);
+    if (options.dump_dot) outcome.states = verifier::dump_cfg_dot(outcome.program);
     return outcome;
 }
 

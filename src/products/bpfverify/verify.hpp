@@ -18,6 +18,8 @@ struct Options {
     bool json = false;
     bool dump_instructions = false;
     bool dump_states = false;
+    bool dump_cfg = false;  // as text, or as a graph for Graphviz
+    bool dump_dot = false;
     bool coloured = false;
 };
 
@@ -27,7 +29,8 @@ struct Outcome {
     enum class Verdict { Accept, Reject, Unsupported, Error } verdict = Verdict::Error;
     verifier::Report report;
     std::optional<Error> error;  // what ended it outside the verifier
-    std::string states;          // of the first visits of each instruction, if asked for
+    std::string states;          // what --dump asked for: the first visits of each instruction, or
+                                 // the blocks
     std::string error_text;      // that error in words
     u64 usec = 0;                // CPU time from decoding to the verdict
     u64 peak_kib = 0;            // memory of the analysis

@@ -75,6 +75,11 @@ const Region* Machine::region_of(u64 address) const {
     return address >= r.base && address <= r.end() ? &r : nullptr;
 }
 
+const Region* Machine::region_near(u64 address) const {
+    const u64 i = (address - (u64{1} << 46) + (u64{1} << 31)) >> 32;
+    return i < regions_.size() ? &regions_[i] : nullptr;
+}
+
 u8* Machine::access(u64 address, u64 size, bool write, bool initialised) {
     const Region* found = region_of(address);
     if (found == nullptr || !found->alive || size > found->end() - address) {

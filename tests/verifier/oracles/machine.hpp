@@ -59,6 +59,8 @@ class Machine {
     const MachineFrame& top() const { return frames_.back(); }
     const std::vector<u32>& references() const { return refs_; }
     const Region* region_of(u64 address) const;  // also one past its end; null: none
+    // The region that a pointer belongs to which may have been moved out of it; null: none.
+    const Region* region_near(u64 address) const;
     const Region& region(u32 i) const { return regions_[i]; }
     u64 context() const { return regions_[context_].base; }
     u64 data() const { return data_; }

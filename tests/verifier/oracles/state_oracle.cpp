@@ -97,7 +97,7 @@ class Judge {
     bool value_inside(const Reg& r, u64 value) {
         ++tally_.values;
         const u64 at = value - static_cast<u64>(i64{r.off});
-        const Region* region = machine_.region_of(value);
+        const Region* region = machine_.region_near(value);
         if (r.nullable && (r.id == 0 || !same(1, r.id, value == 0))) return false;
         if (r.nullable && value == 0) return true;
         switch (r.kind) {

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+#include "oracles/shapes.hpp"
+
+#include <charconv>
+#include <random>
+
+#include "fixture.hpp"
+
+namespace ebpf::verifier::oracle {
+
+namespace {
+
+// {a..b}: a number of that range; {x|y}: one of these texts.
+struct Shape {
+    const char* name;
+    const char* text;
+};
+
+#define PACKET "r9 = r1\nr6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\n"
+#define LOOKUP(map) \
+    "*(u32 *)(r10 - 4) = {0..20}\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, " map "\ncall 1\n"
+#define RESERVE "ld_pseudo r1, 5, 3\nr2 = {8|16}\nr3 = 0\ncall 131\n"
+#define INDEX(reg) "r1 = r10\nr1 += -{8|16|64}\nr1 += " reg "\n*(u8 *)(r1 + 0) = 1\n"
+#define RETURN0 "r0 = 0\nexit\n"
+// So many instructions that the analysis keeps a state where the paths meet next.
+#define LONG "r3 = 1\nr3 = 2\nr3 = 3\nr3 = 4\nr3 = 5\nr3 = 6\nr3 = 7\nr3 = 8\nr3 = 9\nr3 = 10\n"
+#define SIZE "{u8|u16|u32|u64}"
+#define NUMBER LONG "call {5|7}\n"
+
+constexpr Shape kShapes[] = {
+    // Bounds checks of the packet.
+    {"PacketBounds", PACKET "r2 = r6\nr2 += {1..16}\nif r2 {>|>=} r7 goto out\nr0 = *(" SIZE
+                            " *)(r6 + {0..16})\nout:\n" RETURN0},
+    {"PacketMirrored", PACKET "r2 = r6\nr2 += {1..16}\nif r7 {<|<=} r2 goto out\nr0 = *(" SIZE
+                              " *)(r6 + {0..16})\nout:\n" RETURN0},
+    {"PacketTaken", PACKET "r2 = r6\nr2 += {1..16}\nif r2 {<|<=|>} r7 goto in\ngoto out\nin:\nr0 = "
+                           "*(" SIZE " *)(r6 + {0..16})\nout:\n" RETURN0},
+    {"PacketBefore", PACKET "r2 = r6\nr2 += 14\nif r2 > r7 goto out\nr6 += {0..4}\nr0 = *(" SIZE
+                            " *)(r6 - {0..8})\nout:\n" RETURN0},
+    {"PacketVariable",
+     PACKET "r2 = r6\nr2 += 1\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 0)\nr3 &= {15|60|255}\nr6 += "
+            "r3\nr2 = r6\nr2 += {1..8}\nif r2 > r7 goto out\nr0 = *(" SIZE
+            " *)(r6 + {0..8})\nout:\n" RETURN0},
+    {"PacketLength", PACKET "r2 = r7\nr2 -= r6\nif r2 s< {1..40} goto out\nr0 = *(" SIZE
+                            " *)(r6 + {0..40})\nout:\n" RETURN0},
+    {"PacketMoved",
+     PACKET "r2 = r6\nr2 += 14\nif r2 > r7 goto out\n{*(u64 *)(r10 - 8) = r6|r8 = r6}\nr1 = r9\nr2 "
+            "= {0|4|8}\ncall 44\n{r6 = *(u64 *)(r10 - 8)|r6 = *(u32 *)(r9 + 0)|r6 = r6}\nr0 = *(u8 "
+            "*)(r6 + {0..13})\nout:\n" RETURN0},
+    // The proof of one path, and the packet's start loaded again where the paths meet.
+    {"PacketReloaded",
+     PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto join\nr0 = *(u8 *)(r6 + "
+                 "0)\njoin:\nr8 = *(u32 *)(r9 + 0)\nr0 = *(u8 *)(r8 + {0..4})\n" RETURN0},
+    {"PacketJoin", PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto join\nr0 = *(u8 *)(r6 + "
+                               "0)\njoin:\nr8 = 0\nr0 = *(u8 *)(r6 + {0..4})\n" RETURN0},
+    {"PacketAgain", PACKET "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto out\nr8 = *(u32 *)(r9 + 0)\nr0 "
+                           "= *(u8 *)(r8 + {0..4})\nr0 = *(u8 *)(r6 + 0)\nout:\n" RETURN0},
+    {"SpilledBefore", PACKET "*(u64 *)(r10 - {8|16}) = r6\n*(u64 *)(r10 - 24) = r7\nr2 = r6\nr2 += "
+                             "{2..14}\nif r2 > r7 goto out\nr4 = *(u64 *)(r10 - {8|16})\nr0 = *(u8 "
+                             "*)(r4 + {0..4})\nout:\n" RETURN0},
+    // Values of maps and records.
+    {"MapValue", LOOKUP("{0|1}") "{if r0 == 0 goto out|r3 = 0}\nr0 {+=|-=} {0|4|8}\nr3 = *(" SIZE
+                                 " *)(r0 + {0..64})\nout:\n" RETURN0},
+    {"MapValueVariable", LOOKUP("1") "r6 = r0\nif r6 == 0 goto out\n" NUMBER
+                                     "r0 &= {7|15|31|63}\nr6 {+=|-=} r0\nr3 = *(" SIZE
+                                     " *)(r6 + {0..48})\nout:\n" RETURN0},
+    {"TwoLookups",
+     LOOKUP("0") "r6 = r0\n" LOOKUP("{0|1}") "r7 = r0\nif {r6|r7} == 0 goto out\nr3 = "
+                                             "*(u64 *)({r6|r7} + 0)\nout:\n" RETURN0},
+    {"ErrorCode",
+     LOOKUP("0") "r6 = 0\nif r0 {!=|==} 0 goto +1\nr6 = -{1..3}\nif r6 {s<|==|!=} 0 goto "
+                 "out\nr3 = *(u64 *)(r0 + 0)\nout:\n" RETURN0},
+    {"ReadOnly", "ld_pseudo r1, 6, {5|6}\n*(u8 *)(r1 + {0..15}) = 1\n" RETURN0},
+    {"Atomic", LOOKUP("1") "if r0 == 0 goto out\nr3 = 1\nr0 += {0..8}\nlock *({u32|u64} *)(r0 + "
+                           "{0|4|8|16|17}) += r3\nout:\n" RETURN0},
+    {"AtomicFetch",
+     "r6 = {1..7}\n*(u64 *)(r10 - 8) = {1|100000}\nr6 = atomic_fetch_add((u64 *)(r10 - 8), "
+     "r6)\n" INDEX("r6") RETURN0},
+    {"Record", RESERVE "if r0 == 0 goto out\n*(" SIZE " *)(r0 + {0..18}) = 1\nr1 = r0\nr2 = "
+                       "0\ncall {132|133}\nout:\n" RETURN0},
+    {"RecordKept",
+     RESERVE "{if r0 == 0 goto out|r6 = 0}\nr6 = r0\n{goto out|r3 = 0}\nr1 = r6\nr2 = "
+             "0\ncall {132|133}\nout:\n" RETURN0},
+    {"RecordAfterRelease",
+     RESERVE "if r0 == 0 goto out\nr6 = r0\nr1 = r6\nr2 = 0\ncall 132\n{*(u32 *)(r6 + 0) = 1|r3 = "
+             "0}\nout:\n" RETURN0},
+    // The stack.
+    {"StackVariable", NUMBER "r0 &= {7|15|31|63}\nr1 = r10\nr1 += -{8..64}\nr1 += r0\n*(" SIZE
+                             " *)(r1 + 0) = 1\n" RETURN0},
+    {"StackVariableRead",
+     "*(u64 *)(r10 - 8) = 1\n*(u{8|32|64} *)(r10 - 16) = 1\n" NUMBER
+     "r0 &= {1|3|7}\nr1 = r10\nr1 += -16\nr1 += r0\nr0 = *(u8 *)(r1 + {0..8})\n" RETURN0},
+    {"StackVariableWrite",
+     "*(u64 *)(r10 - 8) = 1\n*(u64 *)(r10 - 16) = 1\n" NUMBER
+     "r0 &= 8\nr1 = r10\nr1 += -16\nr1 += r0\n*(u64 *)(r1 + 0) = {3|100000}\nr6 = *(u64 *)(r10 - "
+     "{8|16})\n" INDEX("r6") RETURN0},
+    {"StackParts",
+     "*({u8|u16|u32} *)(r10 - 8) = {1|7|-1}\n*({u8|u16} *)(r10 - 7) = "
+     "{0|1|200}\n*(u32 *)(r10 - 4) = {0|1}\n{*(u16 *)(r10 - 6) = 0|r3 = 0}\nr6 = "
+     "*({u16|u32|s8|s16} *)(r10 - 8)\n" INDEX("r6") RETURN0},
+    {"StackNumber", NUMBER "*({u8|u16|u32|u64} *)(r10 - 8) = r0\nr6 = *({u8|s8} *)(r10 - 8)\nif r6 "
+                           "s> {7|15|300} goto out\n" INDEX("r6") "out:\n" RETURN0},
+    {"StackJoin", "*(u64 *)(r10 - 8) = {5|1000}\n" NUMBER "if r0 {>|==} 3 goto join\n*(u64 *)(r10 "
+                  "- 8) = 3\njoin:\nr6 = *(u64 *)(r10 - 8)\nr1 = "
+                  "r10\nr1 += -32\nr1 += r6\n*(u8 *)(r1 + 0) = "
+                  "1\n" RETURN0},
+    {"StackJoinUnwritten",
+     NUMBER "if r0 > 3 goto join\n*(u64 *)(r10 - 8) = 3\njoin:\nr6 = *(u8 *)(r10 - 8)\n" RETURN0},
+    {"SpilledJoin",
+     PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto +1\nr3 = r2\n*(u64 *)(r10 - 8) = "
+                 "r6\nr3 = 0\nr4 = *(u64 *)(r10 - 8)\nr0 = *(u8 *)(r4 + 1)\n" RETURN0},
+    // What helpers read and write.
+    {"Key",
+     "*({u8|u16|u32} *)(r10 - {4|8}) = 1\nr2 = r10\nr2 += -{1..8}\nld_pseudo r1, 5, "
+     "{0|1}\ncall 1\n" RETURN0},
+    {"Buffer",
+     "*(u64 *)(r10 - 8) = {1|3}\nr2 = 0\nr3 = r10\nr3 += -{8|16}\nr4 = {1..8}\ncall "
+     "189\nr6 = *(u64 *)(r10 - 8)\n" INDEX("r6") RETURN0},
+    {"Errno",
+     "*(u64 *)(r10 - 8) = 1\n*(u64 *)(r10 - 16) = 1\nr2 = r10\nr2 += -8\nr3 = r10\nr3 += "
+     "-16\nr4 = 0\nld_pseudo r1, 5, 0\ncall 2\nif r0 s< {0|1} goto out\n{r1 = 1000|r1 = "
+     "0}\nr1 += r10\n*(u8 *)(r1 - {8|1008}) = 1\nout:\n" RETURN0},
+    {"AfterCall", "r{1..5} = 1\nr{6..9} = 1\ncall {5|7}\nr0 = r{1|2|3|4|5|6}\nr0 = 0\nexit\n"},
+    // Copies of numbers and what is known of them.
+    {"CopyAndSum",
+     NUMBER "r6 = r0\nr6 {+=|-=} {1..120}\nif r6 > {1..200} goto out\n{if r6 < {1..9} "
+            "goto out|r3 = 0}\nr1 = r10\nr1 += -{100|300|500}\nr1 += {r0|r6}\n*(u8 "
+            "*)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"CopyAndSum32",
+     NUMBER "{w0 = w0|r3 = 0}\nr6 = r0\nw6 {+=|-=} {1..120}\nif r6 > {1..200} goto out\nr1 = "
+            "r10\nr1 += -{300|500}\nr1 += {r0|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"CompareRegisters",
+     NUMBER "r6 = {7|300}\nif r0 {>|>=} r6 goto out\n" INDEX("r0") "out:\n" RETURN0},
+    {"LowHalf",
+     "call {5|7}\n{w6 = w0|r6 = r0}\nif {r6|w6} > {7|100} goto out\nr1 = r10\nr1 += "
+     "-{64|300}\nr1 += {r0|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"Decided",
+     NUMBER "r6 = {0|3|900}\nif r0 > 5 goto +1\nr6 = 3\nr3 = 0\nif r6 > {5|2} goto +1\n"
+            "goto out\nr1 = r10\nr1 += {900|1000}\nr1 -= {300|950}\n{r0 = 0|*(u8 *)(r1 + 0) = 1}\n"
+            "out:\n" RETURN0},
+    // Three paths meet twice; the number matters only behind the second meeting.
+    {"TwoJoins", NUMBER
+     "r7 = r0\nr6 = r7\nr6 &= 7\nr8 = 0\nif r7 & 4 goto second\ngoto join\nsecond:\nr6 = "
+     "3\nr8 = 1\nif r7 & 2 goto +1\ngoto join\nr6 = {100|5}\nr8 = 1\njoin:\nr1 = r10\nr1 += "
+     "-16\nr1 += r8\n*(u8 *)(r1 + 0) = 1\n" LONG "if r7 & 1 goto +1\nr9 = 1\nr1 = r10\nr1 += "
+     "-8\nr1 += r6\n*(u8 *)(r1 + 0) = 1\n" RETURN0},
+    {"DeadEnds", NUMBER "r6 = {1000|5}\nif r0 {>|==} 5 goto join\nr6 = {3|7}\njoin:\nr8 = 0\n{r9 = "
+                        "1|r9 = 2}\n" INDEX("r6") RETURN0},
+    // Loops.
+    {"Endless", "r6 = {0..3}\nl:\nr6 += {0|0|1|-1}\ncall 7\nif r0 != 12345 goto l\n" RETURN0},
+    {"EndlessCondition",
+     "r6 = 0\nl:\nr7 = r6\ncall 7\nif r0 & 1 goto +1\nr6 += {0|1}\nif r6 < "
+     "{3|1000} goto l\n" RETURN0},
+    {"LoopSum",
+     "r6 = 0\nr7 = 0\nl:\nif r6 >= {3|50|300} goto out\nr7 += {1|2}\nr6 += 1\ngoto "
+     "l\nout:\nr1 = r10\nr1 += -{8|100|400}\nr1 += r7\n*(u8 *)(r1 + 0) = 1\n" RETURN0},
+    {"LoopPacket",
+     PACKET "r8 = 0\nl:\nr2 = r6\nr2 += {1|2}\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + "
+            "{0|1})\nr6 += {1|2}\nr8 += {0|1}\nif r8 < {10|100} goto l\nout:\n" RETURN0},
+    // Functions and callbacks.
+    {"CallerRegister",
+     "r6 = {1000|5}\n" NUMBER "r8 = r0\nif r0 > 5 goto +1\nr6 = 3\nr1 = r8\ncall "
+     "f\n" INDEX("r6") RETURN0 "f:\n" LONG "if r1 > 9 goto +1\nr2 = 1\nr3 = 0\nr0 = 0\nexit\n"},
+    {"OwnStack", "*(u64 *)(r10 - 8) = 1\n{r1 = r10|r1 = 1}\ncall f\n" RETURN0
+                 "f:\n{r0 = *(u64 *)(r10 - 8)|r0 = 1}\nexit\n"},
+    {"CallerStack",
+     "*(u64 *)(r10 - 8) = {1|3}\nr1 = r10\nr1 += -8\ncall f\nr6 = *(u64 *)(r10 - "
+     "8)\n" INDEX("r6") RETURN0 "f:\n*({u8|u64} *)(r1 + 0) = {3|200}\nr0 = 0\nexit\n"},
+    {"CallbackIndex",
+     "*(u64 *)(r10 - 8) = 1\nr1 = {1..12}\nld_pseudo r2, 4, f\nr3 = r10\nr3 += -8\nr4 = 0\ncall "
+     "181\n" RETURN0 "f:\nif r1 > {3|7|11} goto out\nr2 += r1\n*(u8 *)(r2 + {0|4}) = "
+     "1\nout:\nr0 = {0|1}\nexit\n"},
+    {"CallbackReleases",
+     RESERVE "if r0 == 0 goto out\n*(u64 *)(r10 - 16) = r0\n*(u64 *)(r10 - 8) = 0\nr1 = "
+             "{1..4}\nld_pseudo r2, 4, f\nr3 = r10\nr3 += -16\nr4 = 0\ncall 181\nr3 = *(u64 *)(r10 "
+             "- 8)\nif r3 != 0 goto out\nr1 = *(u64 *)(r10 - 16)\nr2 = 0\ncall 132\nout:\n" RETURN0
+             "f:\nr3 = *(u64 *)(r2 + 8)\nif r3 != 0 goto back\n{*(u64 *)(r2 + 8) = 1|goto "
+             "back}\nr1 = *(u64 *)(r2 + 0)\nr2 = 0\ncall 132\nback:\nr0 = 0\nexit\n"},
+    {"CallbackCounts",
+     "*(u64 *)(r10 - 8) = 0\nr1 = {1..12}\nld_pseudo r2, 4, f\nr3 = r10\nr3 += -8\nr4 = 0\ncall "
+     "181\nr6 = *(u64 *)(r10 - 8)\nif r6 > {7|300} goto out\n" INDEX(
+         "r6") "out:\n" RETURN0
+               "f:\nr3 = *(u64 *)(r2 + 0)\nr3 += {1|2}\n*(u64 *)(r2 + 0) = r3\nr0 = 0\nexit\n"},
+};
+
+class Filling {
+  public:
+    explicit Filling(u64 seed) : random_(seed * 0x9e3779b97f4a7c15 + 1) {}
+
+    std::string fill(std::string_view text) {
+        std::string out;
+        while (!text.empty()) {
+            if (text.front() != '{') {
+                out += text.front();
+                text.remove_prefix(1);
+                continue;
+            }
+            std::size_t depth = 0, end = 0;
+            do {
+                depth += text[end] == '{';
+                depth -= text[end] == '}';
+                ++end;
+            } while (depth != 0);
+            out += choice(text.substr(1, end - 2));
+            text.remove_prefix(end);
+        }
+        return out;
+    }
+
+  private:
+    std::string choice(std::string_view all) {
+        const std::size_t dots = all.find("..");
+        if (dots != std::string_view::npos && all.find('|') == std::string_view::npos) {
+            const u64 lo = number(all.substr(0, dots)), hi = number(all.substr(dots + 2));
+            return std::to_string(lo + random_() % (hi - lo + 1));
+        }
+        std::vector<std::string_view> parts;
+        std::size_t depth = 0, begin = 0;
+        for (std::size_t i = 0; i <= all.size(); ++i) {
+            if (i == all.size() || (all[i] == '|' && depth == 0)) {
+                parts.push_back(all.substr(begin, i - begin));
+                begin = i + 1;
+            } else {
+                depth += all[i] == '{';
+                depth -= all[i] == '}';
+            }
+        }
+        return fill(parts[random_() % parts.size()]);
+    }
+    static u64 number(std::string_view text) {
+        u64 n = 0;
+        std::from_chars(text.data(), text.data() + text.size(), n);
+        return n;
+    }
+
+    std::mt19937_64 random_;
+};
+
+}  // namespace
+
+std::size_t shape_count() {
+    return std::size(kShapes);
+}
+
+const char* shape_name(std::size_t shape) {
+    return kShapes[shape].name;
+}
+
+std::string shape_text(std::size_t shape, u64 seed) {
+    return Filling(seed).fill(kShapes[shape].text);
+}
+
+ir::Program shape(std::size_t shape, u64 seed) {
+    return make_program(shape_text(shape, seed));
+}
+
+}  // namespace ebpf::verifier::oracle
