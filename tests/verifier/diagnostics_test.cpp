@@ -102,8 +102,8 @@ TEST_P(Pages, ExampleGivesThisText) {
     EXPECT_EQ(page.substr(begin, size), text);
 }
 
-INSTANTIATE_TEST_SUITE_P(Codes, Pages, testing::ValuesIn(kRows), [](const auto& info) {
-    std::string id = info.param.name;
+INSTANTIATE_TEST_SUITE_P(Codes, Pages, testing::ValuesIn(kRows), [](const auto& row) {
+    std::string id = row.param.name;
     for (char& c : id) c = c == '-' ? '_' : c;
     return id;
 });
