@@ -340,7 +340,7 @@ TEST(Commands, NumbersAndNamesAreUnique) {
     std::set<std::string> names;
     int commands = 0;
     int privileged = 0;
-    enum { Any, Privileged };
+    enum { Any, Operator, Privileged };
 #define COMMAND(id, number, name, access)               \
     EXPECT_TRUE(numbers.insert(number).second) << name; \
     EXPECT_TRUE(names.insert(name).second) << name;     \

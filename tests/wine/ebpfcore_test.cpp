@@ -158,15 +158,20 @@ class Ebpfcore : public testing::Test {
             ADD_FAILURE() << text_of(program.error());
             return 0;
         }
-        request.program = std::move(*program);
-        for (isa::Insn& insn : request.program.insns) {  // "0 ll" stands for the first map
+        for (isa::Insn& insn : program->insns) {  // "0 ll" stands for the first map
             if (insn.form == isa::Form::Wide) insn.kind = static_cast<u8>(isa::WideKind::MapFd);
         }
-        request.program.dialect = spec::Dialect::Linux;
-        request.program.type = spec::ProgramType::Xdp;
-        request.program.attach = spec::AttachType::Xdp;
-        request.program.license = "GPL";
-        request.program.name = "wine";
+        program->dialect = spec::Dialect::Linux;
+        program->type = spec::ProgramType::Xdp;
+        program->attach = spec::AttachType::Xdp;
+        program->license = "GPL";
+        program->name = "wine";
+        auto job = engine::job_of(*program);
+        if (!job) {
+            ADD_FAILURE() << text_of(job.error());
+            return 0;
+        }
+        request.job = std::move(*job);
         request.engine = choice;
         const engine::MapResolver resolver{
             const_cast<std::vector<i64>*>(&maps), [](void* self, i32 number, bool) -> Result<u32> {
@@ -176,11 +181,11 @@ class Ebpfcore : public testing::Test {
                                       .has_jit = true,
                                       .has_interpreter = true,
                                       .target = jit::Target::host()};
-        auto handles = engine::link_maps(request.program, device.door(), device.caller(), resolver);
+        auto handles = engine::link_maps(request.job, device.door(), device.caller(), resolver);
         if (!handles) return -static_cast<i64>(handles.error().code);
         request.map_handles = *handles;
         std::string log;
-        const auto loaded = engine::load_program(trusted, device.caller(), request, log);
+        const auto loaded = engine::load_program(trusted, device.caller(), std::move(request), log);
         if (!loaded) {
             last_ = text_of(loaded.error()) + log;
             return -static_cast<i64>(loaded.error().code);
