@@ -37,13 +37,15 @@ alignas(16) std::byte input[kInputBytes];
 
 using Native = u64 (*)(const void* data, u64 size);
 // Compute programs, then the byte loops, which a C compiler turns into something else.
-#define COMPUTE_PROGRAMS(X)                                                                    \
-    X(hash)                                                                                    \
-    X(siphash)                                                                                 \
-    X(checksum)                                                                                \
-    X(sort)                                                                                    \
-    X(match) X(packet) X(sieve) X(matrix) X(xorshift) X(intdiv) X(sha256) X(vmswitch) X(jhash) \
-        X(calls) X(distance) X(bits)
+#define COMPUTE_PROGRAMS(X) \
+    X(hash)                 \
+    X(siphash)              \
+    X(checksum)             \
+    X(sort)                 \
+    X(match)                \
+    X(packet)               \
+    X(sieve)                \
+    X(matrix) X(xorshift) X(intdiv) X(sha256) X(vmswitch) X(jhash) X(calls) X(distance) X(bits)
 #define BYTE_LOOPS(X) X(memops) X(crc)
 #define PROGRAMS(X) COMPUTE_PROGRAMS(X) BYTE_LOOPS(X)
 #define DECLARE(name)                                         \
