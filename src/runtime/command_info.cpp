@@ -69,9 +69,9 @@ Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr&
     }
     const u32 size = a.info_len < sizeof(Info) ? a.info_len : sizeof(Info);
     Info info{};
-    std::memcpy(&info, bytes, size);
+    if (size != 0) std::memcpy(&info, bytes, size);  // memcpy wants pointers, also for nothing
     fill(c, object, info);
-    std::memcpy(bytes, &info, size);
+    if (size != 0) std::memcpy(bytes, &info, size);
     a.info_len = size;
     return 0;
 }
