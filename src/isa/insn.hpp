@@ -7,6 +7,8 @@
 // Numbers and names follow RFC 9669; the rows themselves are in instructions.def.
 #pragma once
 
+#include <optional>
+
 #include "base/types.hpp"
 
 namespace ebpf::isa {
@@ -71,6 +73,61 @@ enum class WideKind : u8 {
     MapIndexValue,  // 6: low 32 bits = index, high 32 bits = offset into the value
 };
 enum class LegacyMode : u8 { Absolute, Indirect };
+
+// The condition that holds where `cond` does not; a test of bits has none.
+constexpr std::optional<Cond> inverse(Cond cond) {
+    switch (cond) {
+        case Cond::Eq:
+            return Cond::Ne;
+        case Cond::Ne:
+            return Cond::Eq;
+        case Cond::Gt:
+            return Cond::Le;
+        case Cond::Ge:
+            return Cond::Lt;
+        case Cond::Lt:
+            return Cond::Ge;
+        case Cond::Le:
+            return Cond::Gt;
+        case Cond::SGt:
+            return Cond::SLe;
+        case Cond::SGe:
+            return Cond::SLt;
+        case Cond::SLt:
+            return Cond::SGe;
+        case Cond::SLe:
+            return Cond::SGt;
+        case Cond::Set:
+            break;
+    }
+    return std::nullopt;
+}
+// The condition that holds for (b, a) when `cond` holds for (a, b).
+constexpr Cond mirrored(Cond cond) {
+    switch (cond) {
+        case Cond::Gt:
+            return Cond::Lt;
+        case Cond::Ge:
+            return Cond::Le;
+        case Cond::Lt:
+            return Cond::Gt;
+        case Cond::Le:
+            return Cond::Ge;
+        case Cond::SGt:
+            return Cond::SLt;
+        case Cond::SGe:
+            return Cond::SLe;
+        case Cond::SLt:
+            return Cond::SGt;
+        case Cond::SLe:
+            return Cond::SGe;
+        case Cond::Eq:
+        case Cond::Ne:
+        case Cond::Set:
+            return cond;
+    }
+    return cond;
+}
 
 // Sizes in bytes, so that `width` can be used in address arithmetic.
 enum class Width : u8 { W8 = 1, W16 = 2, W32 = 4, W64 = 8 };

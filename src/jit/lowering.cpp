@@ -17,40 +17,6 @@ bool Lowering::starts_block(u32 at) const {
            program_.insns[at - 1].is_jump();
 }
 
-namespace {
-
-// The condition that holds where `cond` does not; a test of bits has none.
-std::optional<isa::Cond> inverse(isa::Cond cond) {
-    using isa::Cond;
-    switch (cond) {
-        case Cond::Eq:
-            return Cond::Ne;
-        case Cond::Ne:
-            return Cond::Eq;
-        case Cond::Gt:
-            return Cond::Le;
-        case Cond::Ge:
-            return Cond::Lt;
-        case Cond::Lt:
-            return Cond::Ge;
-        case Cond::Le:
-            return Cond::Gt;
-        case Cond::SGt:
-            return Cond::SLe;
-        case Cond::SGe:
-            return Cond::SLt;
-        case Cond::SLt:
-            return Cond::SGe;
-        case Cond::SLe:
-            return Cond::SGt;
-        case Cond::Set:
-            return {};
-    }
-    return {};
-}
-
-}  // namespace
-
 u32 Lowering::destination(u32 target) const {
     if (options_.can_end_early()) return target;
     constexpr int kHops = 8;  // circles of nothing but jumps are programs too
@@ -66,7 +32,7 @@ Lowering::Branch Lowering::branch_at(u32 at) const {
     const u32 target = program_.target[at];
     if (!insn.is_conditional()) return {.target = destination(target)};
     const u32 next = at + 1;  // in the same function, since no function ends with a condition
-    const auto cond = inverse(insn.cond());
+    const auto cond = isa::inverse(insn.cond());
     if (!options_.can_end_early() && cond && target == next + 1 &&
         program_.insns[next].form == isa::Form::Ja && !analysis_.is_target[next] &&
         analysis_.reachable[next]) {

@@ -12,33 +12,6 @@ using isa::Cond;
 
 namespace {
 
-// The condition that holds for (b, a) when `cond` holds for (a, b).
-Cond mirrored(Cond cond) {
-    switch (cond) {
-        case Cond::Gt:
-            return Cond::Lt;
-        case Cond::Ge:
-            return Cond::Le;
-        case Cond::Lt:
-            return Cond::Gt;
-        case Cond::Le:
-            return Cond::Ge;
-        case Cond::SGt:
-            return Cond::SLt;
-        case Cond::SGe:
-            return Cond::SLe;
-        case Cond::SLt:
-            return Cond::SGt;
-        case Cond::SLe:
-            return Cond::SGe;
-        case Cond::Eq:
-        case Cond::Ne:
-        case Cond::Set:
-            return cond;
-    }
-    return cond;
-}
-
 bool is_packet_start(const Reg& r) {
     return r.kind == Kind::Packet && r.id == 0 && r.off == 0 && r.num.is_constant() &&
            r.num.value() == 0;
@@ -111,11 +84,12 @@ Scalar implied(const Reg& known, const Reg& r) {
     const i64 k = s / t;
     const Scalar tx = plus(r.num, u64{0} - static_cast<u64>(r.delta));
     i64 low, high;
-    if (__builtin_mul_overflow(tx.smin(), k, &low) || __builtin_mul_overflow(tx.smax(), k, &high))
+    if (__builtin_mul_overflow(tx.smin(), k, &low) || __builtin_mul_overflow(tx.smax(), k, &high) ||
+        sx.smin() == std::numeric_limits<i64>::min())  // which has no negative
         return kEverything;
     low = k > 0 ? -divide_down(-sx.smin(), k) : -divide_down(-sx.smax(), k);
     high = k > 0 ? divide_down(sx.smax(), k) : divide_down(sx.smin(), k);
-    if (sx.smin() == std::numeric_limits<i64>::min() || low > high) return kEverything;
+    if (low > high) return kEverything;
     return plus(Scalar::of_signed_range(low, high), static_cast<u64>(r.delta));
 }
 
@@ -214,7 +188,7 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
     if (!is_bounds_check(p, end)) {
         if (!is_bounds_check(end, p) || planted(310)) return;
         std::swap(p, end);
-        cond = mirrored(cond);
+        cond = isa::mirrored(cond);
     }
     bool below = false, at_most = false;
     switch (cond) {

@@ -29,59 +29,6 @@ bool reads_memory_only(const Insn& i) {
     return i.form == Form::Load || i.form == Form::LoadSx;
 }
 
-std::optional<Cond> inverse(Cond c) {
-    switch (c) {
-        case Cond::Eq:
-            return Cond::Ne;
-        case Cond::Ne:
-            return Cond::Eq;
-        case Cond::Gt:
-            return Cond::Le;
-        case Cond::Ge:
-            return Cond::Lt;
-        case Cond::Lt:
-            return Cond::Ge;
-        case Cond::Le:
-            return Cond::Gt;
-        case Cond::SGt:
-            return Cond::SLe;
-        case Cond::SGe:
-            return Cond::SLt;
-        case Cond::SLt:
-            return Cond::SGe;
-        case Cond::SLe:
-            return Cond::SGt;
-        case Cond::Set:
-            break;
-    }
-    return std::nullopt;
-}
-Cond mirror(Cond c) {
-    switch (c) {
-        case Cond::Gt:
-            return Cond::Lt;
-        case Cond::Ge:
-            return Cond::Le;
-        case Cond::Lt:
-            return Cond::Gt;
-        case Cond::Le:
-            return Cond::Ge;
-        case Cond::SGt:
-            return Cond::SLt;
-        case Cond::SGe:
-            return Cond::SLe;
-        case Cond::SLt:
-            return Cond::SGt;
-        case Cond::SLe:
-            return Cond::SGe;
-        case Cond::Eq:
-        case Cond::Ne:
-        case Cond::Set:
-            break;
-    }
-    return c;
-}
-
 // A program under change: instructions whose targets are labels, which are the old indices.
 class Editor {
   public:
@@ -257,13 +204,13 @@ class Editor {
             if (!insn.is_conditional()) continue;
             Insn& now = items_.back().insn;
             if (invert) {
-                const auto opposite = inverse(insn.cond());
+                const auto opposite = isa::inverse(insn.cond());
                 if (!opposite) continue;
                 now.kind = static_cast<u8>(*opposite);
                 items_.back().target = i + 1;
                 put({Form::Ja}, old_.target[i]);
             } else if (insn.form == Form::JmpReg) {
-                now.kind = static_cast<u8>(mirror(insn.cond()));
+                now.kind = static_cast<u8>(isa::mirrored(insn.cond()));
                 std::swap(now.dst, now.src);
                 changed_ = true;
             }
