@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "products/ebpfsvc/context.hpp"
 
-#include <net/if.h>
-
 #include <cstdio>
 #include <cstdlib>
 
 #include "interpreter/interpreter.hpp"
 #include "platform/memory.hpp"
+#include "products/unfiltered.hpp"
 
 namespace ebpf::ebpfsvc {
 namespace {
@@ -17,11 +16,7 @@ void trace_to_stderr(void*, std::string_view line) {
 }
 
 void report(u32 ifindex, const Error& error) {
-    char text[192], name[IF_NAMESIZE] = "?";
-    render(error, text);
-    if_indextoname(ifindex, name);
-    std::fprintf(stderr, "ebpfsvc: interface %u (%s) cannot be filtered: %s\n", ifindex, name,
-                 text);
+    std::fprintf(stderr, "ebpfsvc: %s\n", products::unfiltered(ifindex, error).c_str());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "api/errors.hpp"
 #include "products/libebpfapi/embedded.hpp"
+#include "products/unfiltered.hpp"
 
 using namespace ebpf;
 using api::negative;
@@ -17,11 +18,7 @@ using api::negative;
 namespace {
 
 void report(u32 ifindex, const Error& error) {
-    char text[192], name[IF_NAMESIZE] = "?";
-    render(error, text);
-    if_indextoname(ifindex, name);
-    api::print(LIBBPF_WARN, "libbpf: interface %u (%s) cannot be filtered: %s\n", ifindex, name,
-               text);
+    api::print(LIBBPF_WARN, "libbpf: %s\n", products::unfiltered(ifindex, error).c_str());
 }
 
 // Whether somebody who attaches to this number without live interfaces may believe that he filters.
