@@ -147,13 +147,12 @@ CompileOutcome compile_checked(const CompileJob& job) {
     CompileOutcome out{.verify_ns = compiled->verify_ns,
                        .compile_ns = compiled->compile_ns,
                        .verified_insns = compiled->report.steps};
-    if (!compiled->accepted()) {
-        out.error = rejected(compiled->report).error();
-        out.log = log_of(*compiled, *program, *environment, job);
-        return out;
-    }
     out.log = log_of(*compiled, *program, *environment, job);
-    out.code = std::move(compiled->code);
+    if (compiled->accepted()) {
+        out.code = std::move(compiled->code);
+    } else {
+        out.error = rejected(compiled->report).error();
+    }
     return out;
 }
 

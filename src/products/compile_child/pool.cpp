@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <new>
 
 #include "platform/system.hpp"
 #include "products/compile_child/child.hpp"
@@ -251,7 +252,11 @@ engine::CompileOutcome Pool::compile(const engine::CompileJob& job) {
             if (!start(child)) continue;
             count(&PoolFigures::restarts);
         }
-        reply = run(child, bytes);
+        try {
+            reply = run(child, bytes);
+        } catch (const std::bad_alloc&) {  // for the answer; what the child is at is lost
+            end(child);
+        }
     }
     // Made ready at once, not when the next load waits for it; another attempt is made there.
     if (child.pid >= 0) {
@@ -324,10 +329,6 @@ engine::CompileOutcome Pool::died(i32 wait_status) {
 }
 
 engine::CompileOutcome Pool::judge(const engine::CompileJob& job, Reply reply) {
-    const auto count = [this](u64 PoolFigures::* figure) {
-        const std::lock_guard lock(mutex_);
-        ++(figures_.*figure);
-    };
     switch (reply.answer) {
         case Answer::Outcome:
             break;
