@@ -81,13 +81,13 @@ u64 process_figure(const char* name) {
 void Connection::run() {
     service::Packet packet;
     for (;;) {
-        const Status received = channel_.receive(packet);
-        Answer out;
         Share share(shared_.large);
+        const Status received = channel_.receive(
+            packet,
+            {&share, [](void* self, u64 bytes) { return static_cast<Share*>(self)->add(bytes); }});
+        Answer out;
         if (received) {
-            if (const auto room = share.add(packet.payload.size()); !room) {
-                service::set_error(out.frame, room.error());
-            } else if (auto answered = answer(packet)) {
+            if (auto answered = answer(packet)) {
                 out = std::move(*answered);
             } else {
                 service::set_error(out.frame, answered.error());

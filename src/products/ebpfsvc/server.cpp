@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 namespace ebpf::ebpfsvc {
@@ -123,7 +125,12 @@ void Server::accept_one() {
         made.connection = std::make_unique<Connection>(shared_, std::move(socket));
         shared_.connections.fetch_add(1);
         made.thread = std::thread([this, &made] {
-            made.connection->run();
+            // A client that asks for more memory than there is loses its connection; nobody else.
+            try {
+                made.connection->run();
+            } catch (const std::bad_alloc&) {
+                std::fputs("ebpfsvc: out of memory; a connection ends\n", stderr);
+            }
             // The peer must see the end now; the descriptor is closed when the thread is reaped.
             (void)shutdown(made.connection->descriptor(), SHUT_RDWR);
             shared_.connections.fetch_sub(1);

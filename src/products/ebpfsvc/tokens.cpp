@@ -6,22 +6,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <vector>
-
-#include "spec/map_types.hpp"
 
 namespace ebpf::ebpfsvc {
 namespace {
 
-constexpr u64 kWake = 0;               // no socket has this cookie
-constexpr u64 kEventBit = 1ull << 63;  // in an epoll's data: a map's event, the rest is its id
-constexpr int kNoticeBytes = 4096;     // room for notices that a client has not read
-
-bool is_ring(const wire::Shape& shape) {
-    static const i32 ring = spec::number(spec::Dialect::Linux, spec::MapType::Ringbuf);
-    return shape.kind == 1 && static_cast<i32>(shape.map_type) == ring;
-}
+constexpr u64 kWake = 0;  // no socket has this cookie
 
 }  // namespace
 
@@ -58,7 +49,6 @@ void Tokens::stop() {
     {
         const std::scoped_lock lock(mutex_);
         by_handle_.clear();
-        rings_.clear();
         gone.swap(by_cookie_);
     }
 }
@@ -74,13 +64,11 @@ Result<Tokens::Published> Tokens::publish(u32 handle) {
     }
     Fd theirs(ends[0]);
     token->ours = Fd(ends[1]);
-    (void)setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &kNoticeBytes, sizeof kNoticeBytes);
     TRY_ASSIGN(token->cookie, service::cookie_of(theirs.get()));
     {
         const std::scoped_lock lock(mutex_);
         by_cookie_[token->cookie] = token;
         by_handle_[handle] = token;
-        if (is_ring(token->shape)) rings_.emplace(token->shape.id, token);
     }
     // No events asked for: EPOLLHUP, which is always reported, is the closing of the client's end.
     epoll_event event{.events = 0, .data = {.u64 = token->cookie}};
@@ -118,34 +106,7 @@ void Tokens::forget(u64 cookie) {
     by_cookie_.erase(found);
     const auto same = by_handle_.find(gone->handle);
     if (same != by_handle_.end() && same->second == gone) by_handle_.erase(same);
-    const auto [begin, end] = rings_.equal_range(gone->shape.id);
-    for (auto at = begin; at != end;) at = at->second == gone ? rings_.erase(at) : std::next(at);
     (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, gone->ours.get(), nullptr);
-}
-
-Status Tokens::watch_event(u32 map_id, int event) {
-    const std::scoped_lock lock(mutex_);
-    epoll_event wanted{.events = EPOLLIN | EPOLLET, .data = {.u64 = kEventBit | map_id}};
-    // A ring's event leaves the set when the ring is destroyed, which closes it.
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, event, &wanted) != 0 && errno != EEXIST) {
-        return fail(service::error_of_errno(errno), {}, "watching a ring");
-    }
-    return {};
-}
-
-// A ring has data: every descriptor of its map becomes readable. A client that does not read finds
-// the notices that fit.
-void Tokens::announce(u32 map_id) {
-    std::vector<std::shared_ptr<Token>> those;
-    {
-        const std::scoped_lock lock(mutex_);
-        const auto [begin, end] = rings_.equal_range(map_id);
-        for (auto at = begin; at != end; ++at) those.push_back(at->second);
-    }
-    for (const auto& token : those) {
-        const char notice = 1;
-        (void)!send(token->ours.get(), &notice, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
 }
 
 void Tokens::watch() {
@@ -155,11 +116,7 @@ void Tokens::watch() {
         for (int i = 0; i < count; ++i) {
             const u64 what = events[static_cast<size_t>(i)].data.u64;
             if (what == kWake) return;
-            if ((what & kEventBit) != 0) {
-                announce(static_cast<u32>(what));
-            } else {
-                forget(what);
-            }
+            forget(what);
         }
     }
 }

@@ -58,16 +58,11 @@ class Tokens {
     std::shared_ptr<Token> by_handle(u32 handle);
     std::shared_ptr<Token> by_cookie(u64 cookie);
 
-    // From now on clients' descriptors of the map become readable when `event` does, which stays
-    // the execution context's and is read here.
-    Status watch_event(u32 map_id, int event);
-
     u64 size();
 
   private:
     void watch();
     void forget(u64 cookie);
-    void announce(u32 map_id);
 
     const spec::Door& door_;
     const spec::Caller& caller_;
@@ -77,7 +72,6 @@ class Tokens {
     std::mutex mutex_;
     std::unordered_map<u64, std::shared_ptr<Token>> by_cookie_;
     std::unordered_map<u32, std::shared_ptr<Token>> by_handle_;
-    std::unordered_multimap<u32, std::shared_ptr<Token>> rings_;  // by map id
 };
 
 }  // namespace ebpf::ebpfsvc

@@ -111,7 +111,7 @@ Status Channel::send(Frame frame, Bytes payload, std::span<const int> descriptor
     return {};
 }
 
-Status Channel::receive(Packet& packet, u32 limit) {
+Status Channel::receive(Packet& packet, const Admit& admit) {
     packet = {};
     if (buffer_.size() < kRoom || buffer_.size() > kKeep) {
         buffer_ = std::vector<std::byte>(kRoom);
@@ -139,7 +139,7 @@ Status Channel::receive(Packet& packet, u32 limit) {
         return fail(Errc::NotSupported, at_offset(4), "version", packet.frame.version);
     }
     if (received < sizeof(Frame)) return fail(Errc::Truncated, {}, "packet", received);
-    if (packet.frame.in_file != 0) return read_file(packet, limit);
+    if (packet.frame.in_file != 0) return read_file(packet, admit);
     if (packet.frame.size != received - sizeof(Frame)) {
         return fail(Errc::BadFormat, at_offset(8), "size of the packet", packet.frame.size);
     }
@@ -149,7 +149,7 @@ Status Channel::receive(Packet& packet, u32 limit) {
 
 // The file is copied: a command reads and writes its request in place. It could not be changed
 // while that happens, but a file that can shrink or is none would hold us up.
-Status Channel::read_file(Packet& packet, u32 limit) {
+Status Channel::read_file(Packet& packet, const Admit& admit) {
     if (packet.lost) return fail(Errc::TooManyDescriptors, {}, "receiving");
     if (packet.count == 0) return fail(Errc::BadFormat, {}, "payload without a descriptor");
     const Fd file = std::move(packet.descriptors[--packet.count]);
@@ -157,9 +157,10 @@ Status Channel::read_file(Packet& packet, u32 limit) {
     if (seals < 0 || (seals & kSeals) != kSeals) {
         return fail(Errc::BadFormat, {}, "payload in a file that is not sealed");
     }
-    if (packet.frame.size > limit) {
+    if (packet.frame.size > wire::kMaxMessage) {
         return fail(Errc::TooLarge, {}, "payload", packet.frame.size);
     }
+    if (admit.room_for != nullptr) TRY(admit.room_for(admit.self, packet.frame.size));
     if (packet.frame.size > buffer_.size()) buffer_ = std::vector<std::byte>(packet.frame.size);
     for (size_t done = 0; done < packet.frame.size;) {
         const ssize_t part = pread(file.get(), buffer_.data() + done, packet.frame.size - done,

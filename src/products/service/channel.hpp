@@ -23,6 +23,12 @@ struct Packet {
     bool lost = false;  // descriptors came that this process has no room for
 };
 
+// Asked before a large payload is read into memory; null: there is always room.
+struct Admit {
+    void* self = nullptr;
+    Status (*room_for)(void* self, u64 bytes) = nullptr;
+};
+
 class Channel {
   public:
     explicit Channel(Fd socket) : socket_(std::move(socket)) {}
@@ -36,16 +42,17 @@ class Channel {
     // NoMemory.
     Status send(Frame frame, Bytes payload = {}, std::span<const int> descriptors = {});
 
-    // Waits for a packet. A payload of more than `limit` bytes, and one in a file that is not
-    // sealed, is refused: BadFormat or TooLarge, after which the connection can go on. Errors that
-    // end it: RpcException (also at its end), BadMagic, Truncated. NotSupported is a packet of
-    // another version: `packet.frame` has its beginning.
-    Status receive(Packet& packet, u32 limit = wire::kMaxMessage);
+    // Waits for a packet. A payload of more than wire::kMaxMessage bytes, one in a file that is not
+    // sealed, and one that `admit` has no room for, is refused before any of it is read: TooLarge,
+    // BadFormat or admit's error, after which the connection can go on. Errors that end it:
+    // RpcException (also at its end), BadMagic, Truncated. NotSupported is a packet of another
+    // version: `packet.frame` has its beginning.
+    Status receive(Packet& packet, const Admit& admit = {});
 
     int descriptor() const { return socket_.get(); }
 
   private:
-    Status read_file(Packet& packet, u32 limit);
+    Status read_file(Packet& packet, const Admit& admit);
 
     Fd socket_;
     std::vector<std::byte> buffer_;
