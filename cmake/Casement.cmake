@@ -101,9 +101,11 @@ function(casement_program name)
   endif()
 endfunction()
 
-# casement_test(name SOURCES ... [DEPS ...]): one GoogleTest program, each TEST a CTest case.
+# casement_test(name SOURCES ... [DEPS ...] [LOCK name]): one GoogleTest program, each TEST a CTest case.
+# Tests with the same LOCK do not run at the same time: `kernel_bpf` for those that look at all of the
+# kernel's own BPF objects, or make some.
 function(casement_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LOCK" "SOURCES;DEPS" ${ARGN})
   if(CASEMENT_KERNEL_SUBSET OR NOT BUILD_TESTING)
     return()
   endif()
@@ -113,7 +115,11 @@ function(casement_test name)
     set_property(GLOBAL APPEND PROPERTY CASEMENT_WINDOWS_TESTS ${name})
     return()
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300
+  set(lock)
+  if(ARG_LOCK)
+    set(lock RESOURCE_LOCK ${ARG_LOCK})
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300 ${lock}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
