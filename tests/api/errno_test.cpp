@@ -20,6 +20,11 @@
 
 #include "errno_side.hpp"
 
+// Maps that are too large are asked for: the sanitizer's allocator shall refuse them as others do.
+extern "C" const char* __asan_default_options() {
+    return "allocator_may_return_null=1";
+}
+
 namespace ebpf::tests {
 namespace {
 
