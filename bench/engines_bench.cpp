@@ -81,8 +81,8 @@ std::vector<std::byte> read_program(const std::string& name) {
 // One program in all its forms.
 class Program {
   public:
-    Program(std::string name, Native native, Native without_vectors)
-        : name_(std::move(name)), native_(native), scalar_(without_vectors) {
+    Program(std::string name, Native with_vectors, Native without_vectors)
+        : name_(std::move(name)), native_(with_vectors), scalar_(without_vectors) {
         slots_ = read_program(name_);
         ir_ = value_or_die(name_, ir::decode_program(slots_));
         prepare_interpreter();

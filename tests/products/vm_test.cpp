@@ -206,7 +206,9 @@ TEST_P(VmTest, FuelEndsAnyEnginesRun) {
     ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
     uint64_t result;
     EXPECT_EQ(casement_vm_run(vm_, nullptr, 0, &result), -ETIMEDOUT);
-    if (const casement_entry_fn entry = casement_vm_entry(vm_)) EXPECT_EQ(entry(nullptr, 0), 0u);
+    if (const casement_entry_fn entry = casement_vm_entry(vm_)) {
+        EXPECT_EQ(entry(nullptr, 0), 0u);
+    }
 }
 
 TEST_P(VmTest, AnotherThreadCancels) {

@@ -123,7 +123,9 @@ TEST(Corpus, Expectations) {
         for (const auto& [what, n] : cells) std::printf("  %s %d", what.c_str(), n);
         std::printf("\n");
     }
-    if (only == nullptr) EXPECT_GE(accepted, 262u);
+    if (only == nullptr) {
+        EXPECT_GE(accepted, 262u);
+    }
     std::printf("accepted %llu of %llu, %llu ms, peak %llu KiB\n",
                 static_cast<unsigned long long>(accepted), static_cast<unsigned long long>(wanted),
                 static_cast<unsigned long long>(usec / 1000),
