@@ -133,6 +133,7 @@ class Analyzer {
     void truncate_path(u32 length);
     void note_loop(u32 loop);
     void push(State state);
+    void count_bytes(u64 more);
     bool within_budget();
     std::string where_the_work_went() const;
     bool same_loop(const State& active, const State& now) const;
@@ -158,6 +159,7 @@ class Analyzer {
     bool map_id(CoverQuery& query, u32 old, i64 now, i64 difference, i64 factor = 1);
     bool map_number(CoverQuery& query, const Reg& old, const Reg& now, u64 moved);
     void inherit(const Checkpoint& old, bool exact);
+    void shrink(Checkpoint& done) const;
 
     // widen.cpp
     std::vector<u64> loop_thresholds(const State& before, const State& now) const;

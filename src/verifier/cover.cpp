@@ -40,6 +40,13 @@ bool any(const Bytes512& bytes, int off, int size) {
     return false;
 }
 
+// The bytes that are written and among those read.
+Bytes512 read_bytes(const Bytes512& init, const Granules& read) {
+    Bytes512 out;
+    for (unsigned w = 0; w < 8; ++w) out[w] = init[w] & spread(read[w / 4] >> (16 * (w % 4)));
+    return out;
+}
+
 }  // namespace
 
 // `old` must stand for one value of the new state throughout: factor * now + difference.
@@ -114,10 +121,8 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
 
 bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& now,
                             const Granules& read) {
-    Bytes512 needed;
+    const Bytes512 needed = query.exact ? old.init : read_bytes(old.init, read);
     for (unsigned w = 0; w < 8; ++w) {
-        needed[w] = old.init[w];
-        if (!query.exact) needed[w] &= spread(read[w / 4] >> (16 * (w % 4)));
         if ((needed[w] & ~now.init[w]) && !planted(116)) return false;
     }
     // A pointer may stand only where the old state has one.
@@ -167,6 +172,27 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
             return false;
     }
     return true;
+}
+
+// Forgets the stack that no comparison with `done` looks at: what its paths, which have all ended,
+// never read, and numbers whose ranges never mattered. Of stack without a cell it is known to hold
+// some number, which is all that is left to say of those.
+void Analyzer::shrink(Checkpoint& done) const {
+    for (std::size_t f = 0; f < done.state.frames.size(); ++f) {
+        std::shared_ptr<Stack>& stack = done.state.frames[f].stack;
+        const Bytes512 needed = read_bytes(stack->init, done.read[f]);
+        const auto matters = [&](const Cell& c) {
+            return any(needed, c.off, c.size) &&
+                   (!c.reg.is_scalar() || c.reg.is_length() || needs_.marked(c.reg.need));
+        };
+        const auto left = std::ranges::count_if(stack->cells, matters);
+        if (static_cast<std::size_t>(left) == stack->cells.size()) continue;
+        auto small = std::make_shared<Stack>();
+        small->init = needed;
+        small->cells.reserve(static_cast<std::size_t>(left));
+        std::ranges::copy_if(stack->cells, std::back_inserter(small->cells), matters);
+        stack = std::move(small);
+    }
 }
 
 // The current path relies on what `old` relied on: marks that as needed and read.

@@ -232,10 +232,13 @@ bool Analyzer::run_path() {
     }
 }
 
+void Analyzer::count_bytes(u64 more) {
+    state_bytes_ += more;
+    peak_bytes_ = std::max(peak_bytes_, state_bytes_ + needs_.bytes());
+}
+
 bool Analyzer::within_budget() {
-    const u64 bytes = state_bytes_ + needs_.bytes();
-    peak_bytes_ = std::max(peak_bytes_, bytes);
-    if (bytes <= options_.max_memory) return true;
+    if (state_bytes_ + needs_.bytes() <= options_.max_memory) return true;
     // Finished checkpoints only save work; give them up before giving up.
     for (auto& list : finished_) {
         for (const auto& cp : list) state_bytes_ -= cp->state.bytes();
@@ -446,7 +449,7 @@ void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     cp->widened = widened;
     cp->first_id = first_id;
     cp->attempts = attempts;
-    state_bytes_ += cp->state.bytes();
+    count_bytes(cp->state.bytes());
     active_[now_.pc].push_back(cp);
     path_.push_back({cp, {}});
     since_checkpoint_ = 0;
@@ -467,6 +470,11 @@ void Analyzer::truncate_path(u32 length) {
             open_loops_.pop_back();
         }
         active_[cp->state.pc].pop_back();
+        if (cp->loop == kNoLoop) {
+            state_bytes_ -= cp->state.bytes();
+            shrink(*cp);
+            state_bytes_ += cp->state.bytes();
+        }
         finished_[cp->state.pc].push_back(cp);
     }
 }
@@ -483,7 +491,7 @@ void Analyzer::note_loop(u32 loop) {
 void Analyzer::push(State state) {
     Pending p{std::move(state), static_cast<u32>(path_.size()),
               path_.empty() ? scratch_written_ : path_.back().written, since_checkpoint_};
-    state_bytes_ += p.state.bytes();
+    count_bytes(p.state.bytes());
     pending_.push_back(std::move(p));
 }
 

@@ -23,6 +23,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr u64 kMaxPeak = u64{26} << 20;  // bytes of states
+constexpr u64 kMaxPeakPerInsn = 5 << 10;
+
 struct Row {
     std::string file, section, program, expected, accepted_by;
 };
@@ -99,6 +102,8 @@ TEST(Corpus, Expectations) {
         const Outcome o = verify(objects.at(row.file).find(row.section, row.program));
         usec += o.usec;
         peak = std::max(peak, o.peak);
+        EXPECT_LE(o.peak, kMaxPeakPerInsn * o.insns)
+            << row.file << " " << row.program << ": bytes of states";
         const std::string project = row.file.substr(0, row.file.find('/'));
         ++table[project][row.expected + "->" + o.verdict];
         if (row.expected == "accept") {
@@ -123,6 +128,7 @@ TEST(Corpus, Expectations) {
         for (const auto& [what, n] : cells) std::printf("  %s %d", what.c_str(), n);
         std::printf("\n");
     }
+    EXPECT_LE(peak, kMaxPeak);
     if (only == nullptr) {
         EXPECT_GE(accepted, 262u);
     }
