@@ -135,6 +135,7 @@ class Analyzer {
     void push(State state);
     void count_bytes(u64 more);
     bool within_budget();
+    bool budget_ended(const char* which);
     std::string where_the_work_went() const;
     bool same_loop(const State& active, const State& now) const;
     bool same_calls(const State& a, const State& b) const;

@@ -211,16 +211,8 @@ bool Analyzer::run_path() {
         ++insn_notes_[pc].visits;
         facts_.insns[pc].reachable = true;
         ++steps_;
-        if (steps_ > max_steps_ || (steps_ % 256 == 0 && !within_budget())) {
-            verdict_ = Verdict::Exhausted;
-            error_ =
-                Diagnostic{DiagnosticCode::Budget,
-                           now_.pc,
-                           "the analysis ended after " + std::to_string(steps_) + " steps and " +
-                               std::to_string(peak_bytes_ >> 10) + " KiB of states",
-                           {where_the_work_went()}};
-            return false;
-        }
+        if (steps_ > max_steps_) return budget_ended("of steps");
+        if (steps_ % 256 == 0 && !within_budget()) return budget_ended("of memory for states");
         switch (step()) {
             case Step::Continue:
                 break;
@@ -245,6 +237,16 @@ bool Analyzer::within_budget() {
         list.clear();
     }
     return state_bytes_ + needs_.bytes() <= options_.max_memory;
+}
+
+bool Analyzer::budget_ended(const char* which) {
+    verdict_ = Verdict::Exhausted;
+    error_ = Diagnostic{
+        DiagnosticCode::Budget,
+        now_.pc,
+        std::string("the budget ") + which + " ended after " + std::to_string(steps_) + " steps",
+        {where_the_work_went()}};
+    return false;
 }
 
 std::string Analyzer::where_the_work_went() const {
