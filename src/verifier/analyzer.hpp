@@ -250,6 +250,16 @@ class Analyzer {
     void forget_packet_pointers();
     void release(u32 ref);
 
+    // typed.cpp
+    Reg typed_pointer(u32 structure);  // a number when `structure` is 0
+    bool check_typed_access(const std::string& what, const Reg& base, i64 at, u64 size,
+                            Access access);
+    Reg load_typed(const Reg& base, i64 at, int size);
+    bool load_argument(const isa::Insn& insn, const Reg& base, Reg& out);
+    bool is_typed(const Reg& value, std::string_view structure) const;
+    bool check_typed_argument(const CallSite& site, int n);
+    bool typed_result(const CallSite& site, Reg& result);
+
     // map_fields.cpp
     bool check_field_argument(CallSite& site, int n);
     bool check_while_locked(const spec::HelperProto& proto);

@@ -207,6 +207,7 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         }
         case ArgKind::SocketCommon:
         case ArgKind::Socket: {
+            if (is_typed(value, kind == ArgKind::Socket ? "sock" : "sock_common")) return true;
             if (value.nullable)
                 return reject(DiagnosticCode::NullPointer,
                               argument_name(n) + " of " + site.proto->name + " may be null");
@@ -222,8 +223,9 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         case ArgKind::DynptrUninit:
         case ArgKind::Dynptr:
             return check_dynptr_argument(site, n);
-        case ArgKind::KptrField:
         case ArgKind::BtfId:
+            return check_typed_argument(site, n);
+        case ArgKind::KptrField:
         case ArgKind::PercpuBtfId:
         case ArgKind::Unsupported:
             return unsupported(std::string("the helper ") + site.proto->name);
@@ -375,6 +377,8 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
         return reject(DiagnosticCode::HelperArgument,
                       what + " must be a pointer, but it is " + to_string(base));
     }
+    // A helper's own read may fault.
+    if (base.kind == Kind::Typed) return unsupported(what + " in the kernel's memory");
     return check_region(what, base, 0, most, write ? Access::Write : Access::Read);
 }
 
@@ -447,6 +451,9 @@ bool Analyzer::set_result(const CallSite& site) {
             break;
         case RetKind::BtfIdOrNull:
         case RetKind::BtfId:
+            if (!typed_result(site, result)) return false;
+            acquire();
+            break;
         case RetKind::MemOrNull:
         case RetKind::PercpuPointerOrNull:
         case RetKind::MapPointerOrNull:

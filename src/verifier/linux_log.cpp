@@ -83,6 +83,8 @@ std::string linux_value(const ir::Program& program, const Reg& r) {
             return linux_pointer("mem", r, "sz=" + std::to_string(r.size));
         case Kind::Object:
             return linux_pointer("sock", r, "");
+        case Kind::Typed:
+            return linux_pointer("ptr_", r, "");
         case Kind::Function:
             return "func()";
         case Kind::Dynptr:

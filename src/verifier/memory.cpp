@@ -31,6 +31,7 @@ ir::MemoryKind memory_kind(Kind kind) {
         case Kind::Map:
         case Kind::Memory:
         case Kind::Object:
+        case Kind::Typed:
         case Kind::Function:
         case Kind::Dynptr:
         case Kind::Iterator:
@@ -90,7 +91,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
               hi = pointer ? base.num.smax() + fixed : 0;
     const i64 end = hi + static_cast<i64>(size);
     const bool write = access != Access::Read;
-    if (base.nullable && !planted(205)) {
+    if (base.nullable && base.kind != Kind::Typed && !planted(205)) {
         return reject(DiagnosticCode::NullPointer,
                       what + " may be null here: it is " + to_string(base));
     }
@@ -171,6 +172,8 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             return true;
         case Kind::Object:
             return check_object_access(what, base, fixed, size, access);
+        case Kind::Typed:
+            return check_typed_access(what, base, fixed, size, access);
         case Kind::Uninit:
         case Kind::Scalar:
         case Kind::Context:
@@ -183,7 +186,8 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             break;
     }
     // Arguments of traced functions are pointers that only the kernel's types describe.
-    if (base.is_scalar() && !base.is_constant() && environment_.type->typed_arguments())
+    if (base.is_scalar() && !base.is_constant() && environment_.type->typed_arguments() &&
+        !environment_.arguments)
         return unsupported(what +
                            " is read through; the types of the kernel that could say what it "
                            "points to are not there, and access without them");
@@ -274,6 +278,7 @@ bool Analyzer::load_context_pointer(const spec::ContextField& field, Reg& out) {
 }
 
 bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
+    if (environment_.arguments) return load_argument(i, base, out);
     const spec::ContextDescriptor& context = environment_.type->context;
     const u32 size = static_cast<u32>(isa::bytes(i.width));
     if (base.off != 0) {
@@ -427,6 +432,8 @@ bool Analyzer::load(const isa::Insn& i) {
         if (!load_context(i, base, out)) return false;
     } else if (base.kind == Kind::Stack) {
         if (!load_stack(i, base, out)) return false;
+    } else if (base.kind == Kind::Typed) {
+        out = load_typed(base, i64{base.off} + i.off, size);
     } else if (base.kind == Kind::Memory && base.object == 2 && size == 4 &&
                base.num.is_constant()) {
         out = iterator_number(base);

@@ -30,6 +30,8 @@ const char* name(Kind kind) {
             return "a pointer to allocated memory";
         case Kind::Object:
             return "a kernel object";
+        case Kind::Typed:
+            return "a pointer to a structure of the kernel";
         case Kind::Function:
             return "a function's address";
         case Kind::Dynptr:
@@ -201,6 +203,9 @@ std::string to_string(const Reg& r) {
             break;
         case Kind::Object:
             text = object_name(r);
+            break;
+        case Kind::Typed:
+            text = with_offset("structure of type " + std::to_string(r.index), r);
             break;
         case Kind::Function:
             return "function at " + std::to_string(r.index);

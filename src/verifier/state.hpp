@@ -35,6 +35,7 @@ enum class Kind : u8 {
     MapValue,
     Memory,    // allocated by a helper; `size` bytes
     Object,    // opaque kernel object (socket ...): passed to helpers, not dereferenced
+    Typed,     // structure of the kernel, `index` its type; reads never fault, so null is no matter
     Function,  // address of a subprogram
     Dynptr,    // on the stack only: a dynamic pointer
     Iterator,  // on the stack only: an open-coded iterator; `delta` counts its steps
@@ -45,7 +46,7 @@ enum class Lost : u8 { Never, Call, PacketChanged, Released };
 
 struct Reg {
     Kind kind = Kind::Uninit;
-    bool nullable = false;  // MapValue, Map, Memory, Object: may be null
+    bool nullable = false;  // MapValue, Map, Memory, Object, Typed: may be null
     u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below;
                    // Object, Memory: 1 when `ref` is another's, whose end is this one's too
     Lost lost = Lost::Never;
@@ -55,7 +56,7 @@ struct Reg {
     u32 need = 0;  // scalars
     u32 size = 0;  // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
     u32 index =
-        0;  // Map, MapValue: map; Function: first instruction; Uninit: instruction that lost it
+        0;  // Map, MapValue: map; Typed: type; Function: first instruction; Uninit: what lost it
     u8 object = 0;  // Object: a RetKind
     u32 var = 0;    // pointers: identity of `num`, as `id` is a scalar's
     // num == scale * (the value that the identity stands for) + delta, modulo 2^64. Whoever shares

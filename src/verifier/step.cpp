@@ -339,9 +339,10 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
         pointer.is_pointer() && number.is_scalar() && (pointer_first || !planted(315));
 
     if (one_pointer && (add || (sub && pointer_first)) &&
-        (pointer.has_arithmetic() || pointer.kind == Kind::Context)) {
+        (pointer.has_arithmetic() || pointer.kind == Kind::Context ||
+         (pointer.kind == Kind::Typed && number.num.is_constant()))) {
         const isa::Reg which = pointer_first ? i.dst : i.src;
-        if (pointer.nullable) {
+        if (pointer.nullable && pointer.kind != Kind::Typed) {
             return reject(DiagnosticCode::NullPointer,
                           register_name(which) + " may be null (" + to_string(pointer) +
                               "), so nothing may be added to it before it is tested");
@@ -365,6 +366,8 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                     "the offset of " + to_string(pointer) + " becomes " + std::to_string(off));
             }
             result.off = static_cast<i32>(off);
+            // Null moved is not null, so it is tested alone.
+            if (pointer.kind == Kind::Typed) result.id = fresh_id();
         } else {
             if (pointer.kind == Kind::Context) {
                 return reject(

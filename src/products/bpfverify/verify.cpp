@@ -88,7 +88,8 @@ void set_error(Outcome& outcome, const Error& error, std::string text) {
     outcome.error_text = std::move(text);
 }
 
-Outcome verify(const Options& options, const engine::ObjectProgram& program) {
+Outcome verify(const Options& options, const engine::ObjectProgram& program,
+               const btf::Types* kernel_types) {
     Outcome outcome;
     if (program.program) outcome.program = *program.program;
     outcome.program.name = program.name;
@@ -98,7 +99,7 @@ Outcome verify(const Options& options, const engine::ObjectProgram& program) {
         return outcome;
     }
     if (!options.type.empty()) outcome.program.type = *type_named(options.type);
-    const auto environment = engine::environment_of(outcome.program);
+    const auto environment = engine::environment_of(outcome.program, kernel_types);
     if (!environment) {
         set_error(outcome, environment.error(),
                   engine::error_text(&outcome.program, environment.error()));
@@ -129,8 +130,8 @@ bool selected(const Options& options, const engine::ObjectProgram& program) {
            (options.program.empty() || options.program == program.name);
 }
 
-int unreadable(const Options& options, const std::string& why) {
-    fmt::print(stderr, "bpfverify: {}: {}\n", options.file, why);
+int unreadable(const std::string& file, const std::string& why) {
+    fmt::print(stderr, "bpfverify: {}: {}\n", file, why);
     return kUnreadable;
 }
 
@@ -138,18 +139,28 @@ int unreadable(const Options& options, const std::string& why) {
 
 int run(const Options& options) {
     if (!options.type.empty() && !type_named(options.type)) {
-        return unreadable(options, "no such program type: " + options.type);
+        return unreadable(options.file, "no such program type: " + options.type);
     }
     std::string why;
     const auto file = read_file(options.file, why);
-    if (!file) return unreadable(options, why);
+    if (!file) return unreadable(options.file, why);
+
+    std::shared_ptr<const btf::Types> kernel_types;
+    if (!options.kernel_types.empty()) {
+        const auto bytes = read_file(options.kernel_types, why);
+        if (!bytes) return unreadable(options.kernel_types, why);
+        const auto parsed = btf::Types::parse(*bytes);
+        if (!parsed)
+            return unreadable(options.kernel_types, engine::error_text(nullptr, parsed.error()));
+        kernel_types = *parsed;
+    }
 
     const double start = cpu_usec();
     engine::ReadOptions read{.name = options.file, .dialect = options.dialect, .default_type = {}};
     read.unknown_kconfig = true;
     if (!options.type.empty()) read.default_type = type_named(options.type);
     const auto object = engine::read_object(*file, read);
-    if (!object) return unreadable(options, engine::describe(object.error(), *file));
+    if (!object) return unreadable(options.file, engine::describe(object.error(), *file));
     // Decoding was for all programs together; each has its share by instructions.
     const double decode_usec = cpu_usec() - start;
     const u64 all = std::max<u64>(instructions(*object), 1);
@@ -162,7 +173,7 @@ int run(const Options& options) {
     int count = 0;
     for (const engine::ObjectProgram& program : object->programs) {
         if (!selected(options, program)) continue;
-        Outcome outcome = verify(options, program);
+        Outcome outcome = verify(options, program, kernel_types.get());
         outcome.usec +=
             static_cast<u64>(decode_usec * static_cast<double>(outcome.program.insns.size()) /
                              static_cast<double>(all));
@@ -173,7 +184,7 @@ int run(const Options& options) {
         if (outcome.verdict != Outcome::Verdict::Accept) status = kNotAccepted;
         ++count;
     }
-    if (count == 0) return unreadable(options, "no such program in the object");
+    if (count == 0) return unreadable(options.file, "no such program in the object");
     return status;
 }
 

@@ -15,6 +15,7 @@ struct Options {
     std::string file;
     std::optional<spec::Dialect> dialect;  // none: as the object shows
     std::string section, program, type;    // empty: all, or as the section says
+    std::string kernel_types;              // file with a kernel's BTF; empty: not known
     bool json = false;
     bool dump_instructions = false;
     bool dump_states = false;
