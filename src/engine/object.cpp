@@ -53,6 +53,8 @@ Result<Object> Reader::read() {
     called_.assign(functions_.size(), false);
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         ObjectProgram& program = object_.programs[i];
+        // In an object of functions alone, linking finds out which ones are programs.
+        if (!only_text_ && !options_.wants(program.section, program.name)) continue;
         // A section name that means nothing is reported only where the program is sound otherwise.
         const bool typed = program.program.has_value();
         auto linked = link(entries_[i]);

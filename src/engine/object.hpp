@@ -31,6 +31,14 @@ struct ReadOptions {
     // Whether .kconfig variables whose values are not known here may stay open (the verifier takes
     // any value). A loader must not set this: it has no values to give to the program.
     bool unknown_kconfig = false;
+    // Only programs of this section and of this name are put together, the others have no
+    // instructions; empty: all. Large objects take most of their time for what nobody asked for.
+    std::string section, program;
+
+    bool wants(std::string_view its_section, std::string_view its_name) const {
+        return (section.empty() || section == its_section) &&
+               (program.empty() || program == its_name);
+    }
 };
 
 struct ObjectProgram {

@@ -104,6 +104,23 @@ TEST_F(Objects, EverythingIsFoundAndLinked) {
     }
 }
 
+TEST_F(Objects, OnlyWhatIsAskedForIsLinked) {
+    for (const std::string& compiler : compilers_) {
+        const Object all = read(compiler, "everything");
+        ASSERT_GT(all.programs.size(), 1u);
+        const std::string& wanted = all.programs.back().name;
+        ReadOptions options;
+        options.program = wanted;
+        const Object one = read(compiler, "everything", options);
+        ASSERT_EQ(one.programs.size(), all.programs.size());
+        for (std::size_t i = 0; i < one.programs.size(); ++i) {
+            const std::size_t expected =
+                all.programs[i].name == wanted ? all.programs[i].program->insns.size() : 0;
+            EXPECT_EQ(one.programs[i].program->insns.size(), expected) << one.programs[i].name;
+        }
+    }
+}
+
 TEST_F(Objects, MapsOfEverything) {
     for (const std::string& compiler : compilers_) {
         SCOPED_TRACE(compiler);

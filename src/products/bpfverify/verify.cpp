@@ -125,11 +125,6 @@ u64 instructions(const engine::Object& object) {
     return sum;
 }
 
-bool selected(const Options& options, const engine::ObjectProgram& program) {
-    return (options.section.empty() || options.section == program.section) &&
-           (options.program.empty() || options.program == program.name);
-}
-
 int unreadable(const std::string& file, const std::string& why) {
     fmt::print(stderr, "bpfverify: {}: {}\n", file, why);
     return kUnreadable;
@@ -158,6 +153,8 @@ int run(const Options& options) {
     const double start = cpu_usec();
     engine::ReadOptions read{.name = options.file, .dialect = options.dialect, .default_type = {}};
     read.unknown_kconfig = true;
+    read.section = options.section;
+    read.program = options.program;
     if (!options.type.empty()) read.default_type = type_named(options.type);
     const auto object = engine::read_object(*file, read);
     if (!object) return unreadable(options.file, engine::describe(object.error(), *file));
@@ -172,7 +169,7 @@ int run(const Options& options) {
     int status = kAllAccepted;
     int count = 0;
     for (const engine::ObjectProgram& program : object->programs) {
-        if (!selected(options, program)) continue;
+        if (!read.wants(program.section, program.name)) continue;
         Outcome outcome = verify(options, program, kernel_types.get());
         outcome.usec +=
             static_cast<u64>(decode_usec * static_cast<double>(outcome.program.insns.size()) /
