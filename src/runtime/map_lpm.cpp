@@ -7,10 +7,8 @@
 // see by one pointer. (The structure is Linux's, kernel/bpf/lpm_trie.c, and so are order of keys
 // and errors.)
 //
-// A lookup descends by the key's bits alone, which touches of each node only its beginning,
-// compares the key once with where it ends up, and descends again as far as the two agree (D. R.
-// Morrison's PATRICIA). What it found is compared once more, since writers may have been at work in
-// between; then it compares at each node. Nodes come from two pools (element_pool.hpp).
+// A lookup compares at each node; keys of up to 128 bits, which addresses are, it holds in
+// registers for that. Nodes come from two pools (element_pool.hpp).
 #include <bit>
 #include <cstring>
 #include <new>
@@ -159,44 +157,66 @@ Status check_length(const Map& map, const Prefix& key) {
     return {};
 }
 
-// The key's way from the root: the child of a node that it goes on to.
-Node* child_towards(const Node& node, const Prefix& key) {
-    return node.child[bit_at(key.bits, node.length)].load(std::memory_order_acquire);
-}
+// A key in registers, first bit highest, so that a step down is a comparison and a shift.
+struct ShortKey {  // up to 64 bits
+    u64 bits;
 
-Node* find_comparing(const Map& map, const Prefix& key) {
+    // By words of 4 bytes, as programs put addresses together: what they have just written is read
+    // back in pieces no larger than those, which processors do without waiting.
+    ShortKey(const std::byte* at, u32 bytes) : bits(0) {
+        u32 shift = 64;
+        for (; bytes >= 4; bytes -= 4, at += 4) bits |= u64{big_endian<u32>(at)} << (shift -= 32);
+        for (; bytes > 0; --bytes, ++at) bits |= std::to_integer<u64>(*at) << (shift -= 8);
+    }
+    u32 bit(u32 index) const { return static_cast<u32>(bits << index >> 63); }
+    bool begins_with(const std::byte* node, u32 length) const {
+        return length == 0 || (big_endian<u64>(node) ^ bits) >> (64 - length) == 0;
+    }
+};
+
+struct LongKey {  // up to 128 bits
+    ShortKey high, low;
+
+    LongKey(const std::byte* at, u32 bytes) : high(at, 8), low(at + 8, bytes - 8) {}
+    u32 bit(u32 index) const { return index < 64 ? high.bit(index) : low.bit(index - 64); }
+    bool begins_with(const std::byte* node, u32 length) const {
+        if (length <= 64) return high.begins_with(node, length);
+        return high.begins_with(node, 64) && low.begins_with(node + 8, length - 64);
+    }
+};
+
+struct AnyKey {
+    const std::byte* at;
+
+    AnyKey(const std::byte* bits, u32) : at(bits) {}
+    u32 bit(u32 index) const { return bit_at(at, index); }
+    bool begins_with(const std::byte* node, u32 length) const {
+        if (std::memcmp(node, at, length / 8) != 0) return false;
+        const auto differing = node[length / 8] ^ at[length / 8];
+        return length % 8 == 0 || std::to_integer<u32>(differing >> (8 - length % 8)) == 0;
+    }
+};
+
+template <typename Key>
+Node* find(const Map& map, const Prefix& prefix) {
+    const Key key(prefix.bits, data_bytes(map));
     Node* found = nullptr;
     Node* node = trie_of(map).root.load(std::memory_order_acquire);
-    while (node != nullptr && shared_bits(map, *node, key) >= node->length) {
+    while (node != nullptr && node->length <= prefix.length &&
+           key.begins_with(node->bits(), node->length)) {
         if (!node->joins) found = node;
-        if (node->length == key.length) break;
-        node = child_towards(*node, key);
+        if (node->length == prefix.length) break;
+        node = node->child[key.bit(node->length)].load(std::memory_order_acquire);
     }
     return found;
-}
-
-Node* find(const Map& map, const Prefix& key) {
-    Node* const root = trie_of(map).root.load(std::memory_order_acquire);
-    Node* last = nullptr;
-    for (Node* node = root; node != nullptr;) {
-        last = node;
-        node = node->length < key.length ? child_towards(*node, key) : nullptr;
-    }
-    if (last == nullptr) return nullptr;
-    const u32 shared = shared_bits(map, *last, key);
-    Node* found = nullptr;
-    for (Node* node = root; node != nullptr && node->length <= shared;) {
-        if (!node->joins) found = node;
-        node = node->length < key.length ? child_towards(*node, key) : nullptr;
-    }
-    if (found == nullptr || shared_bits(map, *found, key) >= found->length) return found;
-    return find_comparing(map, key);
 }
 
 void* lookup(Map& map, const void* key, u32) {
     const Prefix prefix(key);
     if (prefix.length > data_bytes(map) * 8) return nullptr;
-    Node* const found = find(map, prefix);
+    Node* const found = data_bytes(map) <= 8    ? find<ShortKey>(map, prefix)
+                        : data_bytes(map) <= 16 ? find<LongKey>(map, prefix)
+                                                : find<AnyKey>(map, prefix);
     return found != nullptr ? value_of(map, *found) : nullptr;
 }
 

@@ -371,6 +371,60 @@ TEST_F(MapTypes, TriesAgreeWithAModelAndListMoreSpecificFirst) {
     EXPECT_EQ(update(fd, &key, &key), 0);
 }
 
+// Widths around the machine's words, and lengths around their borders: a key that differs from a
+// stored one in one bit finds the longest stored prefix that ends before it.
+TEST_F(MapTypes, TriesOfEveryWidthAgreeWithAModel) {
+    using Key = std::vector<u8>;  // the length in 4 bytes, and the address
+    std::mt19937 random(11);
+    const auto length_of = [](const Key& key) {
+        u32 length;
+        std::memcpy(&length, key.data(), sizeof length);
+        return length;
+    };
+    const auto cut = [](Key key, u32 length) {
+        std::memcpy(key.data(), &length, sizeof length);
+        for (u32 bit = length; bit < 8 * (key.size() - 4); ++bit)
+            key[4 + bit / 8] &= static_cast<u8>(~(0x80u >> bit % 8));
+        return key;
+    };
+    for (const u32 bytes : {1u, 3u, 4u, 5u, 8u, 9u, 12u, 15u, 16u, 17u, 24u}) {
+        const u32 bits = 8 * bytes;
+        const i64 fd = create({.type = MapType::LpmTrie,
+                               .key = 4 + bytes,
+                               .entries = 1000,
+                               .flags = spec::kMapNoPrealloc});
+        ASSERT_GT(fd, 0);
+        std::map<Key, u64> model;
+        std::vector<Key> whole;
+        for (u64 value = 1; value <= 300; ++value) {
+            Key key(4 + bytes);
+            if (!whole.empty() && random() % 4 != 0) key = whole[random() % whole.size()];
+            const u32 flipped = random() % bits;
+            key[4 + flipped / 8] ^= static_cast<u8>(0x80u >> flipped % 8);
+            whole.push_back(key);
+            u32 length = static_cast<u32>(random() % (bits + 1));
+            if (random() % 2 == 0) length = std::min<u32>(bits, 32 * (1 + random() % 5));
+            key = cut(key, length);
+            model[key] = value;
+            ASSERT_EQ(update(fd, key.data(), &value), 0);
+        }
+        for (u32 i = 0; i < 3000; ++i) {
+            Key key = whole[random() % whole.size()];
+            const u32 flipped = random() % bits;
+            key[4 + flipped / 8] ^= static_cast<u8>(0x80u >> flipped % 8);
+            key = cut(key, random() % 2 == 0 ? bits : static_cast<u32>(random() % (bits + 1)));
+            u64 expected = 0;
+            for (u32 length = length_of(key) + 1; length-- > 0 && expected == 0;) {
+                const auto found = model.find(cut(key, length));
+                if (found != model.end()) expected = found->second;
+            }
+            u64 got = 0;
+            (void)lookup(fd, key.data(), &got);
+            ASSERT_EQ(got, expected) << bytes << " bytes, length " << length_of(key);
+        }
+    }
+}
+
 // --- maps without keys ---------------------------------------------------------------------------
 
 TEST_F(MapTypes, QueuesAndStacks) {
