@@ -274,6 +274,7 @@ class Analyzer {
     Reg& reg(isa::Reg r) { return now_.reg(r); }
     const ir::MapDef& map(u32 index) const { return program_.maps[index]; }
     bool may_leak() const;
+    bool is_empty_context(const Reg& r) const;
     u32 fresh_id() { return next_id_++; }
     void need(const Reg& r) { needs_.mark(r.need); }
     Reg unknown(int size) { return Reg::scalar(Scalar::of_size(size), fresh_id()); }

@@ -25,6 +25,11 @@ bool is_bounds_check(const Reg& p, const Reg& end) {
 
 }  // namespace
 
+// A program whose context has no bytes may be entered with null for it (casement/vm.h).
+bool Analyzer::is_empty_context(const Reg& r) const {
+    return r.kind == Kind::Context && environment_.type->context.native_size == 0;
+}
+
 // A lower bound of data_end - p proves bytes behind p.
 void Analyzer::learn_length(State& s, const Reg& length) {
     if (!length.is_length() || length.num.smin() <= 0 || length.num.smin() > kMaxPacketOffset)
@@ -245,9 +250,10 @@ Step Analyzer::branch(const isa::Insn& i) {
         const bool equality = i.cond() == Cond::Eq || i.cond() == Cond::Ne;
         const bool with_zero =
             i.is64() && equality && dst.is_pointer() && src.is_constant() && src.num.value() == 0;
-        // An address is never null; what arithmetic made of it might be, far from any memory.
+        // An address is never null (but a context without bytes has none); what arithmetic made of
+        // it might be, far from any memory.
         const bool moved = dst.off != 0 || !dst.num.is_constant() || dst.num.value() != 0;
-        if (with_zero && !dst.nullable && !moved) {
+        if (with_zero && !dst.nullable && !moved && !is_empty_context(dst)) {
             need(src);
             now_.pc = i.cond() == Cond::Ne ? target : next;
             return Step::Continue;

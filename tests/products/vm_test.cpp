@@ -49,6 +49,19 @@ TEST_P(VmTest, ReadsAndWritesItsMemory) {
     EXPECT_EQ(casement_vm_code_size(vm_) > 0, GetParam() == CASEMENT_ENGINE_JIT);
 }
 
+// Nothing is known of the address of memory without bytes: found by fuzz_engines.
+TEST_P(VmTest, MemoryWithoutBytesMayBeNull) {
+    // if r1 == 0 return 1; return 2
+    const Insn code[] = {{0xb7, 0, 0, 1}, {0x15, 1, 1, 0}, {0xb7, 0, 0, 2}, kExit};
+    ASSERT_EQ(load(code), 0) << casement_vm_error(vm_);
+    ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+    uint64_t result = 0;
+    ASSERT_EQ(casement_vm_run(vm_, nullptr, 0, &result), 0);
+    EXPECT_EQ(result, 1u);
+    ASSERT_EQ(casement_vm_run(vm_, &result, sizeof result, &result), 0);
+    EXPECT_EQ(result, 2u);
+}
+
 TEST_P(VmTest, RejectsWhatLeavesTheMemory) {
     const Insn code[] = {{0x61, 0x10, 8, 0}, kExit};
     ASSERT_EQ(casement_vm_set_memory_size(vm_, 8), 0);
