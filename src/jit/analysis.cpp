@@ -81,6 +81,7 @@ u32 Analyzer::function_starting_at(u32 insn) const {
 Status Analyzer::scan() {
     const std::size_t n = p_.insns.size();
     a_.is_target.resize(n);
+    a_.loop_end.resize(n);
     a_.reachable.assign(n, 1);
     for (std::size_t i = 0; i < facts_.insns.size(); ++i)
         a_.reachable[i] = facts_.insns[i].reachable;
@@ -120,6 +121,7 @@ Status Analyzer::scan_insn(u32 index, u32 function) {
             return fail(Errc::BadJumpTarget, at_insn(p_.slot_of[index]));
         }
         a_.is_target[target] = 1;
+        if (target <= index) a_.loop_end[target] = index;
     } else if (local_call || callback) {
         const u32 callee = function_starting_at(target);
         if (callee == ir::kNoTarget) return fail(Errc::BadJumpTarget, at_insn(p_.slot_of[index]));

@@ -33,6 +33,7 @@ struct Function {
 
 struct Analysis {
     std::vector<u8> is_target;       // per instruction: a jump goes there
+    std::vector<u32> loop_end;       // ... the furthest back to it, or 0
     std::vector<u8> reachable;       // per instruction, as the facts say; else 1
     std::vector<RegSet> live_after;  // per instruction
     std::vector<Function> functions;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Jumps that the code generators straighten (Lowering::branch_at): what is left of them, where that
-// is not done, and that every condition decides as before.
+// is not done, and that every condition decides as before. Loops, and where they lie.
 #include <gtest/gtest.h>
 
 #include "isa/semantics.hpp"
@@ -73,6 +73,42 @@ TEST(Branches, ChainsAreFollowedAndCirclesEnd) {
     // 1: if r0 == 7 goto exit; a circle of jumps that nobody enters
     EXPECT_EQ(run({mov_imm(0, 7), jump_imm(Cond::Eq, Width::W64, 0, 7, 2), ja(0), ja(-2), exit()}),
               7u);
+}
+
+// A short loop behind `before` instructions: where it lies, and that it still counts to ten.
+TEST(Branches, AShortLoopLiesInOneLine) {
+    constexpr u32 kLine = 64;
+    u32 moved = 0;
+    for (u32 before = 0; before < 40; ++before) {
+        Insns insns{mov_imm(0, 0)};
+        for (u32 i = 0; i < before; ++i) insns.push_back(alu_imm(AluOp::Xor, Width::W64, 2, 3));
+        const u32 head = static_cast<u32>(insns.size());
+        for (u32 i = 0; i < 5; ++i) insns.push_back(alu_imm(AluOp::Xor, Width::W64, 3, 5));
+        insns.push_back(alu_imm(AluOp::Add, Width::W64, 0, 1));
+        insns.push_back(jump_imm(Cond::Ne, Width::W64, 0, 10, -7));
+        insns.push_back(exit());
+        EXPECT_EQ(run(insns), 10u) << before;
+        const Output out = compiled(link(insns), system_v());
+        const u32 first = out.insn_offset[head], last = out.insn_offset[head + 7] - 1;
+        EXPECT_EQ(first / kLine, last / kLine) << before;
+        moved += first % kLine == 0 ? 1 : 0;
+    }
+    EXPECT_GT(moved, 5u);
+}
+
+// Jumps over padding that is there in the end, or not: their displacements are right either way.
+TEST(Branches, JumpsAcrossLoopsReachTheirTargets) {
+    for (i16 filler = 0; filler < 80; ++filler) {
+        // r0 = 0; r2 = 3; again: if r2 == 0 goto out; filler; inner: r0 += 1; if r0 & 3 goto inner;
+        // r2 -= 1; goto again; out: exit
+        Insns insns{mov_imm(0, 0), mov_imm(2, 3),
+                    jump_imm(Cond::Eq, Width::W64, 2, 0, static_cast<i16>(filler + 4))};
+        for (i16 i = 0; i < filler; ++i) insns.push_back(alu_imm(AluOp::Add, Width::W32, 3, 1));
+        insns = insns + Insns{alu_imm(AluOp::Add, Width::W64, 0, 1),
+                              jump_imm(Cond::Set, Width::W64, 0, 3, -2),
+                              alu_imm(AluOp::Sub, Width::W64, 2, 1), ja(-5 - filler), exit()};
+        EXPECT_EQ(run(insns), 12u) << filler;
+    }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 //
 // All jumps start out long and shrink while that lets others shrink, for a few rounds. Shrinking
 // only brings things closer, so the result is right after any round, and the time is linear.
+// Padding counts as much as it can be until the sizes of all jumps are known.
 #pragma once
 
 #include <vector>
@@ -36,6 +37,7 @@ enum class Cc : u8 {
     G,
     Always,  // jmp
     Call,    // call: always long
+    Pad,     // no jump: instructions that do nothing, before a loop
 };
 
 using Label = u32;
@@ -65,6 +67,9 @@ class CodeBuffer {
     Place here() const { return {size_, static_cast<u32>(jumps_.size())}; }
     void bind(Label label) { labels_[label] = here(); }
     void jump(Cc condition, Label target) { jumps_.push_back({size_, target, condition, kLong}); }
+    // A loop starts here whose jump back is at `end`: it is moved to where it lies in as few of the
+    // pieces that processors fetch as it can.
+    void start_loop(Label end) { jumps_.push_back({size_, end, Cc::Pad, kLine - 1}); }
 
     // A jump of two bytes over code without jumps of the other kind, inside one lowering: returns
     // what land() needs to fill it in.
@@ -89,11 +94,12 @@ class CodeBuffer {
 
   private:
     enum : u8 { kShort = 0, kLong = 1 };
+    static constexpr u32 kLine = 64;
     struct Jump {
         u32 at;  // bytes written before it
         Label target;
         Cc condition;
-        u8 size;
+        u8 size;  // kShort or kLong; of padding, its bytes
     };
 
     template <typename T>
@@ -101,6 +107,8 @@ class CodeBuffer {
     static u32 size_of(const Jump& jump);
     void sum_sizes();
     bool shrink();
+    u32 loop_bytes(std::size_t pad) const;
+    void settle_padding();
     std::byte* write(const Jump& jump, u32 start, std::byte* to) const;
 
     std::vector<std::byte> bytes_;

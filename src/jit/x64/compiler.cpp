@@ -13,6 +13,7 @@ namespace {
 // Code for one instruction is about this long; the buffer grows when it is not.
 constexpr u32 kExpectedBytes = 6;
 constexpr int kBeforeEntry = 8;
+constexpr u32 kShortLoop = 48;  // instructions; where a longer one starts matters little
 constexpr u32 kWord = 8;
 constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
 constexpr u32 kEntryBytes = 64;  // an entry stub's, likewise
@@ -219,6 +220,8 @@ Status Compiler::compile_function(u32 function) {
     for (u32 at = s.begin; at < s.end;) {
         a_.code.reserve();
         u32 count = 1;
+        const u32 loop_end = analysis_.loop_end[at];
+        if (loop_end != 0 && loop_end - at < kShortLoop) a_.code.start_loop(loop_end);
         a_.code.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;

@@ -10,6 +10,9 @@
 //     callback thunks         one per subprogram whose address is taken: what a helper calls
 //     entry stub              where the program calls its own entry: then that is a subprogram too
 //
+// Short loops are moved to where they lie in as few lines of the instruction cache as they can
+// (CodeBuffer::start_loop); a loop that straddles a line takes up to twice as long.
+//
 // A function's frame, from high to low: return address, saved registers, BPF stack (r10 points
 // above it), outgoing stack arguments; rsp stays 16-aligned in between.
 #pragma once
