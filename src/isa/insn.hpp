@@ -102,6 +102,9 @@ constexpr std::optional<Cond> inverse(Cond cond) {
     }
     return std::nullopt;
 }
+constexpr bool is_signed(Cond cond) {
+    return cond >= Cond::SGt && cond <= Cond::SLe;
+}
 // The condition that holds for (b, a) when `cond` holds for (a, b).
 constexpr Cond mirrored(Cond cond) {
     switch (cond) {

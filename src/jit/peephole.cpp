@@ -244,12 +244,18 @@ class AddressMatcher {
         if (fill(sum, insn.off, n + 1)) best_.access = &insn;
     }
 
+    // Of what was loaded with a number that fits in it: signed or not, the upper bits are equal.
+    static bool is_byte_comparison(const Insn& load, const Insn& use) {
+        return load.width == Width::W8 && use.form == Form::JmpImm && use.imm >= 0 &&
+               use.imm <= 0xFF && !isa::is_signed(use.cond());
+    }
+
     // The instruction after the load, with memory as its operand.
     bool take_use(const Insn& load, const Sum& sum, u32 n) {
         const Insn* use = s_[n + 1];
-        if (use == nullptr || use->width != load.width || !s_.dead_after(n + 1, load.dst))
-            return false;
-        if (load.width != Width::W64 && load.width != Width::W32) return false;
+        if (use == nullptr || !s_.dead_after(n + 1, load.dst)) return false;
+        const bool whole = load.width == Width::W64 || load.width == Width::W32;
+        if (whole ? use->width != load.width : !is_byte_comparison(load, *use)) return false;
         const Pending* wanted = nullptr;
         if (wanted_after(n + 1, &wanted) != 0) return false;
         if (use->form == Form::AluReg) {

@@ -34,7 +34,9 @@
     X(Jump32Compares64)          \
     X(HelperLosesR5)             \
     X(ConstantIsZeroExtended)    \
-    X(MemoryOperandOfStaleWidth)
+    X(MemoryOperandOfStaleWidth) \
+    X(FlagsOfAnyRegister)        \
+    X(ByteComparedWithOneMore)
 
 namespace ebpf::jit {
 

@@ -215,7 +215,7 @@ class Generator {
         const u64 bits = static_cast<u64>(isa::bits(width));
         const Reg a = data();
         const Reg x = static_cast<Reg>((a + 1 + below(7)) % 8);
-        switch (below(5)) {
+        switch (below(6)) {
             case 0: {  // a rotation
                 const u64 n = 1 + below(bits - 1);
                 Insn copy = alu_reg(AluOp::Mov, a, x);
@@ -253,6 +253,19 @@ class Generator {
                 add(alu_reg(AluOp::Add, x, kBase));
                 add({.form = Form::Load, .width = Width::W8, .dst = a, .src = x});
                 constant(x);
+                return;
+            }
+            case 4: {  // memory that is compared, and then no longer wanted
+                const Width from = below(2) == 0 ? Width::W8 : width;
+                const i16 off = static_cast<i16>(8 * below(8));
+                add({.form = Form::Load, .width = from, .dst = a, .src = kBase, .off = off});
+                Insn jump = condition();
+                jump.dst = a;
+                if (jump.form == Form::JmpReg && jump.src == a) jump.src = x;
+                jump.off = 1;
+                add(jump);
+                add(alu_imm(AluOp::Xor, x, static_cast<i32>(below(99))));
+                constant(a);
                 return;
             }
             default: {  // memory as an operand

@@ -210,6 +210,41 @@ mov rax, rbx
 pop rbx
 ret
 )"},
+    {"FlagsOfArithmetic",
+     {mov(0, 1), alu_imm(AluOp::And, Width::W64, 0, 7), jump_imm(Cond::Eq, Width::W32, 0, 0, 1),
+      alu(AluOp::Sub, Width::W64, 0, 2), jump_imm(Cond::Ne, Width::W32, 0, 0, 1), mov_imm(0, 1),
+      exit()},
+     system_v(),
+     R"(mov rax, rdi
+and eax, 0x07
+jz 0x000000000000000B
+sub rax, rsi
+test eax, eax
+jnz 0x0000000000000014
+mov eax, 0x01
+ret
+)"},
+    {"ByteInMemoryCompared",
+     {mov_imm(0, 1), load(Width::W8, 3, 1, 5), jump_imm(Cond::Gt, Width::W64, 3, 200, 1),
+      mov_imm(0, 2), exit()},
+     system_v(),
+     R"(mov eax, 0x01
+cmp byte ptr [rdi+0x05], 0xC8
+jnbe 0x0000000000000010
+mov eax, 0x02
+ret
+)"},
+    {"ByteInMemoryComparedAsSigned",
+     {mov_imm(0, 1), load(Width::W8, 3, 1, 5), jump_imm(Cond::SGt, Width::W64, 3, 100, 1),
+      mov_imm(0, 2), exit()},
+     system_v(),
+     R"(mov eax, 0x01
+movzx edx, byte ptr [rdi+0x05]
+cmp rdx, 0x64
+jnle 0x0000000000000014
+mov eax, 0x02
+ret
+)"},
     {"AtomicAdd",
      {mov_imm(0, 0), atomic(AtomicOp::Add, Width::W32, 1, 4, 2), exit()},
      system_v(),

@@ -54,6 +54,8 @@ inline constexpr Encoding kTest{0x85}, kXchg{0x87}, kStore{0x89}, kMov{0x8B}, kL
     kMovsx8{0xBE, true}, kMovsx16{0xBF, true}, kCmpxchg{0xB1, true}, kXadd{0xC1, true};
 // r/m, immediate
 inline constexpr Encoding kImul8{0x6B}, kImul32{0x69}, kStoreImm8{0xC6}, kStoreImm{0xC7};
+// group 1, bytes
+inline constexpr Encoding kCompareByte{0x80, false, 7};
 // group 3: one operand, rdx:rax the others
 inline constexpr Encoding kTestImm{0xF7, false, 0}, kNeg{0xF7, false, 3}, kMul{0xF7, false, 4},
     kImulWide{0xF7, false, 5}, kDiv{0xF7, false, 6}, kIdiv{0xF7, false, 7};
@@ -90,6 +92,10 @@ class Assembler {
     void arith(Arith a, Width w, Gpr dst, Mem mem) { rm(reg_rm(a), w, dst, mem); }
     void arith(Arith a, Width w, Mem mem, i32 value);
     void arith_store(Arith a, Width w, Mem mem, Gpr src) { rm(rm_reg(a), w, src, mem); }
+    void compare_byte(Mem mem, u8 value) {
+        rm(op::kCompareByte, Width::W32, Gpr{op::kCompareByte.digit}, mem);
+        code.put8(value);
+    }
     void test(Width w, Gpr a, Gpr b) { rr(op::kTest, w, a, b); }
     void test_imm(Width w, Gpr a, i32 value);
     void imul(Width w, Gpr dst, Gpr src) { rr(op::kImul, w, dst, src); }

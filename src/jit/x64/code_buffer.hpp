@@ -45,6 +45,7 @@ using Label = u32;
 struct Place {
     u32 bytes = 0;
     u32 jumps = 0;
+    bool operator==(const Place&) const = default;
 };
 
 class CodeBuffer {

@@ -159,6 +159,7 @@ class Compiler : private Lowering {
 
     // lower_control.cpp
     void take_branch();
+    bool flags_are_of(const isa::Insn& jump) const;
     void lower_jump(const isa::Insn& insn, u32 target);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
@@ -197,6 +198,14 @@ class Compiler : private Lowering {
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
     u64 key_ = 0;  // state of next_key()
+
+    // The flags right behind the arithmetic that ended here: of this register in that width.
+    struct Flags {
+        Place place{~0u, 0};
+        isa::Reg reg{};
+        Width width{};
+    };
+    Flags flags_;
 };
 
 // The division's operands rax and rdx, kept in scratch registers where that is needed.

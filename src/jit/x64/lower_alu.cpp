@@ -27,8 +27,9 @@ void Compiler::lower_alu_reg(const Insn& insn) {
         case AluOp::Or:
         case AluOp::And:
         case AluOp::Xor:
-            return a_.arith(arith_of(insn.alu()), PLANTED(Add32Is64) ? Width::W64 : insn.width, dst,
-                            src);
+            a_.arith(arith_of(insn.alu()), PLANTED(Add32Is64) ? Width::W64 : insn.width, dst, src);
+            flags_ = {a_.code.here(), insn.dst, insn.width};
+            return;
         case AluOp::Mul:
             return a_.imul(insn.width, dst, src);
         case AluOp::Div:
@@ -50,15 +51,18 @@ void Compiler::lower_alu_imm(const Insn& insn) {
     const Gpr dst = reg(insn.dst);
     const i32 value = static_cast<i32>(insn.imm);
     switch (insn.alu()) {
-        case AluOp::And:
-            if (insn.width == Width::W64 && value >= 0)
-                return a_.arith(Arith::And, Width::W32, dst, value);
-            [[fallthrough]];
         case AluOp::Add:
         case AluOp::Sub:
         case AluOp::Or:
-        case AluOp::Xor:
-            return a_.arith(arith_of(insn.alu()), insn.width, dst, value);
+        case AluOp::And:
+        case AluOp::Xor: {
+            // A mask without the sign bit leaves nothing of the upper half.
+            const bool narrow = insn.alu() == AluOp::And && value >= 0;
+            const Width w = narrow ? Width::W32 : insn.width;
+            a_.arith(arith_of(insn.alu()), w, dst, value);
+            flags_ = {a_.code.here(), insn.dst, w};
+            return;
+        }
         case AluOp::Mul:
             return lower_mul_imm(insn.width, dst, value);
         case AluOp::Div:

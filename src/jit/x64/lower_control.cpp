@@ -15,6 +15,13 @@ using isa::Insn;
 static_assert(offsetof(code::Invocation, tail_pending) == 0);
 static_assert(offsetof(code::Invocation, run_tail) == 8);
 
+// Whether a comparison of the jump's register with 0 would set the flags as they are.
+bool Compiler::flags_are_of(const Insn& jump) const {
+    if (flags_.place != a_.code.here() || analysis_.is_target[at_]) return false;
+    if (PLANTED(FlagsOfAnyRegister)) return true;
+    return flags_.reg == jump.dst && (flags_.width == jump.width || flags_.width == Width::W32);
+}
+
 // The jump of the branch at at_, whose operands were compared.
 void Compiler::take_branch() {
     const Branch branch = branch_at(at_);
@@ -42,7 +49,7 @@ void Compiler::lower_jump(const Insn& insn, u32 target) {
         a_.test_imm(value >= 0 || PLANTED(NegativeMaskTests32) ? Width::W32 : insn.width, dst,
                     value);
     } else if (against_zero) {
-        a_.test(insn.width, dst, dst);
+        if (!flags_are_of(insn)) a_.test(insn.width, dst, dst);
     } else {
         a_.arith(Arith::Cmp, insn.width, dst, value);
     }

@@ -50,7 +50,10 @@ void Compiler::lower_use(const Address& a, Mem mem) {
         const Width w = PLANTED(MemoryOperandOfStaleWidth) ? Width::W64 : use.width;
         return a_.arith(arith_of(use.alu()), w, reg(use.dst), mem);
     }
-    if (use.form == Form::JmpImm) {
+    if (use.form == Form::JmpImm && a.access->width == Width::W8) {
+        a_.compare_byte(mem,
+                        static_cast<u8>(PLANTED(ByteComparedWithOneMore) ? use.imm + 1 : use.imm));
+    } else if (use.form == Form::JmpImm) {
         a_.arith(Arith::Cmp, use.width, mem, static_cast<i32>(use.imm));
     } else if (use.dst == a.access->dst) {
         a_.arith_store(Arith::Cmp, use.width, mem, reg(use.src));
