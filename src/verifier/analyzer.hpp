@@ -75,15 +75,17 @@ struct Loop {
     u32 next_id = 0;
 };
 
+using Written = std::array<Granules, isa::kMaxCallDepth>;  // stack overwritten, per frame
+
 struct PathEntry {
     std::shared_ptr<Checkpoint> checkpoint;
-    std::array<Granules, isa::kMaxCallDepth> written{};  // stack overwritten since, per frame
+    Written written{};  // since
 };
 
 struct Pending {
     State state;
     u32 path_length = 0;
-    std::array<Granules, isa::kMaxCallDepth> written{};
+    Written written{};
     u32 since = 0;
 };
 
@@ -98,7 +100,7 @@ using Observer = void (*)(void* self, const State& state);
 struct Seen {
     State state;
     std::shared_ptr<const Checkpoint> since;
-    std::array<Granules, isa::kMaxCallDepth> written{};
+    Written written{};
 };
 
 class Analyzer {
@@ -127,10 +129,17 @@ class Analyzer {
     bool at_callback_entry(const State& state) const;
     bool visit();  // true: this path ends here
     u32 rounds_so_far() const;
+    bool is_head_around(const State& state) const;
+    bool entered_again(const Checkpoint& head) const;
+    u32 first_round(u32 rounds) const;
     bool visit_active(Checkpoint& active, u32 rounds);
     u32 identity_below(const Checkpoint& old) const;
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
     void truncate_path(u32 length);
+    u32 droppable_from(u32 index) const;
+    static void add_written(Written& to, const Written& more);
+    void drop_from(u32 index);
+    void drop_rounds_of_left_loop();
     void note_loop(u32 loop);
     void push(State state);
     void count_bytes(u64 more);
@@ -294,7 +303,7 @@ class Analyzer {
     // The current path.
     State now_;
     std::vector<PathEntry> path_;
-    std::array<Granules, isa::kMaxCallDepth> scratch_written_{};  // before the first checkpoint
+    Written scratch_written_{};  // before the first checkpoint
     u32 since_checkpoint_ = 0;
 
     u32 shifted_at_ = ~u32{0};  // see extends_low_half

@@ -285,6 +285,9 @@ Step Analyzer::branch(const isa::Insn& i) {
         if (!planted(313)) refine_branch(other, i, true);
         if (!planted(312)) refine_branch(now_, i, false);
     }
+    // Round a loop before out of it: what follows is looked at when the loop is closed, and nothing
+    // of the loop has to be kept meanwhile.
+    if (target <= now_.pc) std::swap(now_, other);
     push(std::move(other));
     return Step::Continue;
 }

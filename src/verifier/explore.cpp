@@ -339,18 +339,46 @@ bool Analyzer::visit() {
 u32 Analyzer::rounds_so_far() const {
     const u32 pc = now_.pc;
     if (active_[pc].empty() || !same_loop(active_[pc].back()->state, now_)) return 0;
+    const std::size_t most = std::min<std::size_t>(4 * kPreciseRounds, active_[pc].size());
     u32 rounds = 0;
-    for (std::size_t i = path_.size(); i-- > 0 && rounds < 4 * kPreciseRounds;) {
+    for (std::size_t i = path_.size(); i-- > 0 && rounds < most;) {
         const State& state = path_[i].checkpoint->state;
         if (state.pc == pc) {
             if (!same_loop(state, now_)) break;
             ++rounds;
-        } else if (rounds != 0 && state.pc < pc && flow_.loop_end[state.pc] >= flow_.loop_end[pc] &&
-                   flow_.loop_head[state.pc] && state.frames.size() == now_.frames.size()) {
-            break;
+        } else if ((rounds != 0 || path_[i].checkpoint->widened) && is_head_around(state)) {
+            break;  // what was general before the loop around it was says nothing of that one
         }
     }
     return rounds;
+}
+
+// Whether `state` is at the head of a loop around the one whose head the path has come to.
+bool Analyzer::is_head_around(const State& state) const {
+    return state.pc < now_.pc && flow_.loop_head[state.pc] &&
+           flow_.loop_end[state.pc] >= flow_.loop_end[now_.pc] &&
+           state.frames.size() == now_.frames.size();
+}
+
+// Whether a loop around the one of `head` has come round since.
+bool Analyzer::entered_again(const Checkpoint& head) const {
+    for (std::size_t i = path_.size(); i-- > 0;) {
+        if (path_[i].checkpoint.get() == &head) return false;
+        if (is_head_around(path_[i].checkpoint->state)) return true;
+    }
+    return false;
+}
+
+// Where on the path the last `rounds` rounds of this loop begin, or its end if they were not all
+// in one round of every loop around it.
+u32 Analyzer::first_round(u32 rounds) const {
+    u32 i = static_cast<u32>(path_.size());
+    while (rounds != 0) {
+        const State& state = path_[--i].checkpoint->state;
+        if (is_head_around(state)) return static_cast<u32>(path_.size());
+        rounds -= state.pc == now_.pc;
+    }
+    return i;
 }
 
 // A checkpoint inside a loop that is still being followed covers a state only if that state stands
@@ -377,6 +405,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
             }
             // Another head of the same loop was generalised on the way round and may show it.
             if (open_loops_.back() != active.own_loop) return false;
+            if (entered_again(active)) return false;  // by a loop around it, whose progress counts
             if (!doubtful_) {
                 const std::string what =
                     too_long ? "nothing shows that this loop ends within " +
@@ -436,6 +465,8 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
     }
     // Everything that the general state was made of decides whether it holds.
     inherit(active, true);
+    // It stands for the rounds so far, too.
+    if (!active.widened) drop_from(droppable_from(first_round(rounds)));
     now_ = std::move(*general);
     create_checkpoint(true, first_id, attempts);
     return false;
@@ -443,6 +474,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
 
 // From here on only stack that is written later counts as written.
 void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
+    drop_rounds_of_left_loop();
     renew_needs();
     auto cp = std::make_shared<Checkpoint>();
     cp->state = now_;
@@ -479,6 +511,60 @@ void Analyzer::truncate_path(u32 length) {
         }
         finished_[cp->state.pc].push_back(cp);
     }
+}
+
+// The first checkpoint from `index` on without which the current path can do: nothing that is to be
+// followed later starts behind it, and it is no general state.
+u32 Analyzer::droppable_from(u32 index) const {
+    u32 from = static_cast<u32>(path_.size());
+    const u32 least = std::max(index, pending_.empty() ? 0 : pending_.back().path_length);
+    while (from > least && !path_[from - 1].checkpoint->widened) --from;
+    return from;
+}
+
+void Analyzer::add_written(Written& to, const Written& more) {
+    for (std::size_t f = 0; f < to.size(); ++f) {
+        to[f][0] |= more[f][0];
+        to[f][1] |= more[f][1];
+    }
+}
+
+// Forgets the path's checkpoints from `index` on, as if none had been made there.
+void Analyzer::drop_from(u32 index) {
+    while (path_.size() > index) {
+        const PathEntry last = std::move(path_.back());
+        path_.pop_back();
+        state_bytes_ -= last.checkpoint->state.bytes();
+        active_[last.checkpoint->state.pc].pop_back();
+        auto& before = path_.empty() ? scratch_written_ : path_.back().written;
+        for (Seen& seen : seen_) {
+            if (seen.since != last.checkpoint) continue;
+            seen.since = path_.empty() ? nullptr : path_.back().checkpoint;
+            add_written(seen.written, before);
+        }
+        add_written(before, last.written);
+    }
+}
+
+// Of a loop that was followed to its end the first round's checkpoint is worth keeping: whoever
+// comes to the loop later comes there first.
+void Analyzer::drop_rounds_of_left_loop() {
+    if (path_.empty()) return;
+    const State& last = path_.back().checkpoint->state;
+    const std::size_t depth = last.frames.size();
+    const u32 loop = flow_.loop_around[last.pc];
+    if (loop == Flow::kNone || depth < now_.frames.size() ||
+        (depth == now_.frames.size() && flow_.loop_around[now_.pc] == loop))
+        return;
+    u32 first = static_cast<u32>(path_.size());
+    while (first > 0) {
+        const State& s = path_[first - 1].checkpoint->state;
+        if (s.frames.size() < depth) break;
+        const u32 at = s.frames.size() == depth ? s.pc : s.frames[depth].return_to - 1;
+        if (flow_.loop_around[at] != loop) break;
+        --first;
+    }
+    drop_from(droppable_from(first + 1));
 }
 
 // The current path ended in `loop`'s head: what lies between is finished only when the loop is.
@@ -518,8 +604,18 @@ void Analyzer::mark_written(u32 frame, int off, int size) {
 }
 
 void Analyzer::renew_needs() {
-    now_.for_each([](const Reg& r) { return r.is_scalar(); },
-                  [&](Reg& r) { r.need = needs_.fresh(r.need); });
+    for (Frame& frame : now_.frames) {
+        for (Reg& r : frame.regs) {
+            if (r.is_scalar()) r.need = needs_.fresh(r.need);
+        }
+        // A stack that an earlier checkpoint has too may keep its nodes: they are then marked for
+        // what mattered to either, which is more than need be. Recorded states are judged by their
+        // own checkpoint's marks.
+        if (frame.stack.use_count() != 1 && most_seen_ == 0) continue;
+        for (Cell& c : frame.writable_stack().cells) {
+            if (c.reg.is_scalar()) c.reg.need = needs_.fresh(c.reg.need);
+        }
+    }
 }
 
 }  // namespace ebpf::verifier

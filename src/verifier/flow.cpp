@@ -80,6 +80,19 @@ Flow::Flow(const ir::Program& program) {
         }
         if (insn.form != Form::Ja && insn.form != Form::Exit) add_way(i + 1);
     }
+    loop_around.assign(n, kNone);
+    for (u32 i = 0; i < n;) {
+        if (!loop_head[i]) {
+            ++i;
+            continue;
+        }
+        u32 end = loop_end[i];  // loops that overlap count as one
+        for (u32 j = i; j <= end; ++j) {
+            if (loop_head[j]) end = std::max(end, loop_end[j]);
+            loop_around[j] = i;
+        }
+        i = end + 1;
+    }
     join.assign(n, false);
     for (u32 i = 0; i < n; ++i) join[i] = ways[i] >= 2;
     compute_live(program, live);

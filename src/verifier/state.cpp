@@ -131,11 +131,19 @@ void Stack::clobber(int off, int size) {
 }
 
 void Stack::put(int off, int size, const Reg& reg) {
+    const auto place = [&] {
+        return std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+    };
+    auto at = place();
+    if (at != cells.end() && at->off == off && at->size == size) {
+        set_init(off, size);  // as most often: the same variable again
+        at->reg = reg;
+        return;
+    }
     clobber(off, size);
     set_init(off, size);
     if (planted(307) && off % 16 != 0) return;
-    const auto at =
-        std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+    at = place();
     cells.insert(at, Cell{static_cast<i16>(off), static_cast<u8>(size), reg});
 }
 

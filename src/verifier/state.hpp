@@ -50,21 +50,22 @@ struct Reg {
     u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below;
                    // Object, Memory: 1 when `ref` is another's, whose end is this one's too
     Lost lost = Lost::Never;
-    i32 off = 0;   // pointers: constant part of the offset
-    u32 id = 0;    // identity, 0 = none
-    u32 ref = 0;   // the reference it holds, 0 = none
-    u32 need = 0;  // scalars
-    u32 size = 0;  // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
+    u8 object = 0;     // Object: a RetKind
+    bool low = false;  // see scale
+    i32 off = 0;       // pointers: constant part of the offset
+    u32 id = 0;        // identity, 0 = none
+    u32 ref = 0;       // the reference it holds, 0 = none
+    u32 need = 0;      // scalars
+    u32 size = 0;      // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
     u32 index =
         0;  // Map, MapValue: map; Typed: type; Function: first instruction; Uninit: what lost it
-    u8 object = 0;  // Object: a RetKind
-    u32 var = 0;    // pointers: identity of `num`, as `id` is a scalar's
+    u32 var = 0;  // pointers: identity of `num`, as `id` is a scalar's
     // num == scale * (the value that the identity stands for) + delta, modulo 2^64. Whoever shares
     // an identity thus moves with it: a counter, the index made of it, the pointer moved by that.
+    // `low`: that holds for the low halves only.
     i64 scale = 1;
     i64 delta = 0;
-    bool low = false;  // that holds for the low halves only
-    Scalar num;        // Scalar: the value; pointers: variable part of the offset
+    Scalar num;  // Scalar: the value; pointers: variable part of the offset
 
     // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
     // with offset `off`. A lower bound of it proves bytes of the packet.
