@@ -135,6 +135,22 @@ TEST_F(BpfverifyTest, SelectionAndDump) {
     EXPECT_THAT(states, HasSubstr("r1=context"));
 }
 
+TEST_F(BpfverifyTest, ShowsWhatEnginesGet) {
+    const std::string accepted = "--program drop_empty_udp " + object("drop_empty_udp.o");
+    const std::string lowered = run("--dump=xlated " + accepted).output;
+    EXPECT_THAT(lowered, HasSubstr("drop_empty_udp:\n"));
+    EXPECT_THAT(lowered, HasSubstr("udp->len")) << "source lines";
+    EXPECT_THAT(lowered, HasSubstr("# context")) << "facts";
+    EXPECT_THAT(lowered, HasSubstr("# packet"));
+    const std::string code = run("--dump=jited " + accepted).output;
+    EXPECT_THAT(code, HasSubstr("udp->len"));
+    EXPECT_GT(code.size(), lowered.size());
+    // There is no code of what is not accepted.
+    const Outcome rejected = run("--dump=jited " + object("drop_empty_udp_unsafe.o"));
+    EXPECT_EQ(rejected.status, 1);
+    EXPECT_THAT(rejected.output, testing::Not(HasSubstr("# packet")));
+}
+
 TEST_F(BpfverifyTest, UnreadableFilesAreStatusTwo) {
     EXPECT_EQ(run("/nonexistent.o").status, 2);
     EXPECT_EQ(run("--json /dev/null").status, 2);

@@ -33,8 +33,9 @@ Options parse(CLI::App& app, int argc, char** argv) {
     app.add_option(
            "--dump", dump,
            "show the instructions, the blocks and where they lead (dot: for Graphviz), or the "
-           "states that the analysis saw")
-        ->check(CLI::IsMember({"insns", "states", "cfg", "dot"}));
+           "states that the analysis saw; of accepted programs what the engines get, with what is "
+           "proven of it (xlated), or this machine's code for it (jited)")
+        ->check(CLI::IsMember({"insns", "states", "cfg", "dot", "xlated", "jited"}));
     app.add_flag("--json", options.json, "one JSON object per program, a line each");
     try {
         app.parse(argc, argv);
@@ -47,6 +48,8 @@ Options parse(CLI::App& app, int argc, char** argv) {
     options.dump_states = dump == "states";
     options.dump_cfg = dump == "cfg";
     options.dump_dot = dump == "dot";
+    options.dump_lowered = dump == "xlated";
+    options.dump_machine_code = dump == "jited";
     options.coloured = isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
     return options;
 }

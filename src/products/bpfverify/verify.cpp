@@ -12,6 +12,7 @@
 #include "engine/environment.hpp"
 #include "engine/object.hpp"
 #include "engine/report_text.hpp"
+#include "products/bpfverify/dump.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
 
@@ -88,6 +89,17 @@ void set_error(Outcome& outcome, const Error& error, std::string text) {
     outcome.error_text = std::move(text);
 }
 
+// What the engines make of an accepted program. That they cannot compile it does not change the
+// verdict.
+void dump_code(const Options& options, const ir::Environment& environment, Outcome& outcome) {
+    if (!options.dump_lowered && !options.dump_machine_code) return;
+    const ir::Facts& facts = outcome.report.facts;
+    const auto text = options.dump_lowered ? dump_lowered(outcome.program, facts, environment)
+                                           : dump_machine_code(outcome.program, facts, environment,
+                                                               jit::Target::host());
+    outcome.states = text ? *text : engine::error_text(&outcome.program, text.error()) + "\n";
+}
+
 Outcome verify(const Options& options, const engine::ObjectProgram& program,
                const btf::Types* kernel_types) {
     Outcome outcome;
@@ -114,6 +126,7 @@ Outcome verify(const Options& options, const engine::ObjectProgram& program,
         outcome.states = verifier::dump_states(outcome.program, *environment, {}, kDumpedVisits);
     if (options.dump_cfg) outcome.states = verifier::dump_cfg(outcome.program);
     if (options.dump_dot) outcome.states = verifier::dump_cfg_dot(outcome.program);
+    if (outcome.verdict == Outcome::Verdict::Accept) dump_code(options, *environment, outcome);
     return outcome;
 }
 

@@ -21,6 +21,8 @@ struct Options {
     bool dump_states = false;
     bool dump_cfg = false;  // as text, or as a graph for Graphviz
     bool dump_dot = false;
+    bool dump_lowered = false;  // of accepted programs: what the engines get, and their code
+    bool dump_machine_code = false;
     bool coloured = false;
 };
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// An accepted program as the engines see it, below its source lines.
+#pragma once
+
+#include <string>
+
+#include "ir/environment.hpp"
+#include "ir/facts.hpp"
+#include "jit/jit.hpp"
+
+namespace ebpf::bpfverify {
+
+// The program after ir::lower(), each instruction with what the verifier proved of it. Errors:
+// those of ir::lower().
+Result<std::string> dump_lowered(const ir::Program& program, const ir::Facts& facts,
+                                 const ir::Environment& environment);
+
+// ... each with the machine code that `target` gets for it. Instructions that became one sequence
+// stand together. Errors: those of ir::lower() and jit::compile().
+Result<std::string> dump_machine_code(const ir::Program& program, const ir::Facts& facts,
+                                      const ir::Environment& environment,
+                                      const jit::Target& target);
+
+// `code`, which stands at `address`, an instruction a line; as bytes where nothing that this was
+// built with can read it (disassembly_*.cpp).
+std::string disassembly(code::Cpu cpu, Bytes code, u64 address);
+
+}  // namespace ebpf::bpfverify
