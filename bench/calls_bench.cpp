@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//
+// What calls cost in machine code, beside the same in C in the same run: an empty run beside an
+// indirect call, a call of a helper beside a direct call of the same function. Prints nanoseconds
+// (the best of many rounds) and ratios.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "ir/program.hpp"
+#include "jit/jit.hpp"
+#include "platform/memory.hpp"
+
+namespace {
+
+using namespace ebpf;
+using isa::AluOp;
+using isa::Form;
+using isa::Insn;
+
+constexpr u64 kCalls = 1000;
+
+// As the compiler of another file sees it: it passes all six arguments.
+[[gnu::noipa]] u64 helper(u64 a, u64, u64, u64, u64, code::Invocation*) {
+    return a + 1;
+}
+
+[[gnu::noinline]] u64 call_directly(code::Invocation* invocation) {
+    u64 result = 0;
+    for (u64 n = kCalls; n != 0; --n) result += helper(n, n, 0, 0, 0, invocation);
+    return result;
+}
+
+u64 empty(void*, u64, code::Invocation*) {
+    return 0;
+}
+
+Insn alu(AluOp op, isa::Reg dst, isa::Reg src) {
+    return {.form = Form::AluReg, .kind = static_cast<u8>(op), .dst = dst, .src = src};
+}
+Insn alu_imm(AluOp op, isa::Reg dst, i64 imm) {
+    return {.form = Form::AluImm, .kind = static_cast<u8>(op), .dst = dst, .imm = imm};
+}
+
+template <typename T>
+T value_or_die(Result<T> result) {
+    if (result) return std::move(*result);
+    char text[200];
+    render(result.error(), text);
+    std::fprintf(stderr, "bench_calls: %s\n", text);
+    std::exit(1);
+}
+
+// Machine code of `insns`, whose helpers are all helper().
+class Code {
+  public:
+    explicit Code(std::vector<Insn> insns, const jit::Options& options = {}) {
+        ir::Program program;
+        program.insns = std::move(insns);
+        if (const Status status = ir::resolve_control_flow(program); !status)
+            value_or_die<int>(std::unexpected(status.error()));
+        const auto output = value_or_die(jit::compile(program, {}, jit::Target::host(), options));
+        pages_.emplace(value_or_die(platform::CodePages::create(output.text.size())));
+        std::ranges::copy(output.text, pages_->writable().begin());
+        for (const code::Relocation& r : output.relocations) {
+            const u64 address = reinterpret_cast<u64>(&helper);
+            std::memcpy(pages_->writable().data() + r.offset, &address, sizeof address);
+        }
+        if (const Status status = pages_->seal(); !status)
+            value_or_die<int>(std::unexpected(status.error()));
+        entry_ = reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages_->address()) +
+                                                 output.entry);
+    }
+    code::EntryFn entry() const { return entry_; }
+
+  private:
+    std::optional<platform::CodePages> pages_;
+    code::EntryFn entry_ = nullptr;
+};
+
+// Nanoseconds of one `run`.
+template <typename Run>
+double best(u64 runs, Run run) {
+    double best = 1e9;
+    for (int round = 0; round < 200; ++round) {
+        const auto start = std::chrono::steady_clock::now();
+        for (u64 i = 0; i < runs; ++i) run();
+        const std::chrono::duration<double, std::nano> time =
+            std::chrono::steady_clock::now() - start;
+        best = std::min(best, time.count() / static_cast<double>(runs));
+    }
+    return best;
+}
+
+double of_entry(code::EntryFn function, u64 runs) {
+    code::Invocation invocation;
+    code::EntryFn volatile entry = function;
+    return best(runs, [&] { entry(nullptr, 0, &invocation); });
+}
+
+void print(const char* what, double ns, double baseline) {
+    std::printf("%-34s %8.2f ns  %6.2f\n", what, ns, ns / baseline);
+}
+
+// r7 = 0; r6 = kCalls; do { r1 = r2 = r6; r7 += helper(); } while (--r6 != 0); return r7
+std::vector<Insn> calling_program() {
+    return {alu_imm(AluOp::Mov, 7, 0),
+            alu_imm(AluOp::Mov, 6, kCalls),
+            alu(AluOp::Mov, 1, 6),
+            alu(AluOp::Mov, 2, 6),
+            {.form = Form::Call, .imm = i64{code::kCustomHelper} | 1},
+            alu(AluOp::Add, 7, 0),
+            alu_imm(AluOp::Sub, 6, 1),
+            {.form = Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Ne), .dst = 6, .off = -6},
+            alu(AluOp::Mov, 0, 7),
+            {.form = Form::Exit}};
+}
+
+}  // namespace
+
+int main() {
+    std::printf("%-34s %11s  %6s\n", "", "time", "ratio");
+    const double indirect = of_entry(&empty, 1000);
+    print("indirect call of a C function", indirect, indirect);
+    const Code nothing({alu_imm(AluOp::Mov, 0, 0), {.form = Form::Exit}});
+    print("empty run", of_entry(nothing.entry(), 1000), indirect);
+
+    code::Invocation invocation;
+    const double direct = best(10, [&] { call_directly(&invocation); }) / kCalls;
+    print("direct call of a C function", direct, direct);
+    const Code calls(calling_program());
+    if (calls.entry()(nullptr, 0, &invocation) != call_directly(&invocation)) {
+        std::fprintf(stderr, "bench_calls: the program computes something else\n");
+        return 1;
+    }
+    print("call of a helper", of_entry(calls.entry(), 10) / kCalls, direct);
+    const Code safe(calling_program(), {.safe_indirect_calls = true});
+    print("... with safe_indirect_calls", of_entry(safe.entry(), 10) / kCalls, direct);
+    const Code blind(calling_program(), {.blind_constants = true, .blinding_seed = 7});
+    print("... with blind_constants", of_entry(blind.entry(), 10) / kCalls, direct);
+    const Code watched(calling_program(), {.metered = true, .cancellable = true});
+    print("... metered and cancellable", of_entry(watched.entry(), 10) / kCalls, direct);
+    return 0;
+}
