@@ -37,22 +37,20 @@ class Linker {
         if (ids_.size() == kMaxMaps)
             return fail(Errc::TooLarge, {}, "maps of one program", kMaxMaps);
         TRY_ASSIGN(ir::MapDef def, definition(info));
-        const u32 index = add(std::move(def), handle, info.id);
-        TRY(add_inner(index, handle));
-        return index;
-    }
-
-    std::vector<u32> take_handles() { return std::move(handles_); }
-
-  private:
-    u32 add(ir::MapDef def, u32 handle, u32 id) {
         job_.maps.push_back(std::move(def));
         handles_.push_back(handle);
-        ids_.push_back(id);
+        ids_.push_back(info.id);
         return static_cast<u32>(ids_.size() - 1);
     }
 
-    // What the maps inside a map of maps are like stands behind it in the table, without a handle.
+    // The handles of the maps, in the order of the table. What the maps inside maps of maps are
+    // like comes behind them: no instruction names those, so they have none.
+    Result<std::vector<u32>> finish() {
+        for (u32 i = 0; i < handles_.size(); ++i) TRY(add_inner(i, handles_[i]));
+        return std::move(handles_);
+    }
+
+  private:
     Status add_inner(u32 outer, u32 handle) {
         if (spec::info(job_.maps[outer].type).holds != spec::Holds::Map) return {};
         spec::HandleShapeAttr shape{.fd = handle};
@@ -66,7 +64,8 @@ class Linker {
                      .name = {}};
         TRY_ASSIGN(ir::MapDef def, definition(info));
         def.is_data_section = false;
-        job_.maps[outer].inner = static_cast<i32>(add(std::move(def), 0, 0));
+        job_.maps[outer].inner = static_cast<i32>(job_.maps.size());
+        job_.maps.push_back(std::move(def));
         return {};
     }
 
@@ -129,7 +128,7 @@ Result<std::vector<u32>> link_maps(CompileJob& job, const spec::Door& door,
         TRY(isa::encode(*insn, encoded));
         std::memcpy(job.slots.data() + size_t{here} * sizeof(isa::Slot), encoded, sizeof encoded);
     }
-    return linker.take_handles();
+    return linker.finish();
 }
 
 }  // namespace ebpf::engine

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -54,6 +55,48 @@ int load_pass() {
 
 // --- Maps
 // ------------------------------------------------------------------------------------------
+
+// A program that was put together by hand finds a value through a map of maps; the descriptor of
+// the inner map, which served as the template, is closed by then.
+TEST_F(LibbpfTest, MapOfMapsInAProgramByHand) {
+    const int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 8, 1, nullptr);
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = static_cast<__u32>(inner));
+    const int outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 1, &opts);
+    ASSERT_GE(outer, 0);
+    const __u32 zero = 0;
+    const __u64 value = 1;
+    ASSERT_EQ(bpf_map_update_elem(inner, &zero, &value, BPF_ANY), 0);
+    ASSERT_EQ(bpf_map_update_elem(outer, &zero, &inner, BPF_ANY), 0);
+    close(inner);
+    const auto op = [](int code, int dst, int src, int off, int imm) {
+        return bpf_insn{.code = static_cast<__u8>(code),
+                        .dst_reg = static_cast<__u8>(dst & 15),
+                        .src_reg = static_cast<__u8>(src & 15),
+                        .off = static_cast<__s16>(off),
+                        .imm = imm};
+    };
+    const bpf_insn lookup[] = {
+        op(0x62, 10, 0, -4, 0),                           // *(u32 *)(r10 - 4) = 0
+        op(0x18, 1, 1, 0, outer),                         // r1 = outer
+        op(0, 0, 0, 0, 0),        op(0xbf, 2, 10, 0, 0),  // r2 = r10 - 4
+        op(0x07, 2, 0, 0, -4),    op(0x85, 0, 0, 0, 1),   // look up
+        op(0x15, 0, 0, 7, 0),                             // if r0 == 0 goto exit
+        op(0xbf, 1, 0, 0, 0),                             // the inner map
+        op(0xbf, 2, 10, 0, 0),    op(0x07, 2, 0, 0, -4), op(0x85, 0, 0, 0, 1),
+        op(0x15, 0, 0, 2, 0),     op(0x79, 0, 0, 0, 0),  // r0 = *(u64 *)(r0 + 0)
+        op(0x57, 0, 0, 0, 3),                            // r0 &= 3
+        op(0x95, 0, 0, 0, 0),
+    };
+    const int program =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "inner", "GPL", lookup, std::size(lookup), nullptr);
+    ASSERT_GE(program, 0) << std::strerror(errno);
+    char packet[14] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof packet);
+    EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    EXPECT_EQ(run.retval, 1u);
+    close(program);
+    close(outer);
+}
 
 TEST_F(LibbpfTest, HashMapThroughDescriptors) {
     const int map = bpf_map_create(BPF_MAP_TYPE_HASH, "numbers", 4, 8, 2, nullptr);
