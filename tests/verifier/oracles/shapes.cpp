@@ -94,6 +94,11 @@ constexpr Shape kShapes[] = {
      "*(u64 *)(r10 - 8) = 1\n*(u64 *)(r10 - 16) = 1\n" NUMBER
      "r0 &= 8\nr1 = r10\nr1 += -16\nr1 += r0\n*(u64 *)(r1 + 0) = {3|100000}\nr6 = *(u64 *)(r10 - "
      "{8|16})\n" INDEX("r6") RETURN0},
+    {"StackVariableNumber",
+     "*(u64 *)(r10 - 8) = {3|1000}\n*(u64 *)(r10 - 16) = {1|2}\n" NUMBER
+     "r0 &= 8\nr1 = r10\nr1 += -16\nr1 += r0\nr6 = *(u64 *)(r1 + 0)\n" INDEX("r6") RETURN0},
+    {"LoadedHalf", PACKET "r2 = r6\nr2 += 8\nif r2 > r7 goto out\nr3 = *({u16|u32} *)(r6 + "
+                          "{0|4})\nr3 >>= {16|20|28}\n" INDEX("r3") "out:\n" RETURN0},
     {"StackParts",
      "*({u8|u16|u32} *)(r10 - 8) = {1|7|-1}\n*({u8|u16} *)(r10 - 7) = "
      "{0|1|200}\n*(u32 *)(r10 - 4) = {0|1}\n{*(u16 *)(r10 - 6) = 0|r3 = 0}\nr6 = "
