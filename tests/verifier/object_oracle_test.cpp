@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//
+// The run-time oracle over programs that a compiler made: the loop suite and the public corpus.
+// What is accepted runs on random packets and random results of helpers, and at every step every
+// register and stack byte lies inside a state of that point.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "engine/object.hpp"
+#include "oracles/state_oracle.hpp"
+#include "spec/program_types.hpp"
+
+namespace ebpf::verifier::oracle {
+namespace {
+
+namespace fs = std::filesystem;
+
+engine::Object read(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    engine::ReadOptions options;
+    options.name = path.filename();
+    options.dialect = spec::Dialect::Linux;
+    options.default_type = spec::ProgramType::SchedCls;
+    options.unknown_kconfig = true;
+    auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
+    return object ? std::move(*object) : engine::Object{};
+}
+
+std::vector<fs::path> objects_below(const fs::path& folder) {
+    std::vector<fs::path> paths;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+        if (entry.is_regular_file() &&
+            (entry.path().extension() == ".o" || entry.path().extension() == ".elf"))
+            paths.push_back(entry.path());
+    }
+    std::ranges::sort(paths);
+    return paths;
+}
+
+// The machine's context is XDP's, and it knows no functions of the kernel.
+bool machine_has(const engine::ObjectProgram& p, std::size_t max_insns) {
+    return p.program && p.type == spec::ProgramType::Xdp && p.program->kfuncs.empty() &&
+           p.program->insns.size() <= max_insns;
+}
+
+void judge(const char* what, const fs::path& folder, TrialOptions trial, std::size_t max_insns) {
+    Tally tally;
+    u64 left_out = 0;
+    Options options;
+    options.max_steps = 200'000;
+    for (const fs::path& path : objects_below(folder)) {
+        const engine::Object object = read(path);
+        for (const engine::ObjectProgram& program : object.programs) {
+            if (!machine_has(program, max_insns)) {
+                ++left_out;
+                continue;
+            }
+            ir::Environment environment;
+            environment.type = spec::program_info(spec::Dialect::Linux, program.type);
+            trial.seed += 7;
+            const Trial t = try_program(*program.program, environment, options, trial, tally);
+            EXPECT_EQ(t.wrong, "") << path << " " << program.name;
+        }
+    }
+    std::printf(
+        "%s: %llu programs, %llu accepted, %llu runs, %llu steps, %llu values inside their "
+        "states, %llu with too many states; %llu not for this machine\n",
+        what, static_cast<unsigned long long>(tally.programs),
+        static_cast<unsigned long long>(tally.accepted),
+        static_cast<unsigned long long>(tally.runs), static_cast<unsigned long long>(tally.steps),
+        static_cast<unsigned long long>(tally.values),
+        static_cast<unsigned long long>(tally.incomplete),
+        static_cast<unsigned long long>(left_out));
+    EXPECT_GT(tally.accepted * 3, tally.programs);
+    EXPECT_GT(tally.values, 100'000u);
+}
+
+TEST(ObjectOracle, LoopSuite) {
+    if (!fs::exists(CASEMENT_LOOP_OBJECTS)) GTEST_SKIP() << "no clang-19 compiled the loops";
+    judge("loops", CASEMENT_LOOP_OBJECTS,
+          {.runs = 2, .seed = 1, .max_run = 50'000, .must_end = false}, 10'000);
+}
+
+TEST(ObjectOracle, Corpus) {
+    const char* shared = std::getenv("CASEMENT_SHARED");
+    const fs::path corpus = fs::path(shared != nullptr ? shared : "../shared") / "corpus";
+    if (!fs::exists(corpus)) GTEST_SKIP() << "no corpus at " << corpus;
+    judge("corpus", corpus, {.runs = 20, .seed = 1, .max_run = 50'000}, 1500);
+}
+
+}  // namespace
+}  // namespace ebpf::verifier::oracle
