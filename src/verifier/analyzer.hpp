@@ -194,6 +194,7 @@ class Analyzer {
 
     // branch.cpp
     Step branch(const isa::Insn& insn);
+    void note_ways(bool jumps, bool falls_through);
     bool possible(const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken) const;
     void refine_branch(State& s, const isa::Insn& insn, bool taken);
     void learn_length(State& s, const Reg& length);
@@ -252,6 +253,7 @@ class Analyzer {
     bool check_argument(CallSite& site, int n);
     bool check_memory_argument(CallSite& site, int n);
     bool check_map_argument(CallSite& site, int n);
+    void note_key(const Reg& pointer, u32 size);
     bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write,
                              bool fills);
     bool set_result(const CallSite& site);
@@ -325,6 +327,8 @@ class Analyzer {
         bool divisor_may_be_zero = false;
         bool memory_differs = false;
         i32 map = -2;  // -2: none seen, -1: several
+        bool key_seen = false;
+        bool key_differs = false;
     };
     std::vector<InsnNotes> insn_notes_;
     ir::Facts facts_;

@@ -239,6 +239,12 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
         });
 }
 
+void Analyzer::note_ways(bool jumps, bool falls_through) {
+    ir::InsnFacts& fact = facts_.insns[now_.pc];
+    fact.may_jump |= jumps;
+    fact.may_fall_through |= falls_through;
+}
+
 Step Analyzer::branch(const isa::Insn& i) {
     const bool by_register = i.form == isa::Form::JmpReg;
     if (!readable(i.dst) || (by_register && !readable(i.src))) return Step::Failed;
@@ -255,6 +261,7 @@ Step Analyzer::branch(const isa::Insn& i) {
         const bool moved = dst.off != 0 || !dst.num.is_constant() || dst.num.value() != 0;
         if (with_zero && !dst.nullable && !moved && !is_empty_context(dst)) {
             need(src);
+            note_ways(i.cond() == Cond::Ne, i.cond() != Cond::Ne);
             now_.pc = i.cond() == Cond::Ne ? target : next;
             return Step::Continue;
         }
@@ -275,9 +282,11 @@ Step Analyzer::branch(const isa::Insn& i) {
         if (!planted(110)) need(dst);
         need(src);
         refine_branch(now_, i, taken_possible);
+        note_ways(taken_possible, not_possible);
         now_.pc = taken_possible ? target : next;
         return Step::Continue;
     }
+    note_ways(true, true);
     State other = now_;
     other.pc = target;
     now_.pc = next;

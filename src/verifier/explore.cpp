@@ -99,6 +99,7 @@ Report Analyzer::run() {
         fact.divisor_nonzero = fact.divisor_nonzero && !notes.divisor_may_be_zero;
         if (notes.memory_differs) fact.memory = ir::MemoryKind::Unknown;
         fact.constant_map = std::max(notes.map, -1);
+        fact.constant_key = notes.key_seen && !notes.key_differs;
     }
     report.facts = std::move(facts_);
     return report;

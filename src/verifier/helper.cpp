@@ -271,6 +271,24 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
     return true;
 }
 
+// A key of four bytes that is the same on every path: then its map's place for it is, too. That the
+// other paths have this key is relied on.
+void Analyzer::note_key(const Reg& pointer, u32 size) {
+    InsnNotes& notes = insn_notes_[now_.pc];
+    ir::InsnFacts& fact = facts_.insns[now_.pc];
+    const Cell* key = nullptr;
+    if (size == sizeof fact.key && pointer.kind == Kind::Stack && pointer.num.is_constant()) {
+        const int at = isa::kStackSize + pointer.off + static_cast<int>(pointer.num.smin());
+        key = now_.frames[pointer.frame].stack->exact(at, sizeof fact.key);
+    }
+    notes.key_differs |= key == nullptr || !key->reg.is_constant() ||
+                         (notes.key_seen && key->reg.num.value() != fact.key);
+    notes.key_seen = true;
+    if (notes.key_differs) return;
+    fact.key = static_cast<u32>(key->reg.num.value());
+    if (!planted(222)) need(key->reg);
+}
+
 bool Analyzer::check_memory_argument(CallSite& site, int n) {
     const ArgKind kind = site.proto->args[n];
     const isa::Reg r = static_cast<isa::Reg>(n + 1);
@@ -324,7 +342,9 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     const ir::MapDef& m = map(static_cast<u32>(site.map));
     const u64 size = planted(219) ? 1 : kind == ArgKind::MapKey ? m.key_size : m.value_size;
     const bool writes = kind == ArgKind::UninitMapValue;
-    return check_helper_memory(n, value, size, size, writes, writes);
+    if (!check_helper_memory(n, value, size, size, writes, writes)) return false;
+    if (kind == ArgKind::MapKey) note_key(value, m.key_size);
+    return true;
 }
 
 // The helper reads or writes `least` to `most` bytes through argument n. `fills`: it writes all of

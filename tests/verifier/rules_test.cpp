@@ -708,6 +708,30 @@ TEST(Facts, ConstantMapOnlyWhenAlwaysTheSame) {
     EXPECT_EQ(report.facts.insns[7].constant_map, -1);
 }
 
+TEST(Facts, KeysAndWaysOfJumps) {
+    const auto lookup = [](const char* key) {
+        return std::string("call 7\nr6 = r0\n*(u32 *)(r10 - 4) = 3\n") + key +
+               "r2 = r10\nr2 += -4\nld_pseudo r1, 5, 0\ncall 1\n" RETURN0;
+    };
+    const auto call = [](const Report& report) {  // the look-up is the last call
+        return report.facts.insns[report.facts.insns.size() - 3];
+    };
+    const Report same = check(lookup(""));
+    ASSERT_EQ(same.verdict, Verdict::Accept) << explain(same);
+    EXPECT_TRUE(call(same).constant_key);
+    EXPECT_EQ(call(same).key, 3u);
+    const Report other = check(lookup("if r6 == 0 goto +1\n*(u32 *)(r10 - 4) = 4\n"));
+    EXPECT_FALSE(call(other).constant_key) << "two paths with two keys";
+    const Report unknown = check(lookup("*(u32 *)(r10 - 4) = r6\n"));
+    EXPECT_FALSE(call(unknown).constant_key);
+
+    const Report ways = check("call 7\nr0 &= 7\nif r0 > 7 goto +1\nif r0 > 3 goto +0\n" RETURN0);
+    EXPECT_FALSE(ways.facts.insns[2].may_jump);
+    EXPECT_TRUE(ways.facts.insns[2].may_fall_through);
+    EXPECT_TRUE(ways.facts.insns[3].may_jump);
+    EXPECT_TRUE(ways.facts.insns[3].may_fall_through);
+}
+
 TEST(Purity, InterleavedAnalysesAgree) {
     const char* a =
         PACKET "r2 = r6\nr2 += 14\nif r2 > r7 goto +1\nr0 = *(u16 *)(r6 + 13)\n" RETURN0;

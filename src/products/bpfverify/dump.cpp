@@ -32,7 +32,8 @@ std::string proven(const ir::Program& program, const ir::InsnFacts& facts) {
     if (const char* memory = name(facts.memory)) return memory;
     if (facts.divisor_nonzero) return "divisor is not 0";
     if (facts.constant_map >= 0)
-        return "map " + program.maps[static_cast<u32>(facts.constant_map)].name;
+        return "map " + program.maps[static_cast<u32>(facts.constant_map)].name +
+               (facts.constant_key ? ", key " + std::to_string(facts.key) : "");
     return {};
 }
 

@@ -115,6 +115,9 @@ constexpr Shape kShapes[] = {
      PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto +1\nr3 = r2\n*(u64 *)(r10 - 8) = "
                  "r6\nr3 = 0\nr4 = *(u64 *)(r10 - 8)\nr0 = *(u8 *)(r4 + 1)\n" RETURN0},
     // What helpers read and write.
+    {"KeyJoin", "*(u32 *)(r10 - 4) = {0|1|2}\n" NUMBER
+                "if r0 > 3 goto join\n*(u32 *)(r10 - 4) = {1|2}\njoin:\nr2 = r10\nr2 += -4\n"
+                "ld_pseudo r1, 5, {0|1}\ncall 1\n" RETURN0},
     {"Key",
      "*({u8|u16|u32} *)(r10 - {4|8}) = 1\nr2 = r10\nr2 += -{1..8}\nld_pseudo r1, 5, "
      "{0|1}\ncall 1\n" RETURN0},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "oracles/state_oracle.hpp"
 
+#include "isa/semantics.hpp"
+
 #include <cstring>
 #include <map>
 
@@ -220,6 +222,20 @@ std::string check_facts(const ir::Facts& facts, const ir::Program& program,
         if (region == nullptr || region->what != Region::What::Map ||
             region->index != static_cast<u32>(fact.constant_map))
             return "a call uses another map than facts say";
+    }
+    if (i.form == Form::Call && i.call() == isa::CallKind::Helper && fact.constant_key) {
+        const Region* region = machine.region_of(regs[2]);
+        u32 key = 0;
+        if (region == nullptr || region->end() - regs[2] < sizeof key)
+            return "there is no key where facts say one";
+        std::memcpy(&key, region->bytes.data() + (regs[2] - region->base), sizeof key);
+        if (key != fact.key) return "a key differs from what facts say";
+    }
+    if (i.is_conditional()) {
+        const u64 right = i.form == Form::JmpReg ? regs[i.src] : static_cast<u64>(i.imm);
+        const bool jumps = isa::eval_cond(i.cond(), i.width, regs[i.dst], right);
+        if (!(jumps ? fact.may_jump : fact.may_fall_through))
+            return "a jump goes the way that facts call impossible";
     }
     if (machine.frames().size() > facts.max_call_depth) return "deeper calls than facts say";
     return "";
