@@ -6,17 +6,19 @@ namespace ebpf::code {
 namespace {
 
 constexpr u32 kPointer = 8;  // bytes that a relocation fills in machine code
+constexpr u32 kNear = 4;     // ... or this many
 constexpr u32 kSlot = 8;     // an interpreter's instruction
 constexpr u32 kUnwindAlignment = 4;
 
 // Bytes of text that the relocation covers.
 u32 extent(EngineKind engine, RelocKind kind) {
-    if (engine != EngineKind::Interpreter) return kPointer;
+    if (engine != EngineKind::Interpreter)
+        return kind == RelocKind::HelperNear32 ? kNear : kPointer;
     return kind == RelocKind::Helper64 ? kSlot : 2 * kSlot;
 }
 
 bool is_known(RelocKind kind) {
-    return kind >= RelocKind::Helper64 && kind <= RelocKind::HelperOrNull64;
+    return kind >= RelocKind::Helper64 && kind <= RelocKind::HelperNear32;
 }
 
 // An offset in text that can be entered or called.
@@ -42,6 +44,7 @@ Status check_relocation(const CodeView& code, const Relocation& r) {
         return fail(Errc::BadFormat, where, "relocation between instructions");
     }
     switch (r.kind) {
+        case RelocKind::HelperNear32:
         case RelocKind::HelperOrNull64:
             if (code.engine == EngineKind::Interpreter) {
                 return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
@@ -103,12 +106,32 @@ Status validate(const CodeView& code) {
     return {};
 }
 
+namespace {
+
+// The direct way to a helper that is near enough.
+Status relocate_near(std::byte* place, const Relocation& r, const Resolver& resolver) {
+    TRY_ASSIGN(const u64 helper,
+               resolver.resolve(resolver.self, RelocKind::Helper64, r.index, r.addend));
+    if (helper == 0)
+        return fail(Errc::UnresolvedSymbol, at_offset(r.offset), "relocation", r.index);
+    const i64 distance = static_cast<i64>(helper - reinterpret_cast<u64>(place + kNear));
+    if (distance == static_cast<i32>(distance)) store_le(place, static_cast<u32>(distance));
+    return {};
+}
+
+}  // namespace
+
 Status relocate(MutableBytes text, std::span<const Relocation> relocations,
                 const Resolver& resolver) {
     for (const Relocation& r : relocations) {
         const Where where = at_offset(r.offset);
-        if (!slice(text, r.offset, kPointer)) return fail(Errc::OutOfBounds, where, "relocation");
+        if (!slice(text, r.offset, extent(EngineKind::Jit, r.kind)))
+            return fail(Errc::OutOfBounds, where, "relocation");
         u64 value = 0;
+        if (r.kind == RelocKind::HelperNear32) {
+            TRY(relocate_near(text.data() + r.offset, r, resolver));
+            continue;
+        }
         if (r.kind == RelocKind::Function64) {
             if (r.addend >= text.size())
                 return fail(Errc::OutOfBounds, where, "function", r.addend);

@@ -23,6 +23,8 @@ enum class RelocKind : u8 {
     MapValue64 = 3,  // 8 bytes: address of byte `addend` of the value of data-section map `index`
     Function64 = 4,  // 8 bytes: address of text offset `addend` (a callback, or a table)
     HelperOrNull64 = 5,  // machine code, 8 bytes: as Helper64, or 0 where there is none
+    HelperNear32 = 6,    // machine code, 4 bytes: how far helper `index` is from behind them; as
+                         //          they are (a detour that the text has) if more than 2 GiB
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 // The embedder's helpers that a call by register reaches: those with numbers below.

@@ -47,6 +47,7 @@ struct Addresses {
                 return addresses.map_value(index, addend);
             case code::RelocKind::Function64:
             case code::RelocKind::HelperOrNull64:
+            case code::RelocKind::HelperNear32:
                 break;  // relocate()'s own
         }
         return fail(Errc::BadFormat, {}, "relocation kind", static_cast<u32>(kind));

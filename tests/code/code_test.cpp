@@ -65,7 +65,7 @@ TEST_F(Validate, Relocations) {
     EXPECT_EQ(with({.offset = 57, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = ~u32{0}, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind{0}}), "BadFormat: relocation kind");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{6}}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{7}}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Helper64, .reserved = {0, 1, 0}}),
               "ReservedField: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Map64, .index = 2}), "OutOfBounds: map index");
@@ -78,6 +78,13 @@ TEST_F(Validate, Relocations) {
               "OutOfBounds: function");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Function64, .index = 1}),
               "ReservedField: index");
+    EXPECT_EQ(with({.offset = 60, .kind = RelocKind::HelperNear32}), "Ok");
+    EXPECT_EQ(with({.offset = 61, .kind = RelocKind::HelperNear32}), "OutOfBounds: relocation");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::HelperNear32, .addend = 1}),
+              "ReservedField: addend");
+    relocations_ = {{.offset = 0, .kind = RelocKind::HelperNear32},
+                    {.offset = 4, .kind = RelocKind::Map64}};
+    EXPECT_EQ(outcome(), "Ok");
     relocations_ = {{.offset = 0, .kind = RelocKind::Map64},
                     {.offset = 7, .kind = RelocKind::Map64}};
     EXPECT_EQ(outcome(), "BadFormat: overlapping relocations");
@@ -97,6 +104,7 @@ TEST_F(Validate, Interpreter) {
     EXPECT_EQ(with({.offset = 4, .kind = RelocKind::Helper64}),
               "BadFormat: relocation between instructions");
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Helper64}), "Ok");
+    EXPECT_EQ(with({.offset = 48, .kind = RelocKind::HelperNear32}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Map64}), "OutOfBounds: relocation");
     relocations_.clear();
     view_.text = Bytes(text_).first(63);
@@ -127,6 +135,32 @@ TEST(Relocate, WritesAddresses) {
     EXPECT_EQ(error({.offset = 0, .kind = RelocKind::Function64, .addend = 40}), Errc::OutOfBounds);
     EXPECT_EQ(error({.offset = 0, .kind = RelocKind::Map64, .index = 99}), Errc::UnresolvedSymbol);
     EXPECT_EQ(error({.offset = 0, .kind = RelocKind::Map64, .index = 98}), Errc::ObjectNotFound);
+}
+
+// A helper within 2 GiB is called directly; else the call stays what it was.
+TEST(Relocate, NearHelpers) {
+    std::array<std::byte, 16> text{};
+    const auto relocated = [&](u64 helper) {
+        text.fill(std::byte{0x5A});
+        const Resolver resolver{&helper, [](void* self, RelocKind kind, u32, u32) -> Result<u64> {
+                                    EXPECT_EQ(kind, RelocKind::Helper64);
+                                    return *static_cast<u64*>(self);
+                                }};
+        const Relocation r{.offset = 12, .kind = RelocKind::HelperNear32, .index = 7};
+        const Status status = relocate(text, {&r, 1}, resolver);
+        EXPECT_EQ(text[11], std::byte{0x5A});
+        return status ? load_le<u32>(text.data() + 12) : 0;
+    };
+    const u64 behind = reinterpret_cast<u64>(text.data()) + 16;
+    EXPECT_EQ(relocated(behind + 100), 100u);
+    EXPECT_EQ(relocated(behind - 100), ~u32{0} - 99);
+    EXPECT_EQ(relocated(behind + 0x7FFF'FFFF), 0x7FFF'FFFFu);
+    EXPECT_EQ(relocated(behind - 0x8000'0000), 0x8000'0000u);
+    EXPECT_EQ(relocated(behind + 0x8000'0000), 0x5A5A'5A5Au);
+    EXPECT_EQ(relocated(behind - 0x8000'0001), 0x5A5A'5A5Au);
+    EXPECT_EQ(relocated(0), 0u) << "an error";
+    const Relocation outside{.offset = 13, .kind = RelocKind::HelperNear32};
+    EXPECT_EQ(relocate(text, {&outside, 1}, {}).error().code, Errc::OutOfBounds);
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ Result<u64> resolve(void* self, RelocKind kind, u32 index, u32 addend) {
             return 2 * world.map + 100 * index + addend;
         case RelocKind::Function64:
         case RelocKind::HelperOrNull64:
+        case RelocKind::HelperNear32:
             break;
     }
     return fail(Errc::Unsupported);

@@ -80,8 +80,10 @@ class JitEngine : public Engine {
                 r.kind == code::RelocKind::HelperOrNull64) {
                 continue;
             }
+            const bool calls_helper =
+                r.kind == code::RelocKind::Helper64 || r.kind == code::RelocKind::HelperNear32;
             const bool known = helpers.contains(r.index & ~code::kCustomHelper);
-            if (r.kind != code::RelocKind::Helper64 || !known) {
+            if (!calls_helper || !known) {
                 return fail(Errc::UnresolvedSymbol, {}, "helper", r.index);
             }
         }

@@ -392,9 +392,9 @@ TEST_P(Control, SafeIndirectCalls) {
                 GetParam(), {.safe_indirect_calls = true});
     ASSERT_TRUE(output);
     const std::string text = disassemble(*output);
-    EXPECT_EQ(text.find("call rax"), text.npos) << text;
+    EXPECT_EQ(text.find("jmp rax"), text.npos) << text;
     EXPECT_NE(text.find("lfence"), text.npos) << text;
-    EXPECT_NE(disassemble(compiled(link({call_helper(6), exit()}), GetParam())).find("call rax"),
+    EXPECT_NE(disassemble(compiled(link({call_helper(6), exit()}), GetParam())).find("jmp rax"),
               text.npos);
 }
 
@@ -429,7 +429,7 @@ __attribute__((ms_abi)) u64 note_windows(u64 a, u64 b, u64 c, u64 d, u64 e, code
 
 Placed::Resolve helper_for(const Target& target) {
     return [&target](const code::Relocation& r) {
-        EXPECT_EQ(r.kind, code::RelocKind::Helper64);
+        EXPECT_TRUE(r.kind == code::RelocKind::Helper64 || r.kind == code::RelocKind::HelperNear32);
         return target.convention == CallingConvention::WindowsX64
                    ? reinterpret_cast<u64>(note_windows)
                    : reinterpret_cast<u64>(note_system_v);
@@ -454,7 +454,7 @@ TEST_P(Control, HelperArgumentsAndAlignment) {
                 body.push_back(exit());
                 const Insns all = nested ? Insns{call_local(1), exit()} + body : body;
                 const Output output = compiled(link(all), GetParam());
-                ASSERT_EQ(output.relocations.size(), 1u);
+                ASSERT_EQ(output.relocations.size(), 2u);
                 EXPECT_EQ(output.relocations[0].index, 1234u);
                 const Placed code(output, GetParam().convention, helper_for(GetParam()));
                 Seen seen{.result = 1000};
@@ -533,7 +533,7 @@ TEST_P(Control, HostRegistersSurvive) {
 TEST_P(Control, HelperByRegister) {
     const Insn by_register{.form = Form::CallReg, .dst = 2};
     const Output output = compiled(link({mov_imm(2, 5), by_register, exit()}), GetParam());
-    ASSERT_EQ(output.relocations.size(), 1u);
+    ASSERT_EQ(output.relocations.size(), 2u);
     EXPECT_EQ(output.relocations[0].index, code::kCustomHelper | 5);
     for (const Insns& unknown :
          {Insns{by_register, exit()}, Insns{load(Width::W64, 2, 1, 0), by_register, exit()},
@@ -666,7 +666,7 @@ TEST_P(Control, RelocationsAreWhereTheyShouldBe) {
     const Insns insns{wide(WideKind::MapIndex, 1, 1),
                       wide(WideKind::MapIndexValue, 2, u64{24} << 32 | 2), call_helper(7), exit()};
     const Output output = compiled(link(insns, 3), GetParam());
-    ASSERT_EQ(output.relocations.size(), 3u);
+    ASSERT_EQ(output.relocations.size(), 4u);
     EXPECT_TRUE(code::validate(output.view(0)));
     EXPECT_EQ(output.map_count, 3u);
     const auto& r = output.relocations;
@@ -675,7 +675,11 @@ TEST_P(Control, RelocationsAreWhereTheyShouldBe) {
     EXPECT_EQ(r[1].kind, code::RelocKind::MapValue64);
     EXPECT_EQ(r[1].index, 2u);
     EXPECT_EQ(r[1].addend, 24u);
-    EXPECT_EQ(r[2].kind, code::RelocKind::Helper64);
+    // The call, and the detour to what is far away.
+    EXPECT_EQ(r[2].kind, code::RelocKind::HelperNear32);
+    EXPECT_EQ(r[2].index, 7u);
+    EXPECT_EQ(r[3].kind, code::RelocKind::Helper64);
+    EXPECT_EQ(r[3].index, 7u);
     EXPECT_FALSE(compile(link(insns, 2), {}, GetParam()));
     // The values arrive in the registers.
     const Output value =

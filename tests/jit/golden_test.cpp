@@ -167,12 +167,13 @@ lea rbp, [rsp+0x200]
 mov qword ptr [rbp-0x08], 0x01
 lea rdi, [rbp-0x08]
 mov r9, r12
-mov rax, 0x00
-call rax
+call 0x0000000000000034
 add rsp, 0x208
 pop r12
 pop rbp
 ret
+mov rax, 0x00
+jmp rax
 )"},
     {"HelperCallOnWindows",
      {mov_imm(4, 4), mov_imm(5, 5), call_helper(1), exit()},
@@ -187,12 +188,13 @@ mov esi, 0x05
 mov rcx, r10
 mov [rsp+0x20], rsi
 mov [rsp+0x28], r12
-mov rax, 0x00
-call rax
+call 0x0000000000000032
 add rsp, 0x38
 pop rsi
 pop r12
 ret
+mov rax, 0x00
+jmp rax
 )"},
     {"LocalCall",
      {mov_imm(6, 1), call_local(2), alu(AluOp::Add, Width::W64, 0, 6), exit(), mov_imm(6, 2),

@@ -15,7 +15,14 @@ Placed::Placed(const Output& output, CallingConvention convention, const Resolve
     for (const code::Relocation& r : output.relocations) {
         const bool function = r.kind == code::RelocKind::Function64;
         const u64 value = function ? reinterpret_cast<u64>(memory_ + r.addend) : resolve(r);
-        std::memcpy(memory_ + r.offset, &value, sizeof value);
+        if (r.kind != code::RelocKind::HelperNear32) {
+            std::memcpy(memory_ + r.offset, &value, sizeof value);
+            continue;
+        }
+        std::byte* const behind = memory_ + r.offset + sizeof(i32);
+        const i64 distance = static_cast<i64>(value - reinterpret_cast<u64>(behind));
+        const i32 near = static_cast<i32>(distance);
+        if (near == distance) std::memcpy(memory_ + r.offset, &near, sizeof near);
     }
     if (!pages->seal()) throw std::bad_alloc();
     pages->register_unwind(0, output.unwind.offset, output.unwind.size);

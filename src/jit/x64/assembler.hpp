@@ -60,7 +60,8 @@ inline constexpr Encoding kCompareByte{0x80, false, 7};
 inline constexpr Encoding kTestImm{0xF7, false, 0}, kNeg{0xF7, false, 3}, kMul{0xF7, false, 4},
     kImulWide{0xF7, false, 5}, kDiv{0xF7, false, 6}, kIdiv{0xF7, false, 7};
 // group 5
-inline constexpr Encoding kCallIndirect{0xFF, false, 2}, kPush{0xFF, false, 6};
+inline constexpr Encoding kCallIndirect{0xFF, false, 2}, kJumpIndirect{0xFF, false, 4},
+    kPush{0xFF, false, 6};
 inline constexpr Encoding kPop{0x8F, false, 0};
 }  // namespace op
 
@@ -103,6 +104,7 @@ class Assembler {
     void imul(Width w, Gpr dst, Gpr src, i32 value);
     void unary(Encoding e, Width w, Gpr a) { rr(e, w, static_cast<Gpr>(e.digit), a); }
     void call(Gpr target) { unary(op::kCallIndirect, Width::W32, target); }
+    void jump(Gpr target) { unary(op::kJumpIndirect, Width::W32, target); }
     void call(Mem target) { rm(op::kCallIndirect, Width::W32, Gpr{2}, target); }
 
     void shift(Shift s, Width w, Gpr dst, u8 count);

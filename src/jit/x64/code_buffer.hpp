@@ -66,6 +66,10 @@ class CodeBuffer {
     void put64(u64 value) { put(value); }
 
     Place here() const { return {size_, static_cast<u32>(jumps_.size())}; }
+    Label new_label() {
+        labels_.emplace_back();
+        return static_cast<Label>(labels_.size() - 1);
+    }
     void bind(Label label) { labels_[label] = here(); }
     void jump(Cc condition, Label target) { jumps_.push_back({size_, target, condition, kLong}); }
     // A loop starts here whose jump back is at `end`: it is moved to where it lies in as few of the

@@ -39,6 +39,7 @@ Result<Output> Compiler::run() {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
     }
     if (analysis_.entry_is_called) entry_stub();
+    detours();
     if (options_.safe_indirect_calls) retpoline();
     if (analysis_.indexed_calls) helper_table();
     return finish();

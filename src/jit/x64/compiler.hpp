@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
@@ -166,6 +167,8 @@ class Compiler : private Lowering {
     void indexed_call(Gpr number);
     void pass_arguments();
     void helper_call(u32 helper);
+    void call_near(u32 helper);
+    void detours();
     Status lower_wide(const isa::Insn& insn, u32 target);
 
     Gpr reg(isa::Reg r) const { return abi_.reg[r]; }
@@ -197,7 +200,8 @@ class Compiler : private Lowering {
     std::vector<PendingStep> steps_;
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
-    u64 key_ = 0;  // state of next_key()
+    std::map<u32, Label> detours_;  // by helper, see call_near()
+    u64 key_ = 0;                   // state of next_key()
 
     // The flags right behind the arithmetic that ended here: of this register in that width.
     struct Flags {

@@ -107,10 +107,36 @@ void Compiler::pass_arguments() {
     }
 }
 
+// A direct call: of the helper where that is near enough in the end, else of a detour behind the
+// code, which can go anywhere.
+void Compiler::call_near(u32 helper) {
+    const auto [detour, is_new] = detours_.try_emplace(helper);
+    if (is_new) detour->second = a_.code.new_label();
+    a_.code.jump(Cc::Call, detour->second);
+    constexpr u32 kDisplacement = 4;  // the call's last bytes
+    const Place after = a_.code.here();
+    relocate({after.bytes - kDisplacement, after.jumps}, code::RelocKind::HelperNear32, helper);
+}
+
+void Compiler::detours() {
+    if (detours_.empty()) return;
+    begin_frame();
+    for (const auto& [helper, label] : detours_) {
+        a_.code.reserve();
+        a_.code.bind(label);
+        relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
+        if (options_.safe_indirect_calls) {
+            a_.code.jump(Cc::Always, own_label(kRetpoline));
+        } else {
+            a_.jump(Gpr::Rax);
+        }
+    }
+    end_frame();
+}
+
 void Compiler::helper_call(u32 helper) {
     pass_arguments();
-    relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
-    call_indirect(Gpr::Rax);
+    call_near(helper);
     if (helper != static_cast<u32>(spec::Helper::tail_call)) return;
 
     // The program that was called takes this one's place; in a subprogram, whose caller goes on, it
