@@ -75,25 +75,42 @@ Status check_inner(const Map& outer, const Map& map) {
     return {};
 }
 
+namespace {
+
+// Calls move(shared, own) for as many Words as `shared` begins with, and moves on behind them.
+template <typename Word, typename Shared, typename Own, typename Move>
+void each_word(Shared*& shared, Own*& own, u32& size, const Move& move) {
+    for (; size >= sizeof(Word) && reinterpret_cast<u64>(shared) % sizeof(Word) == 0;
+         size -= sizeof(Word), shared += sizeof(Word), own += sizeof(Word)) {
+        // C++23's atomic_ref wants a place that is not const, also for reading.
+        move(std::atomic_ref<Word>(*reinterpret_cast<Word*>(const_cast<std::byte*>(shared))), own);
+    }
+}
+
+template <typename Shared, typename Own, typename Move>
+void all_words(Shared* shared, Own* own, u32 size, const Move& move) {
+    each_word<u64>(shared, own, size, move);
+    each_word<u32>(shared, own, size, move);
+    each_word<u8>(shared, own, size, move);
+}
+
+}  // namespace
+
 void copy_words(void* to, const void* from, u32 size) {
-    auto* out = static_cast<std::byte*>(to);
-    const auto* in = static_cast<const std::byte*>(from);
-    for (; size >= 8; size -= 8, out += 8, in += 8) {
-        u64 word;
-        std::memcpy(&word, in, 8);
-        if ((reinterpret_cast<u64>(out) & 7) == 0) {
-            std::atomic_ref(*reinterpret_cast<u64*>(out)).store(word, std::memory_order_relaxed);
-        } else {
-            std::memcpy(out, &word, 8);
-        }
-    }
-    if (size >= 4 && (reinterpret_cast<u64>(out) & 3) == 0) {
-        u32 word;
-        std::memcpy(&word, in, 4);
-        std::atomic_ref(*reinterpret_cast<u32*>(out)).store(word, std::memory_order_relaxed);
-        size -= 4, out += 4, in += 4;
-    }
-    std::memcpy(out, in, size);
+    const auto store = [](auto shared, const std::byte* own) {
+        typename decltype(shared)::value_type word;
+        std::memcpy(&word, own, sizeof word);
+        shared.store(word, std::memory_order_relaxed);
+    };
+    all_words(static_cast<std::byte*>(to), static_cast<const std::byte*>(from), size, store);
+}
+
+void read_words(void* to, const void* from, u32 size) {
+    const auto load = [](auto shared, std::byte* own) {
+        const auto word = shared.load(std::memory_order_relaxed);
+        std::memcpy(own, &word, sizeof word);
+    };
+    all_words(static_cast<const std::byte*>(from), static_cast<std::byte*>(to), size, load);
 }
 
 }  // namespace ebpf::runtime

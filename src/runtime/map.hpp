@@ -175,8 +175,10 @@ RingView ring_view(const Map& map);
 // epochs.
 bool ring_wait(Map& map, i32 timeout_ms);
 
-// Copies a value by words, so that none is seen half-written (Linux: bpf_long_memcpy). Both 8-byte
-// aligned or `size` below 8; the last words may be smaller.
+// Copy a value into a map and out of one by words, while others do the same, so that no word is
+// seen half-written (Linux: bpf_long_memcpy). The map's side is 8-byte aligned; the last words are
+// smaller.
 void copy_words(void* to, const void* from, u32 size);
+void read_words(void* to, const void* from, u32 size);
 
 }  // namespace ebpf::runtime

@@ -105,8 +105,8 @@ Status read(Map& map, const void* key, void* value) {
     if (index >= map.max_entries) return fail(Errc::KeyNotFound, {}, "index", index);
     auto* out = static_cast<std::byte*>(value);
     for (u32 slot = 0; slot < blocks(map); ++slot, out += map.value_stride) {
-        std::memcpy(out, entry(map, index, slot),
-                    map.info->percpu ? map.value_stride : map.value_size);
+        read_words(out, entry(map, index, slot),
+                   map.info->percpu ? map.value_stride : map.value_size);
     }
     return {};
 }

@@ -554,11 +554,11 @@ void copy_out(const Map& map, Element& element, void* value) {
         auto* out = static_cast<std::byte*>(value);
         for (u32 s = 0; s < map.slots; ++s) {
             std::memset(out + u64{s} * map.value_stride, 0, map.value_stride);
-            copy_words(out + u64{s} * map.value_stride, value_of<Kind>(table, element, s),
+            read_words(out + u64{s} * map.value_stride, value_of<Kind>(table, element, s),
                        map.value_size);
         }
     } else {
-        std::memcpy(value, value_of<Kind>(table, element), map.value_size);
+        read_words(value, value_of<Kind>(table, element), map.value_size);
     }
 }
 

@@ -355,7 +355,7 @@ Status remove(Map& map, const void* key) {
 Status read(Map& map, const void* key, void* value) {
     const void* found = lookup(map, key, 0);
     if (found == nullptr) return fail(Errc::KeyNotFound);
-    std::memcpy(value, found, map.value_size);
+    read_words(value, found, map.value_size);
     return {};
 }
 
