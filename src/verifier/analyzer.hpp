@@ -14,10 +14,10 @@
 //     error is met under a general state, the analysis starts again and follows that loop
 //     precisely: errors are reported only about states that were really reached.
 //
-// The parts: explore.cpp (paths, checkpoints, budget), cover.cpp (when a state covers another),
-// widen.cpp, and the transfer functions: step.cpp (dispatch, arithmetic), branch.cpp, memory.cpp,
-// call.cpp, helper.cpp. All are members of one class, because all
-// of them read and mark the same state; each file is one concern.
+// The parts: explore.cpp (paths, checkpoints, budget), rounds.cpp (loops on the path), cover.cpp
+// (when a state covers another), widen.cpp, and the transfer functions: step.cpp (dispatch,
+// arithmetic), branch.cpp, memory.cpp, call.cpp, helper.cpp. All are members of one class, because
+// all of them read and mark the same state; each file is one concern.
 #pragma once
 
 #include <array>
@@ -128,19 +128,8 @@ class Analyzer {
     bool is_loop_head() const;
     bool at_callback_entry(const State& state) const;
     bool visit();  // true: this path ends here
-    u32 rounds_so_far() const;
-    bool is_head_around(const State& state) const;
-    bool entered_again(const Checkpoint& head) const;
-    u32 first_round(u32 rounds) const;
-    bool visit_active(Checkpoint& active, u32 rounds);
-    u32 identity_below(const Checkpoint& old) const;
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
     void truncate_path(u32 length);
-    u32 droppable_from(u32 index) const;
-    static void add_written(Written& to, const Written& more);
-    void drop_from(u32 index);
-    void drop_rounds_of_left_loop();
-    void note_loop(u32 loop);
     void push(State state);
     void count_bytes(u64 more);
     bool within_budget();
@@ -151,6 +140,19 @@ class Analyzer {
     void mark_read(u32 frame, Granules bits);
     void mark_written(u32 frame, int off, int size);
     void renew_needs();
+
+    // rounds.cpp
+    u32 rounds_so_far() const;
+    bool is_head_around(const State& state) const;
+    bool entered_again(const Checkpoint& head) const;
+    u32 first_round(u32 rounds) const;
+    bool visit_active(Checkpoint& active, u32 rounds);
+    u32 identity_below(const Checkpoint& old) const;
+    u32 droppable_from(u32 index) const;
+    static void add_written(Written& to, const Written& more);
+    void drop_from(u32 index);
+    void drop_rounds_of_left_loop();
+    void note_loop(u32 loop);
 
     // cover.cpp
     struct CoverQuery {

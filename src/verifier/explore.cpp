@@ -11,10 +11,8 @@ namespace {
 constexpr u32 kMinDistance = 8;    // instructions between checkpoints
 constexpr u32 kFarDistance = 500;  // in loops that are followed precisely for long
 constexpr u32 kMaxRestarts = 16;
-constexpr u64 kSecondLook = 400'000;  // steps
-constexpr u32 kMaxWidenings = 20;
+constexpr u64 kSecondLook = 400'000;    // steps
 constexpr std::size_t kFewStates = 16;  // at one instruction
-constexpr u32 kManyVisits = 1500;       // of a loop's head: its paths multiply from round to round
 
 }  // namespace
 
@@ -336,143 +334,6 @@ bool Analyzer::visit() {
     return false;
 }
 
-// How often the path came here, counted from where the loop around this one came to its own head.
-u32 Analyzer::rounds_so_far() const {
-    const u32 pc = now_.pc;
-    if (active_[pc].empty() || !same_loop(active_[pc].back()->state, now_)) return 0;
-    const std::size_t most = std::min<std::size_t>(4 * kPreciseRounds, active_[pc].size());
-    u32 rounds = 0;
-    for (std::size_t i = path_.size(); i-- > 0 && rounds < most;) {
-        const State& state = path_[i].checkpoint->state;
-        if (state.pc == pc) {
-            if (!same_loop(state, now_)) break;
-            ++rounds;
-        } else if ((rounds != 0 || path_[i].checkpoint->widened) && is_head_around(state)) {
-            break;  // what was general before the loop around it was says nothing of that one
-        }
-    }
-    return rounds;
-}
-
-// Whether `state` is at the head of a loop around the one whose head the path has come to.
-bool Analyzer::is_head_around(const State& state) const {
-    return state.pc < now_.pc && flow_.loop_head[state.pc] &&
-           flow_.loop_end[state.pc] >= flow_.loop_end[now_.pc] &&
-           state.frames.size() == now_.frames.size();
-}
-
-// Whether a loop around the one of `head` has come round since.
-bool Analyzer::entered_again(const Checkpoint& head) const {
-    for (std::size_t i = path_.size(); i-- > 0;) {
-        if (path_[i].checkpoint.get() == &head) return false;
-        if (is_head_around(path_[i].checkpoint->state)) return true;
-    }
-    return false;
-}
-
-// Where on the path the last `rounds` rounds of this loop begin, or its end if they were not all
-// in one round of every loop around it.
-u32 Analyzer::first_round(u32 rounds) const {
-    u32 i = static_cast<u32>(path_.size());
-    while (rounds != 0) {
-        const State& state = path_[--i].checkpoint->state;
-        if (is_head_around(state)) return static_cast<u32>(path_.size());
-        rounds -= state.pc == now_.pc;
-    }
-    return i;
-}
-
-// A checkpoint inside a loop that is still being followed covers a state only if that state stands
-// in the same relation to the loop's general state, since the proof of progress depends on it.
-u32 Analyzer::identity_below(const Checkpoint& old) const {
-    if (old.loop == kNoLoop || loops_[old.loop].done) return 0;
-    for (std::size_t i = open_loops_.size(); i-- > 0;) {
-        const Loop& loop = loops_[open_loops_[i]];
-        if (loop.next_id <= old.next_id) return loop.next_id;
-    }
-    return 0;
-}
-
-// The path has come round to where it already was. True: it ends here, the loop is closed.
-bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
-    const u32 pc = now_.pc;
-    if (active.widened) {
-        if (covers(active, now_, true, active.first_id)) {
-            bool too_long = false;
-            if (at_callback_entry(now_) || close(active, too_long)) {
-                inherit(active, true);
-                note_loop(active.own_loop);
-                return true;
-            }
-            // Another head of the same loop was generalised on the way round and may show it.
-            if (open_loops_.back() != active.own_loop) return false;
-            if (entered_again(active)) return false;  // by a loop around it, whose progress counts
-            if (!doubtful_) {
-                const std::string what =
-                    too_long ? "nothing shows that this loop ends within " +
-                                   std::to_string(kMaxIterations) + " rounds"
-                             : std::string(
-                                   "nothing shows that this loop ever ends: no counter changes in "
-                                   "one direction on every way round");
-                doubt(Diagnostic{
-                    too_long ? DiagnosticCode::LoopTooLong : DiagnosticCode::InfiniteLoop,
-                    pc,
-                    what,
-                    {"the state at its head: " + to_string(now_)}});
-            }
-            no_widening_[pc] = true;  // no counter: perhaps it ends when followed precisely
-            restart_ = true;
-            return true;
-        }
-        if (active.attempts >= kMaxWidenings) {
-            no_widening_[pc] = true;
-            restart_ = true;
-            return true;
-        }
-    } else {
-        const bool nothing_new = covers(active, now_, true, 0);
-        if (no_widening_[pc] && !(nothing_new && at_callback_entry(now_))) {
-            if (!nothing_new) return false;
-            Checkpoint reverse;
-            reverse.state = now_;
-            if (covers(reverse, active.state, true, 0) && doubtful_ &&
-                doubtful_->code != DiagnosticCode::InfiniteLoop &&
-                doubtful_->code != DiagnosticCode::LoopTooLong) {
-                // Followed precisely it would never end: an iterator's loop. What was found under
-                // its general state is what is wrong.
-                error_ = doubtful_;
-                verdict_ = Verdict::Reject;
-                return false;
-            }
-            if (covers(reverse, active.state, true, 0)) {
-                reject(DiagnosticCode::InfiniteLoop,
-                       "the loop comes back to instruction " + std::to_string(pc) +
-                           " with nothing changed that decides whether it goes on",
-                       {"the state at its head: " + to_string(now_)});
-            }
-            return false;
-        }
-        const u32 precise =
-            at_callback_entry(now_) || insn_notes_[pc].visits > kManyVisits ? 2 : kPreciseRounds;
-        if (!nothing_new && rounds < precise) return false;
-    }
-    const u32 attempts = active.widened ? active.attempts + 1 : 1;
-    const u32 first_id = next_id_;
-    std::optional<State> general = widen(active.state, now_, attempts);
-    if (!general) {
-        // Shapes differ from round to round; only precise rounds can tell.
-        if (active.widened || rounds >= 4 * kPreciseRounds) no_widening_[pc] = true;
-        return false;
-    }
-    // Everything that the general state was made of decides whether it holds.
-    inherit(active, true);
-    // It stands for the rounds so far, too.
-    if (!active.widened) drop_from(droppable_from(first_round(rounds)));
-    now_ = std::move(*general);
-    create_checkpoint(true, first_id, attempts);
-    return false;
-}
-
 // From here on only stack that is written later counts as written.
 void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     drop_rounds_of_left_loop();
@@ -511,69 +372,6 @@ void Analyzer::truncate_path(u32 length) {
             state_bytes_ += cp->state.bytes();
         }
         finished_[cp->state.pc].push_back(cp);
-    }
-}
-
-// The first checkpoint from `index` on without which the current path can do: nothing that is to be
-// followed later starts behind it, and it is no general state.
-u32 Analyzer::droppable_from(u32 index) const {
-    u32 from = static_cast<u32>(path_.size());
-    const u32 least = std::max(index, pending_.empty() ? 0 : pending_.back().path_length);
-    while (from > least && !path_[from - 1].checkpoint->widened) --from;
-    return from;
-}
-
-void Analyzer::add_written(Written& to, const Written& more) {
-    for (std::size_t f = 0; f < to.size(); ++f) {
-        to[f][0] |= more[f][0];
-        to[f][1] |= more[f][1];
-    }
-}
-
-// Forgets the path's checkpoints from `index` on, as if none had been made there.
-void Analyzer::drop_from(u32 index) {
-    while (path_.size() > index) {
-        const PathEntry last = std::move(path_.back());
-        path_.pop_back();
-        state_bytes_ -= last.checkpoint->state.bytes();
-        active_[last.checkpoint->state.pc].pop_back();
-        auto& before = path_.empty() ? scratch_written_ : path_.back().written;
-        for (Seen& seen : seen_) {
-            if (seen.since != last.checkpoint) continue;
-            seen.since = path_.empty() ? nullptr : path_.back().checkpoint;
-            add_written(seen.written, before);
-        }
-        add_written(before, last.written);
-    }
-}
-
-// Of a loop that was followed to its end the first round's checkpoint is worth keeping: whoever
-// comes to the loop later comes there first.
-void Analyzer::drop_rounds_of_left_loop() {
-    if (path_.empty()) return;
-    const State& last = path_.back().checkpoint->state;
-    const std::size_t depth = last.frames.size();
-    const u32 loop = flow_.loop_around[last.pc];
-    if (loop == Flow::kNone || depth < now_.frames.size() ||
-        (depth == now_.frames.size() && flow_.loop_around[now_.pc] == loop))
-        return;
-    u32 first = static_cast<u32>(path_.size());
-    while (first > 0) {
-        const State& s = path_[first - 1].checkpoint->state;
-        if (s.frames.size() < depth) break;
-        const u32 at = s.frames.size() == depth ? s.pc : s.frames[depth].return_to - 1;
-        if (flow_.loop_around[at] != loop) break;
-        --first;
-    }
-    drop_from(droppable_from(first + 1));
-}
-
-// The current path ended in `loop`'s head: what lies between is finished only when the loop is.
-void Analyzer::note_loop(u32 loop) {
-    for (u32 i = loops_[loop].path_index; i < path_.size(); ++i) {
-        Checkpoint& cp = *path_[i].checkpoint;
-        if (cp.loop == kNoLoop || loops_[cp.loop].path_index > loops_[loop].path_index)
-            cp.loop = loop;
     }
 }
 
