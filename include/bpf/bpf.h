@@ -142,6 +142,22 @@ struct bpf_test_run_opts {
 
 LIBBPF_API int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts* opts);
 
+/* --- Type information --------------------------------------------------------------------------
+ */
+
+struct bpf_btf_load_opts {
+    size_t sz;
+    char* log_buf;
+    __u32 log_level; /* 0: log_buf is filled only when the load fails */
+    __u32 log_size;
+};
+#define bpf_btf_load_opts__last_field log_size
+
+/* Copies and checks the content of a .BTF section; a descriptor of it for bpf_map_create() and
+ * bpf_prog_load(). */
+LIBBPF_API int bpf_btf_load(const void* btf_data, size_t btf_size,
+                            const struct bpf_btf_load_opts* opts);
+
 /* --- Pins and ids ------------------------------------------------------------------------------
  */
 
@@ -158,10 +174,12 @@ LIBBPF_API int bpf_obj_get_opts(const char* pathname, const struct bpf_obj_get_o
 
 LIBBPF_API int bpf_prog_get_next_id(__u32 start_id, __u32* next_id);
 LIBBPF_API int bpf_map_get_next_id(__u32 start_id, __u32* next_id);
+LIBBPF_API int bpf_btf_get_next_id(__u32 start_id, __u32* next_id);
 LIBBPF_API int bpf_link_get_next_id(__u32 start_id, __u32* next_id);
 LIBBPF_API int bpf_prog_get_fd_by_id(__u32 id);
 LIBBPF_API int bpf_map_get_fd_by_id(__u32 id);
 LIBBPF_API int bpf_link_get_fd_by_id(__u32 id);
+LIBBPF_API int bpf_btf_get_fd_by_id(__u32 id);
 
 /* Fills a struct bpf_prog_info, bpf_map_info or bpf_link_info; *info_len is the room, then the
  * size. */

@@ -181,6 +181,31 @@ int bpf_prog_test_run_opts(int prog, struct bpf_test_run_opts* opts) {
     return status;
 }
 
+// --- Type information ----------------------------------------------------------------------------
+
+int bpf_btf_load(const void* btf_data, size_t btf_size, const struct bpf_btf_load_opts* opts) {
+    if (!valid(opts)) return negative(EINVAL);
+    const bpf_btf_load_opts o = known(opts);
+    if (btf_size > UINT32_MAX) return negative(E2BIG);
+    if (o.log_size && !o.log_buf) return negative(EINVAL);
+    spec::BtfLoadAttr attr{.btf = address(btf_data),
+                           .btf_log_buf = address(o.log_buf),
+                           .btf_size = static_cast<u32>(btf_size),
+                           .btf_log_size = o.log_size,
+                           .btf_log_level = o.log_level};
+    // A log without a level means: only when the load fails.
+    const bool late = o.log_level == 0 && o.log_buf;
+    if (late) attr.btf_log_buf = attr.btf_log_size = 0;
+    int status = result(bpf(Command::BtfLoad, attr));
+    if (status < 0 && late) {
+        attr.btf_log_level = 1;
+        attr.btf_log_buf = address(o.log_buf);
+        attr.btf_log_size = o.log_size;
+        status = result(bpf(Command::BtfLoad, attr));
+    }
+    return status;
+}
+
 // --- Pins and ids --------------------------------------------------------------------------------
 
 int bpf_obj_pin(int object, const char* pathname) {
@@ -204,6 +229,9 @@ int bpf_prog_get_next_id(__u32 start_id, __u32* next) {
 int bpf_map_get_next_id(__u32 start_id, __u32* next) {
     return next_id<spec::MapGetNextIdAttr>(Command::MapGetNextId, start_id, next);
 }
+int bpf_btf_get_next_id(__u32 start_id, __u32* next) {
+    return next_id<spec::BtfGetNextIdAttr>(Command::BtfGetNextId, start_id, next);
+}
 int bpf_link_get_next_id(__u32 start_id, __u32* next) {
     return next_id<spec::LinkGetNextIdAttr>(Command::LinkGetNextId, start_id, next);
 }
@@ -215,6 +243,10 @@ int bpf_prog_get_fd_by_id(__u32 id) {
 int bpf_map_get_fd_by_id(__u32 id) {
     spec::MapGetFdByIdAttr attr{.map_id = id};
     return result(bpf(Command::MapGetFdById, attr));
+}
+int bpf_btf_get_fd_by_id(__u32 id) {
+    spec::BtfGetFdByIdAttr attr{.btf_id = id};
+    return result(bpf(Command::BtfGetFdById, attr));
 }
 int bpf_link_get_fd_by_id(__u32 id) {
     spec::LinkGetFdByIdAttr attr{.link_id = id};

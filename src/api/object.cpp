@@ -14,6 +14,7 @@
 #include "api/opts.hpp"
 #include "api/prog_load.hpp"
 #include "engine/object.hpp"
+#include "engine/program_btf.hpp"
 #include "spec/attach_types.hpp"
 #include "spec/map_types.hpp"
 #include "spec/program_types.hpp"
@@ -119,6 +120,7 @@ bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_ope
         if (!read->map_status[i]) object->maps[i]->bad = read->map_status[i].error();
     }
     object->slots = read->slots;
+    object->btf = read->btf;
     for (const engine::ObjectProgram& program : read->programs) {
         object->programs.push_back(make_program(*object, program));
     }
@@ -134,23 +136,43 @@ bool valid_open(const bpf_object_open_opts* opts) {
 
 // --- Loading -------------------------------------------------------------------------------------
 
+// A map of the definition, with its types where the map type takes them. As libbpf, without them
+// when its key is of a type that Linux refuses; not when the value has members that only types
+// tell.
+int create(const bpf_object& object, const ir::MapDef& def, bpf_map_create_opts& opts) {
+    opts.map_flags = def.flags;
+    if (object.btf_fd >= 0 && def.value_type != 0 &&
+        spec::info(def.type).btf != spec::BtfRule::Refused) {
+        opts.btf_fd = static_cast<u32>(object.btf_fd);
+        opts.btf_key_type_id = def.key_type;
+        opts.btf_value_type_id = def.value_type;
+    }
+    const auto type = static_cast<bpf_map_type>(spec::number(spec::Dialect::Linux, def.type));
+    const auto make = [&] {
+        return bpf_map_create(type, def.name.c_str(), def.key_size, def.value_size, def.max_entries,
+                              &opts);
+    };
+    const int fd = make();
+    if (fd >= 0 || opts.btf_value_type_id == 0 || def.spin_lock_offset >= 0 ||
+        def.timer_offset >= 0) {
+        return fd;
+    }
+    opts.btf_fd = opts.btf_key_type_id = opts.btf_value_type_id = 0;
+    return make();
+}
+
 int create(bpf_map& map) {
     const ir::MapDef& def = map.def;
     LIBBPF_OPTS(bpf_map_create_opts, opts);
-    opts.map_flags = def.flags;
     if (def.inner != ir::MapDef::kNoInner) {
         // The template exists for as long as the outer map is being made.
         bpf_map& inner = *map.object->maps[static_cast<size_t>(def.inner)];
-        const ir::MapDef& in = inner.def;
         LIBBPF_OPTS(bpf_map_create_opts, inner_opts);
-        inner_opts.map_flags = in.flags;
-        const int fd = bpf_map_create(bpf_map__type(&inner), in.name.c_str(), in.key_size,
-                                      in.value_size, in.max_entries, &inner_opts);
+        const int fd = create(*map.object, inner.def, inner_opts);
         if (fd < 0) return fd;
         opts.inner_map_fd = static_cast<u32>(fd);
     }
-    const int fd = bpf_map_create(bpf_map__type(&map), def.name.c_str(), def.key_size,
-                                  def.value_size, def.max_entries, &opts);
+    const int fd = create(*map.object, def, opts);
     const int saved = errno;
     if (opts.inner_map_fd) api::close_descriptor(static_cast<int>(opts.inner_map_fd));
     errno = saved;
@@ -271,6 +293,16 @@ Result<int> load_elsewhere(api::Session& session, const bpf_program& program, st
                             .insns = api::address(program.insns.data()),
                             .license = api::address(what.license.c_str()),
                             .fd_array = api::address(fds.data())};
+    const engine::ProgramBtf btf = engine::records_of(what);
+    if (program.object->btf_fd >= 0) {
+        attr.prog_btf_fd = static_cast<u32>(program.object->btf_fd);
+        attr.func_info_rec_size = btf.func_info_rec_size;
+        attr.func_info = api::address(btf.func_info.data());
+        attr.func_info_cnt = btf.functions();
+        attr.line_info_rec_size = btf.line_info_rec_size;
+        attr.line_info = api::address(btf.line_info.data());
+        attr.line_info_cnt = btf.lines();
+    }
     const i32 attach = spec::number(what.dialect, what.attach);
     if (what.attach != spec::AttachType{} && attach > 0)
         attr.expected_attach_type = static_cast<u32>(attach);
@@ -305,6 +337,12 @@ Result<int> compile_and_install(api::Session& session, const bpf_program& progra
                                 .insns = program.insns,
                                 .engine = program.object->engine,
                                 .log_level = program.log_level};
+    // The names and lines themselves are in the job; the records are for who asks about the
+    // program.
+    if (program.object->btf_fd >= 0) {
+        request.job.btf = engine::records_of(program.program);
+        TRY_ASSIGN(request.btf_handle, session.descriptors->handle(program.object->btf_fd));
+    }
     // What the maps are may have changed since the object was opened, and now they are final: the
     // verifier may rely on what is frozen.
     for (size_t i = 0; i < program.object->maps.size(); ++i) {
@@ -357,10 +395,22 @@ void unload(bpf_object& object) {
         if (map->fd >= 0) api::close_descriptor(map->fd);
         map->fd = -1;
     }
+    if (object.btf_fd >= 0) api::close_descriptor(object.btf_fd);
+    object.btf_fd = -1;
+}
+
+int load_btf(bpf_object& object) {
+    if (!object.btf) return 0;
+    const Bytes bytes = object.btf->bytes();
+    const int fd = bpf_btf_load(bytes.data(), bytes.size(), nullptr);
+    if (fd < 0) return fd;
+    object.btf_fd = fd;
+    return 0;
 }
 
 int load(api::Session& session, bpf_object& object) {
-    int status = create_maps(object);
+    int status = load_btf(object);
+    if (status == 0) status = create_maps(object);
     for (size_t i = 0; status == 0 && i < object.programs.size(); ++i) {
         bpf_program& program = *object.programs[i];
         if (program.autoload) status = load_program(session, program);

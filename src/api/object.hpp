@@ -59,6 +59,8 @@ struct bpf_object {
     std::vector<std::unique_ptr<bpf_map>> maps;
     std::vector<std::unique_ptr<bpf_program>> programs;
     std::vector<ebpf::engine::InitialSlot> slots;
+    std::shared_ptr<const ebpf::btf::Types> btf;  // null without type information
+    int btf_fd = -1;                              // while it is loaded
 };
 
 namespace ebpf::api {

@@ -7,6 +7,7 @@
 #include "engine/load_program.hpp"
 #include "isa/codec.hpp"
 #include "spec/attach_types.hpp"
+#include "spec/info_layout.hpp"
 #include "spec/program_types.hpp"
 
 namespace ebpf::api {
@@ -33,9 +34,57 @@ Status check_unused(const spec::ProgLoadAttr& attr) {
     if (attr.attach_btf_id || attr.attach_prog_fd)
         return fail(Errc::InvalidArgument, {}, "attach_btf_id or attach_prog_fd");
     if (attr.prog_ifindex) return fail(Errc::NotSupported, {}, "prog_ifindex", attr.prog_ifindex);
-    if (attr.func_info_cnt || attr.line_info_cnt)
-        return fail(Errc::InvalidArgument, {}, "func_info or line_info without BTF");
     return {};
+}
+
+// Records of an array that belongs to the application.
+Status copy_records(std::vector<std::byte>& to, u64 from, u32 count, u32 size, u32 insn_cnt) {
+    constexpr u32 kMaxRecord = 252;  // Linux: MAX_FUNCINFO_REC_SIZE
+    if (count == 0) return {};
+    // At most one for each slot, since their offsets ascend.
+    if (count > insn_cnt || size > kMaxRecord)
+        return fail(Errc::InvalidArgument, {}, "func_info or line_info", count);
+    if (from == 0) return fail(Errc::InvalidPointer, {}, "func_info or line_info");
+    const auto* bytes = reinterpret_cast<const std::byte*>(from);
+    to.assign(bytes, bytes + u64{count} * size);
+    return {};
+}
+
+// The bytes of a type information object.
+Result<std::vector<std::byte>> btf_bytes(const Session& session, u32 handle) {
+    constexpr u32 kBtf = 4;  // HandleShapeAttr::kind
+    spec::HandleShapeAttr shape{.fd = handle};
+    TRY(session.door(session.caller, spec::Command::HandleShape, &shape));
+    if (shape.kind != kBtf) return fail(Errc::InvalidArgument, {}, "prog_btf_fd");
+    spec::Caller caller = session.caller;
+    caller.dialect = spec::Dialect::Linux;  // whose layout this is
+    spec::linux_abi::BtfInfo info{};
+    std::vector<std::byte> bytes;
+    for (int round = 0; round < 2; ++round) {  // the size, then the bytes
+        bytes.resize(info.btf_size);
+        info = {.btf = reinterpret_cast<u64>(bytes.data()),
+                .btf_size = static_cast<u32>(bytes.size())};
+        spec::ObjGetInfoByFdAttr ask{
+            .bpf_fd = handle, .info_len = sizeof info, .info = reinterpret_cast<u64>(&info)};
+        TRY(session.door(caller, spec::Command::ObjGetInfoByFd, &ask));
+    }
+    return bytes;
+}
+
+// What the program says about its functions and lines. As on Linux, nobody looks at the descriptor
+// without records.
+Status take_btf(const Session& session, const spec::ProgLoadAttr& attr,
+                engine::LoadRequest& request) {
+    if (attr.func_info_cnt == 0 && attr.line_info_cnt == 0) return {};
+    TRY_ASSIGN(request.btf_handle, session.descriptors->handle(static_cast<i32>(attr.prog_btf_fd)));
+    engine::ProgramBtf& btf = request.job.btf;
+    TRY_ASSIGN(btf.types, btf_bytes(session, request.btf_handle));
+    btf.func_info_rec_size = attr.func_info_rec_size;
+    btf.line_info_rec_size = attr.line_info_rec_size;
+    TRY(copy_records(btf.func_info, attr.func_info, attr.func_info_cnt, attr.func_info_rec_size,
+                     attr.insn_cnt));
+    return copy_records(btf.line_info, attr.line_info, attr.line_info_cnt, attr.line_info_rec_size,
+                        attr.insn_cnt);
 }
 
 // Descriptors of instructions, directly or through fd_array.
@@ -82,6 +131,7 @@ Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAtt
     request.flags = attr.prog_flags;
     request.log_level = attr.log_level;
 
+    TRY(take_btf(session, attr, request));
     ProgramDescriptors descriptors{session, reinterpret_cast<const i32*>(attr.fd_array)};
     TRY_ASSIGN(request.map_handles, engine::link_maps(job, session.door, session.caller,
                                                       {.self = &descriptors,

@@ -32,6 +32,14 @@ struct ProgramBtf {
     std::vector<std::byte> line_info;
     u32 func_info_rec_size = 0;
     u32 line_info_rec_size = 0;
+
+    u32 functions() const { return count(func_info, func_info_rec_size); }
+    u32 lines() const { return count(line_info, line_info_rec_size); }
+
+  private:
+    static u32 count(const std::vector<std::byte>& records, u32 size) {
+        return size != 0 ? static_cast<u32>(records.size() / size) : 0;
+    }
 };
 
 struct CompileJob {

@@ -83,8 +83,8 @@ auto fields(T& x) {
 }
 template <Is<ir::SourceLine> T>
 auto fields(T& x) {
-    auto& [insn, file, line, column, text] = x;
-    return std::tie(insn, file, line, column, text);
+    auto& [insn, file, line, column, text, btf_file, btf_text] = x;
+    return std::tie(insn, file, line, column, text, btf_file, btf_text);
 }
 template <Is<ir::Privileges> T>
 auto fields(T& x) {

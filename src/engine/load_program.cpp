@@ -56,6 +56,16 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
     attr.prog_flags = request.flags;
     attr.insns = reinterpret_cast<u64>(request.insns.data());
     attr.insn_cnt = static_cast<u32>(request.insns.size() / sizeof(isa::Slot));
+    if (request.btf_handle != 0) {
+        const ProgramBtf& btf = job.btf;
+        attr.prog_btf_fd = request.btf_handle;
+        attr.func_info = reinterpret_cast<u64>(btf.func_info.data());
+        attr.func_info_rec_size = btf.func_info_rec_size;
+        attr.func_info_cnt = btf.functions();
+        attr.line_info = reinterpret_cast<u64>(btf.line_info.data());
+        attr.line_info_rec_size = btf.line_info_rec_size;
+        attr.line_info_cnt = btf.lines();
+    }
     attr.verified_insns = static_cast<u32>(std::min<u64>(compiled.verified_insns, ~u32{0}));
 
     // Only the trusted service may install; it does so in the caller's session, so that the maps'

@@ -46,25 +46,15 @@ Result<u64> Reader::encoded_number(u32 type) const {
     return info.count;
 }
 
-// Where a value has a lock or a timer: among the members of its structure.
-void Reader::find_special_fields(ir::MapDef& map) {
-    const auto [known, is_new] = special_fields_.emplace(map.value_type, std::pair(-1, -1));
-    auto& [lock, timer] = known->second;
-    const btf::View& types = object_.btf->view();
-    const auto value = types.resolve(map.value_type);
-    const u32 count = is_new && value && value->kind == btf::Kind::Struct ? value->count : 0;
-    for (u32 i = 0; i < count; ++i) {
-        const auto member = types.member(*value, i);
-        const auto type = member ? types.resolve(member->type) : Result<btf::Type>(btf::Type{});
-        if (!type || type->kind != btf::Kind::Struct) continue;
-        const auto name = types.name(*type);
-        if (!name) continue;
-        const i32 offset = static_cast<i32>(member->bit_offset / 8);
-        if (*name == "bpf_spin_lock") lock = offset;
-        if (*name == "bpf_timer") timer = offset;
+// Where a value has a lock or a timer. Many maps may share a type with many members.
+Status Reader::find_special_fields(ir::MapDef& map) {
+    const auto [known, is_new] = special_fields_.emplace(map.value_type, btf::ValueFields{});
+    if (is_new) {
+        TRY_ASSIGN(known->second, btf::value_fields(object_.btf->view(), map.value_type));
     }
-    map.spin_lock_offset = lock;
-    map.timer_offset = timer;
+    map.spin_lock_offset = known->second.spin_lock;
+    map.timer_offset = known->second.timer;
+    return {};
 }
 
 // `values`: an array of pointers to the definition of the inner map, or to functions.
@@ -184,7 +174,7 @@ Status Reader::read_btf_map(const btf::Type& definition, u32 index, bool is_inne
     const spec::MapTypeInfo& info = spec::info(map.type);
     if (info.holds_handles() && map.value_size == 0) map.value_size = sizeof(u32);
     if (info.index_key && map.key_size == 0) map.key_size = sizeof(u32);
-    find_special_fields(map);
+    TRY(find_special_fields(map));
     return values ? read_btf_values(*values, index, is_inner) : Status{};
 }
 

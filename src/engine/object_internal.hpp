@@ -6,6 +6,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "btf/value_fields.hpp"
 #include "elf/elf.hpp"
 #include "engine/object.hpp"
 
@@ -125,7 +126,7 @@ class Reader {
     Status read_btf_member(const btf::Type& definition, const btf::Member& member, u32 index);
     Status read_btf_values(const btf::Member& member, u32 index, bool is_inner);
     Result<u64> encoded_number(u32 type) const;
-    void find_special_fields(ir::MapDef& map);
+    Status find_special_fields(ir::MapDef& map);
     Status read_initial_slots();
     void finish_initial_slots();
     void resolve_inner_maps();
@@ -164,9 +165,9 @@ class Reader {
     std::vector<elf::Section> data_;          // .data, .rodata, .bss and their like
     std::vector<elf::Section> map_sections_;  // maps, maps/...
     std::unordered_map<u32, std::map<u64, std::string_view>> map_symbols_;  // of each of those
-    std::unordered_map<std::string_view, u32> datasecs_;           // by name, in object_.btf
-    std::unordered_map<u32, std::pair<i32, i32>> special_fields_;  // by type: lock and timer
-    std::optional<elf::Section> btf_maps_;                         // .maps
+    std::unordered_map<std::string_view, u32> datasecs_;        // by name, in object_.btf
+    std::unordered_map<u32, btf::ValueFields> special_fields_;  // by type of the value
+    std::optional<elf::Section> btf_maps_;                      // .maps
     std::vector<elf::Relocation> btf_map_relocations_;
     std::vector<InnerMap> inner_maps_;
     std::vector<ValuesArray> values_arrays_;

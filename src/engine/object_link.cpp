@@ -346,7 +346,9 @@ void Reader::add_lines(Linking& linking, ir::Program& program) {
                                      .file = entry->second,
                                      .line = record->line,
                                      .column = record->column,
-                                     .text = std::move(copy)});
+                                     .text = std::move(copy),
+                                     .btf_file = record->file_name,
+                                     .btf_text = record->text});
         }
     }
 }

@@ -72,12 +72,37 @@ Status add_lines(ir::Program& program, const btf::Types& types, const btf::InfoS
                                  .file = entry->second,
                                  .line = record.line,
                                  .column = record.column,
-                                 .text = std::string(text.substr(0, kMaxText))});
+                                 .text = std::string(text.substr(0, kMaxText)),
+                                 .btf_file = record.file_name,
+                                 .btf_text = record.text});
     }
     return {};
 }
 
+void append(std::vector<std::byte>& to, std::initializer_list<u32> record) {
+    const auto bytes = std::as_bytes(std::span(record));
+    to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
 }  // namespace
+
+ProgramBtf records_of(const ir::Program& program) {
+    constexpr u32 kMaxLine = (1u << 22) - 1;
+    constexpr u32 kMaxColumn = (1u << 10) - 1;
+    ProgramBtf out{.func_info_rec_size = kFunctionRecord, .line_info_rec_size = kLineRecord};
+    for (const ir::Subprogram& sub : program.subprograms)
+        append(out.func_info, {program.slot_of[sub.begin], sub.btf_type});
+    // All of them or none, as in Linux.
+    if (std::ranges::count(program.subprograms, 0u, &ir::Subprogram::btf_type) != 0)
+        out.func_info.clear();
+    for (const ir::SourceLine& line : program.lines) {
+        if (line.btf_file == 0) continue;
+        append(out.line_info,
+               {program.slot_of[line.insn], line.btf_file, line.btf_text,
+                std::min(line.line, kMaxLine) << 10 | std::min(line.column, kMaxColumn)});
+    }
+    return out;
+}
 
 Status add_source(ir::Program& program, const ProgramBtf& btf) {
     TRY_ASSIGN(const auto types, btf::Types::parse(btf.types));

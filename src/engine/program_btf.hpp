@@ -12,4 +12,8 @@ namespace ebpf::engine {
 // a function's type that is none.
 Status add_source(ir::Program& program, const ProgramBtf& btf);
 
+// The other way round: the records of a program that was linked from an object, in the object's
+// type information (which stays empty in the result).
+ProgramBtf records_of(const ir::Program& program);
+
 }  // namespace ebpf::engine

@@ -55,6 +55,8 @@ struct SourceLine {
     u32 line = 0;
     u32 column = 0;
     std::string text;  // the line itself, as the compiler recorded it; may be empty
+    u32 btf_file = 0;  // where both stand in the object's BTF strings, 0 = unknown
+    u32 btf_text = 0;
 };
 
 inline constexpr u32 kNoTarget = ~0u;

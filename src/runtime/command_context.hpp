@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "platform/memory.hpp"
+#include "runtime/btf_object.hpp"
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
@@ -56,6 +57,7 @@ Result<i64> handle(CommandContext& c, spec::MapGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::ProgGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a);
+Result<i64> handle(CommandContext& c, spec::BtfLoadAttr& a);
 Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::BtfGetNextIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a);
@@ -73,6 +75,9 @@ inline Result<Ref<Map>> map_of(CommandContext& c, u32 handle) {
 }
 inline Result<Ref<Program>> program_of(CommandContext& c, u32 handle) {
     return object<Program>(c, handle, ObjectKind::Program, "not a program");
+}
+inline Result<Ref<Btf>> btf_of(CommandContext& c, u32 handle) {
+    return object<Btf>(c, handle, ObjectKind::Btf, "not BTF");
 }
 inline Result<Ref<Link>> link_of(CommandContext& c, u32 handle) {
     return object<Link>(c, handle, ObjectKind::Link, "not a link");

@@ -2,6 +2,7 @@
 //
 // BPF_OBJ_GET_INFO_BY_FD. The caller's structure may be older or newer than ours: as much as both
 // have is written, and what it says beyond ours must be zero.
+#include "runtime/btf_object.hpp"
 #include "runtime/command_context.hpp"
 #include "runtime/info_layout.hpp"
 #include "spec/program_types.hpp"
@@ -17,7 +18,25 @@ void copy_map_ids(const Program& program, linux_abi::ProgInfo& info, u32 room) {
         ids[i] = program.maps[i]->id;
 }
 
-void fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
+// As on Linux, who names a number of records must name their size as it is.
+Status check_record_size(u32 count, u32& record_size, u32 size) {
+    if ((count != 0 || record_size != 0) && record_size != size)
+        return fail(Errc::InvalidArgument, {}, "size of a record", record_size);
+    record_size = size;
+    return {};
+}
+
+// As many records as there is room for; the number in the structure becomes the total.
+Status copy_records(const BtfRecords& from, u32 size, u64 to, u32& count) {
+    const u32 room = count < from.count ? count : from.count;
+    count = from.count;
+    if (room == 0) return {};
+    if (to == 0) return fail(Errc::InvalidPointer, {}, "func_info or line_info");
+    std::memcpy(pointer(to), from.bytes, u64{room} * size);
+    return {};
+}
+
+Status fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
     info = {};
     info.type = static_cast<u32>(spec::number(c.dialect, map.info->type));
     info.id = map.id;
@@ -26,9 +45,14 @@ void fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
     info.max_entries = map.max_entries;
     info.map_flags = map.flags;
     info.name = map.name;
+    if (map.btf == nullptr) return {};
+    info.btf_id = map.btf->id;
+    info.btf_key_type_id = map.btf_key_type;
+    info.btf_value_type_id = map.btf_value_type;
+    return {};
 }
 
-void fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info) {
+Status fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info) {
     const linux_abi::ProgInfo asked = info;
     info = {};
     info.type = static_cast<u32>(spec::number(c.dialect, program.type));
@@ -47,9 +71,34 @@ void fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info) 
                     asked.xlated_prog_len < bytes ? asked.xlated_prog_len : bytes);
     }
     info.jited_prog_len = program.entry != nullptr ? program.code_bytes : 0;  // its bytes stay ours
+    info.func_info = asked.func_info;
+    info.nr_func_info = asked.nr_func_info;
+    info.func_info_rec_size = asked.func_info_rec_size;
+    info.line_info = asked.line_info;
+    info.nr_line_info = asked.nr_line_info;
+    info.line_info_rec_size = asked.line_info_rec_size;
+    info.jited_line_info_rec_size = asked.jited_line_info_rec_size;
+    if (program.btf != nullptr) info.btf_id = program.btf->id;
+    TRY(check_record_size(asked.nr_func_info, info.func_info_rec_size, kFunctionRecord));
+    TRY(check_record_size(asked.nr_line_info, info.line_info_rec_size, kLineRecord));
+    TRY(check_record_size(asked.nr_jited_line_info, info.jited_line_info_rec_size, sizeof(u64)));
+    TRY(copy_records(program.functions, kFunctionRecord, info.func_info, info.nr_func_info));
+    return copy_records(program.lines, kLineRecord, info.line_info, info.nr_line_info);
 }
 
-void fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
+Status fill(CommandContext&, const Btf& btf, linux_abi::BtfInfo& info) {
+    const linux_abi::BtfInfo asked = info;
+    const u32 room = asked.btf_size < btf.size ? asked.btf_size : btf.size;
+    if (room != 0 && asked.btf == 0) return fail(Errc::InvalidPointer, {}, "btf");
+    if (room != 0) std::memcpy(pointer(asked.btf), btf.bytes, room);
+    info = {.btf = asked.btf, .btf_size = btf.size, .id = btf.id, .name = asked.name};
+    if ((asked.name != 0) != (asked.name_len != 0))
+        return fail(Errc::InvalidArgument, {}, "name and name_len");
+    if (asked.name != 0) *pointer<char>(asked.name) = '\0';  // only a kernel's types have a name
+    return {};
+}
+
+Status fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
     info = {};
     const auto& column = spec::info(link.attach).in(c.dialect);
     info.type = spec::link_number(c.dialect, column.link);
@@ -57,6 +106,7 @@ void fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
     EpochGuard guard(c.runtime.epochs());
     if (guard.status()) info.prog_id = link.binding.program.load(std::memory_order_acquire)->id;
     info.target = link.target;
+    return {};
 }
 
 template <typename Info, typename T>
@@ -70,7 +120,7 @@ Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr&
     const u32 size = a.info_len < sizeof(Info) ? a.info_len : sizeof(Info);
     Info info{};
     if (size != 0) std::memcpy(&info, bytes, size);  // memcpy wants pointers, also for nothing
-    fill(c, object, info);
+    TRY(fill(c, object, info));
     if (size != 0) std::memcpy(bytes, &info, size);
     a.info_len = size;
     return 0;
@@ -118,6 +168,8 @@ Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a) {
             return answer<linux_abi::ProgInfo>(c, static_cast<const Program&>(*object), a);
         case ObjectKind::Link:
             return answer<linux_abi::LinkInfo>(c, static_cast<const Link&>(*object), a);
+        case ObjectKind::Btf:
+            return answer<linux_abi::BtfInfo>(c, static_cast<const Btf&>(*object), a);
     }
     return fail(Errc::InvalidObject);
 }

@@ -47,9 +47,6 @@ Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
     if (a.btf_key_type_id != 0 && a.btf_value_type_id == 0) {
         return fail(Errc::InvalidArgument, {}, "btf_key_type_id", a.btf_key_type_id);
     }
-    if (a.btf_value_type_id != 0) {
-        return fail(Errc::NotSupported, {}, "BTF of a map's key and value");
-    }
     if (a.btf_vmlinux_value_type_id != 0)
         return fail(Errc::InvalidArgument, {}, "vmlinux value type");
     // A value is addressed with 32 bits, padded and once per slot.
@@ -77,6 +74,71 @@ Status check_flags(u64 flags) {
 // No value has a lock yet.
 Status check_lock(u64 flags) {
     if ((flags & kElementLock) != 0) return fail(Errc::InvalidArgument, {}, "no lock in the value");
+    return {};
+}
+
+// Whether a key may be of this type; 0: it is not described. Linux: map_check_btf() of the types.
+Status check_key_type(const Map& map, const btf::View& types, u32 key_type, u32 value_type) {
+    const bool described = key_type != 0;
+    const auto wrong = [&] { return fail(Errc::InvalidArgument, {}, "btf_key_type_id", key_type); };
+    TRY_ASSIGN(btf::Type key, types.resolve(key_type));
+    if (key.kind == btf::Kind::Var) {
+        TRY_ASSIGN(key, types.resolve(key.ref()));
+    }
+    switch (map.info->btf) {
+        case spec::BtfRule::AnyKey:
+            return {};
+        case spec::BtfRule::StructKey:
+            return key.kind == btf::Kind::Struct ? Status{} : wrong();
+        case spec::BtfRule::NoKey:
+            return described ? wrong() : Status{};
+        case spec::BtfRule::Refused:
+            return fail(Errc::NotForThisType, {}, "BTF of this map type");
+        case spec::BtfRule::IndexKey:
+            break;
+    }
+    if (!described) {
+        TRY_ASSIGN(const btf::Type value, types.resolve(value_type));
+        const bool data_section =
+            !map.info->percpu && map.max_entries == 1 && value.kind == btf::Kind::Datasec;
+        return data_section ? Status{} : wrong();
+    }
+    if (key.kind != btf::Kind::Int) return wrong();
+    TRY_ASSIGN(const btf::IntInfo info, types.integer(key));
+    return info.bits == 32 && info.bit_offset == 0 ? Status{} : wrong();
+}
+
+// Whether the map may have values with these members.
+Status check_fields(const Map& map, const btf::ValueFields& fields) {
+    if (!fields.any()) return {};
+    if ((map.flags & (spec::kMapReadOnlyProgram | spec::kMapWriteOnlyProgram)) != 0)
+        return fail(Errc::AccessDenied, {}, "a lock or timer that programs cannot use");
+    const bool allowed =
+        (fields.spin_lock < 0 || map.info->spin_lock) && (fields.timer < 0 || map.info->timer);
+    return allowed ? Status{} : fail(Errc::NotSupported, {}, "lock or timer in this map type");
+}
+
+// Keeps what describes key and value, if it does.
+Status take_btf(CommandContext& c, Map& map, const spec::MapCreateAttr& a) {
+    if (a.btf_value_type_id == 0) return {};
+    if (a.btf_fd == 0) return fail(Errc::InvalidArgument, {}, "btf_fd");
+    TRY_ASSIGN(Ref<Btf> btf, btf_of(c, a.btf_fd));
+    const auto has_size = [&](u32 type, u32 size) {
+        const auto bytes = btf->view.size_of(type);
+        return bytes && *bytes == size;
+    };
+    if (a.btf_key_type_id != 0 && !has_size(a.btf_key_type_id, map.key_size))
+        return fail(Errc::InvalidArgument, {}, "btf_key_type_id", a.btf_key_type_id);
+    if (!has_size(a.btf_value_type_id, map.value_size))
+        return fail(Errc::InvalidArgument, {}, "btf_value_type_id", a.btf_value_type_id);
+    if (a.btf_key_type_id == 0 && map.info->btf == spec::BtfRule::AnyKey)
+        return fail(Errc::InvalidArgument, {}, "btf_key_type_id");
+    TRY_ASSIGN(map.fields, btf::value_fields(btf->view, a.btf_value_type_id));
+    TRY(check_fields(map, map.fields));
+    TRY(check_key_type(map, btf->view, a.btf_key_type_id, a.btf_value_type_id));
+    map.btf_key_type = a.btf_key_type_id;
+    map.btf_value_type = a.btf_value_type_id;
+    map.btf = btf.detach();
     return {};
 }
 
@@ -141,10 +203,12 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     if (map->ops->forgotten != nullptr) map->forgotten = map_forgotten;
     Status made = map->ops->create(*map);
     if (made) {
-        made = c.runtime.adopt(*map);
+        made = take_btf(c, *map, a);
+        if (made) made = c.runtime.adopt(*map);
         if (!made) map->ops->destroy(*map);
     }
     if (!made) {
+        if (map->btf != nullptr) release(*map->btf);
         map->~Map();
         platform::release(map);
         return std::unexpected(made.error());

@@ -73,20 +73,18 @@ Result<i64> handle(CommandContext& c, spec::LinkGetFdByIdAttr& a) {
     return open_by_id(c, ObjectKind::Link, a.link_id, a.open_flags);
 }
 
-// BTF has no objects yet, so no id is one's.
-Result<i64> handle(CommandContext&, spec::BtfGetNextIdAttr& a) {
-    TRY(check_next_id(a));
-    return fail(Errc::NoMoreKeys, {}, "ids");
+Result<i64> handle(CommandContext& c, spec::BtfGetNextIdAttr& a) {
+    return next_id(c, ObjectKind::Btf, a);
 }
-Result<i64> handle(CommandContext&, spec::BtfGetFdByIdAttr& a) {
-    if (a.open_flags != 0) return fail(Errc::InvalidArgument, {}, "open_flags", a.open_flags);
-    return fail(Errc::ObjectNotFound, {}, "id", a.btf_id);
+Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a) {
+    return open_by_id(c, ObjectKind::Btf, a.btf_id, a.open_flags);
 }
 
 Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
     if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
     const auto object = c.session.object(a.bpf_fd);  // Linux tells no bad one from another here
-    if (!object) return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
+    if (!object || (*object)->kind == ObjectKind::Btf)
+        return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
     TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
     TRY(c.runtime.pins().add(path, **object));
     return 0;

@@ -103,6 +103,32 @@ Status keep_insns(Program& program, const spec::ProgInstallAttr& a) {
     return {};
 }
 
+// Records of `from_size` bytes each, of which the first `size` are kept.
+Status keep_records(BtfRecords& records, u64 address, u32 count, u32 from_size, u32 size) {
+    if (count == 0) return {};
+    if (address == 0) return fail(Errc::InvalidPointer, {}, "func_info or line_info");
+    if (from_size < size) return fail(Errc::InvalidArgument, {}, "size of a record", from_size);
+    records.bytes = static_cast<std::byte*>(platform::allocate(u64{count} * size));
+    if (records.bytes == nullptr) return fail(Errc::NoMemory, {}, "func_info or line_info", count);
+    for (u32 i = 0; i < count; ++i) {
+        std::memcpy(records.bytes + u64{i} * size,
+                    pointer<const std::byte>(address) + u64{i} * from_size, size);
+    }
+    records.count = count;
+    return {};
+}
+
+// They are for whoever asks about the program; the verifier has read its own copy.
+Status keep_btf(CommandContext& c, Program& program, const spec::ProgInstallAttr& a) {
+    if (a.func_info_cnt == 0 && a.line_info_cnt == 0) return {};
+    TRY_ASSIGN(Ref<Btf> btf, btf_of(c, a.prog_btf_fd));
+    program.btf = btf.detach();
+    TRY(keep_records(program.functions, a.func_info, a.func_info_cnt, a.func_info_rec_size,
+                     kFunctionRecord));
+    return keep_records(program.lines, a.line_info, a.line_info_cnt, a.line_info_rec_size,
+                        kLineRecord);
+}
+
 code::CodeView view_of(const spec::ProgInstallAttr& a) {
     return {.engine = static_cast<code::EngineKind>(a.engine),
             .cpu = static_cast<code::Cpu>(a.cpu),
@@ -160,6 +186,7 @@ Status fill(CommandContext& c, Program& program, const spec::ProgInstallAttr& a)
     TRY(code::validate(view));
     TRY(take_maps(c, program, a));
     TRY(keep_insns(program, a));
+    TRY(keep_btf(c, program, a));
     Addresses addresses{c.runtime, program};
     const code::Resolver resolver{&addresses, &Addresses::resolve};
     if (view.engine != code::EngineKind::Interpreter)

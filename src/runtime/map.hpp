@@ -4,6 +4,7 @@
 // per-CPU map is its slot's value; an application's is all of them in a row.
 #pragma once
 
+#include "btf/value_fields.hpp"
 #include "platform/memory.hpp"
 #include "runtime/object.hpp"
 #include "spec/map_types.hpp"
@@ -11,6 +12,7 @@
 namespace ebpf::runtime {
 
 struct Map;
+struct Btf;
 
 // BPF_ANY, BPF_NOEXIST, BPF_EXIST.
 inline constexpr u64 kUpdateAny = 0;
@@ -114,10 +116,14 @@ struct Map : Object {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;
-    u32 slots = 0;                 // execution slots
-    u32 value_stride = 0;          // value_size padded to 8
-    u64 extra = 0;                 // map_extra: a bloom filter's number of hashes
-    InnerSpec inner;               // of a map of maps
+    u32 slots = 0;         // execution slots
+    u32 value_stride = 0;  // value_size padded to 8
+    u64 extra = 0;         // map_extra: a bloom filter's number of hashes
+    InnerSpec inner;       // of a map of maps
+    Btf* btf = nullptr;    // what describes key and value, with a reference; or null
+    u32 btf_key_type = 0;  // ids in it
+    u32 btf_value_type = 0;
+    btf::ValueFields fields;       // the lock and the timer of a value
     WriteGate write_gate;          // of applications; programs may always write
     void* state = nullptr;         // the type's own
     platform::SharedMemory pages;  // that applications map, or none

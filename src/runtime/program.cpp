@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/program.hpp"
 
+#include "runtime/btf_object.hpp"
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
@@ -46,6 +47,9 @@ u64 run(Runtime& runtime, const Program& program, void* context, u64 context_siz
 void destroy_program(Program& program) {
     for (u32 i = 0; i < program.map_count; ++i) release(*program.maps[i]);
     for (u32 i = 0; i < program.bound_maps.size(); ++i) release(*program.bound_maps[i]);
+    if (program.btf != nullptr) release(*program.btf);
+    platform::release(program.functions.bytes);
+    platform::release(program.lines.bytes);
     platform::release(program.maps);
     platform::release(program.prepared);
     platform::release(program.insns);

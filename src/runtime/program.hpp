@@ -12,6 +12,14 @@
 
 namespace ebpf::runtime {
 
+// Linux's struct bpf_func_info or bpf_line_info, in a row.
+struct BtfRecords {
+    std::byte* bytes = nullptr;
+    u32 count = 0;
+};
+inline constexpr u32 kFunctionRecord = 8;
+inline constexpr u32 kLineRecord = 16;
+
 struct Program : Object {
     spec::ProgramType type{};
     spec::AttachType attach{};
@@ -31,6 +39,9 @@ struct Program : Object {
     u32 insn_count = 0;
     Map** maps = nullptr;  // each with a reference
     u32 map_count = 0;
+    Btf* btf = nullptr;  // what its functions and lines are described in, with a reference; or null
+    BtfRecords functions;
+    BtfRecords lines;
     Table<Map*> bound_maps;   // BPF_PROG_BIND_MAP
     platform::SpinLock lock;  // bound_maps
 };

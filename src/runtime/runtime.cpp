@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "runtime/btf_object.hpp"
 #include "runtime/commands.hpp"
 
 namespace ebpf::runtime {
@@ -112,6 +113,7 @@ namespace {
 
 void destroy_map(Map& map) {
     map.ops->destroy(map);
+    if (map.btf != nullptr) release(*map.btf);
     map.~Map();
     platform::release(&map);
 }
@@ -125,6 +127,8 @@ void destroy_object(Retired* retired) {
             return destroy_program(static_cast<Program&>(object));
         case ObjectKind::Link:
             return destroy_link(static_cast<Link&>(object));
+        case ObjectKind::Btf:
+            return destroy_btf(static_cast<Btf&>(object));
     }
 }
 

@@ -9,6 +9,8 @@ using enum SizeRule;
 constexpr u32 kNone = 0;
 constexpr u32 kPercpu = 1;
 constexpr u32 kIndexKey = 2;
+constexpr u32 kLock = 4;
+constexpr u32 kTimer = 8;
 
 constexpr u32 kNoPrealloc = kMapNoPrealloc;
 constexpr u32 kNoCommonLru = kMapNoCommonLru;
@@ -24,7 +26,7 @@ constexpr u32 kInnerMap = kMapInnerMap;
 
 constexpr MapTypeInfo kRows[] = {
 #define MAP_TYPE(id, linux_number, windows_number, name, key_rule, value_rule, entries_rule, \
-                 traits, holds_what, allowed, done, text)                                    \
+                 traits, holds_what, allowed, btf_rule, done, text)                          \
     {MapType::id,                                                                            \
      name,                                                                                   \
      text,                                                                                   \
@@ -35,7 +37,10 @@ constexpr MapTypeInfo kRows[] = {
      Holds::holds_what,                                                                      \
      ((traits) & kPercpu) != 0,                                                              \
      ((traits) & kIndexKey) != 0,                                                            \
+     ((traits) & kLock) != 0,                                                                \
+     ((traits) & kTimer) != 0,                                                               \
      done,                                                                                   \
+     BtfRule::btf_rule,                                                                      \
      allowed},
 #include "spec/map_types.def"
 };

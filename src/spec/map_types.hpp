@@ -35,6 +35,7 @@ enum class SizeRule : u8 {
     StorageKey
 };
 enum class EntriesRule : u8 { Positive, Zero, One, RingBytes, PerCpu };
+enum class BtfRule : u8 { AnyKey, IndexKey, StructKey, NoKey, Refused };
 enum class Holds : u8 { Nothing, Bytes, Map, Program, PerfEvent, Cgroup, Device, Cpu, Socket };
 
 struct MapTypeInfo {
@@ -48,7 +49,10 @@ struct MapTypeInfo {
     Holds holds{};
     bool percpu = false;       // a value per execution slot, each padded to 8 bytes
     bool index_key = false;    // the key is a u32 below max_entries
+    bool spin_lock = false;    // a value may have a bpf_spin_lock
+    bool timer = false;        // a value may have a bpf_timer
     bool implemented = false;  // the runtime has it today
+    BtfRule btf{};             // what BTF a key may have
     u32 flags = 0;             // kMap* bits that creation allows
 
     // A value is a handle going in and an id coming out.

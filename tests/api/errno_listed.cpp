@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "errno_side.hpp"
+#include "spec/info_layout.hpp"
 
 namespace ebpf::tests {
 namespace {
@@ -304,6 +305,33 @@ const std::vector<Listed>& listed() {
              asked.attr.btf_size = 8;
              return asked;
          }},
+        {"info: a closed descriptor's BTF, name without its length",
+         [](const Side& s) {
+             static spec::linux_abi::BtfInfo info;
+             info = {.name = address(g_value.data())};
+             Asked asked{BPF_OBJ_GET_INFO_BY_FD};
+             asked.attr.info.bpf_fd = s.btf.u32();
+             asked.attr.info.info_len = sizeof info;
+             asked.attr.info.info = address(&info);
+             return asked;
+         }},
+        {"info: BTF, room without an address",
+         [](const Side& s) {
+             static spec::linux_abi::BtfInfo info;
+             info = {.btf_size = 8};
+             Asked asked{BPF_OBJ_GET_INFO_BY_FD};
+             asked.attr.info.bpf_fd = s.btf.u32();
+             asked.attr.info.info_len = sizeof info;
+             asked.attr.info.info = address(&info);
+             return asked;
+         }},
+        {"pin: BTF",
+         [](const Side& s) {
+             Asked asked{BPF_OBJ_PIN};
+             asked.attr.bpf_fd = s.btf.u32();
+             asked.attr.pathname = address("/sys/fs/bpf/casement_absent/btf");
+             return asked;
+         }},
         {"link: not a program",
          [](const Side& s) {
              Asked asked{BPF_LINK_CREATE};
@@ -342,9 +370,102 @@ const std::vector<Listed>& listed() {
     return table;
 }
 
+// BTF with one byte changed after another, and cut or prolonged.
+void add_btf_rows(std::vector<Row>& rows) {
+    const auto add = [&rows](const std::string& what, std::vector<unsigned char> bytes,
+                             std::uint32_t log_level = 0, std::uint32_t log_size = 0) {
+        rows.push_back({"btf load: " + what, false, true, [=](const Side& side) {
+                            bpf_attr attr{};
+                            attr.btf = address(bytes.data());
+                            attr.btf_size = static_cast<std::uint32_t>(bytes.size());
+                            attr.btf_log_level = log_level;
+                            attr.btf_log_size = log_size;
+                            if (log_size) attr.btf_log_buf = address(side.buffers->a);
+                            return answer(side.call, BPF_BTF_LOAD, attr);
+                        }});
+    };
+    const std::vector<unsigned char> right = small_btf();
+    add("right", right);
+    add("with a log", right, 1, 4096);
+    for (const std::size_t size : {1u, 7u, 8u, 20u, 23u, 24u, 40u}) {
+        add("cut to " + std::to_string(size), {right.begin(), right.begin() + size});
+    }
+    std::vector<unsigned char> longer = right;
+    longer.push_back(0);
+    add("prolonged", longer);
+    for (std::size_t at = 0; at < right.size(); ++at) {
+        for (const unsigned char byte : {0, 1, 0xff}) {
+            std::vector<unsigned char> bytes = right;
+            if (bytes[at] == byte) continue;
+            bytes[at] = byte;
+            add("byte " + std::to_string(at) + " is " + std::to_string(byte), bytes);
+        }
+    }
+    std::vector<unsigned char> bad = right;
+    bad[0] = 0;
+    add("a log of one byte", bad, 1, 1);
+    add("a log without a level", right, 0, 4096);
+    add("an unknown log level", right, 8, 4096);
+}
+
+// A program with records about its only function and its only line.
+void add_program_btf_rows(std::vector<Row>& rows) {
+    struct Case {
+        const char* what;
+        std::vector<std::uint32_t> functions, lines;
+        std::uint32_t function_size = 8, line_size = 16;
+        int fd = 0;  // 0 BTF, 1 a map, 2 a file, 3 closed
+    };
+    const std::vector<std::uint32_t> function = {0, 5};
+    const std::vector<std::uint32_t> line = {0, 1, 1, 7 << 10};
+    const Case cases[] = {
+        {"right", function, line},
+        {"functions only", function, {}},
+        {"lines only", {}, line},
+        {"a map", function, line, 8, 16, 1},
+        {"a file", function, line, 8, 16, 2},
+        {"closed", function, line, 8, 16, 3},
+        {"function records of 4", function, line, 4},
+        {"function records of 10", function, line, 10},
+        {"function records of 256", function, line, 256},
+        {"line records of 12", function, line, 8, 12},
+        {"line records of 18", function, line, 8, 18},
+        {"a function of another kind", {0, 1}, line},
+        {"a function without a type", {0, 99}, line},
+        {"a function at 1", {1, 5}, line},
+        {"a function twice", {0, 5, 0, 5}, line},
+        {"a line past the end", function, {9, 1, 1, 0}},
+        {"a line without its file", function, {0, 9999, 1, 0}},
+        {"a line without its text", function, {0, 1, 9999, 0}},
+        {"lines the wrong way round", function, {0, 1, 1, 0, 1, 1, 1, 0, 0, 1, 1, 0}},
+    };
+    for (const Case& one : cases) {
+        rows.push_back(
+            {std::string("prog_load with BTF: ") + one.what, false, true, [one](const Side& side) {
+                 bpf_attr attr{};
+                 attr.prog_type = BPF_PROG_TYPE_XDP;
+                 attr.insns = address(kReturn);
+                 attr.insn_cnt = 2;
+                 attr.license = address("GPL");
+                 const std::uint32_t fds[] = {side.btf.u32(), side.hash.u32(), side.file.u32(),
+                                              9999};
+                 attr.prog_btf_fd = fds[one.fd];
+                 attr.func_info = address(one.functions.data());
+                 attr.func_info_cnt = static_cast<std::uint32_t>(one.functions.size() / 2);
+                 attr.func_info_rec_size = one.function_size;
+                 attr.line_info = address(one.lines.data());
+                 attr.line_info_cnt = static_cast<std::uint32_t>(one.lines.size() / 4);
+                 attr.line_info_rec_size = one.line_size;
+                 return answer(side.call, BPF_PROG_LOAD, attr);
+             }});
+    }
+}
+
 }  // namespace
 
 void add_listed_rows(std::vector<Row>& rows) {
+    add_btf_rows(rows);
+    add_program_btf_rows(rows);
     for (const Listed& row : listed()) {
         rows.push_back({row.name, false, false, [&row](const Side& side) {
                             Asked asked = row.ask(side);

@@ -112,6 +112,41 @@ void add_create(std::vector<Row>& rows, const MapTypeInfo& type) {
         [](const Side&, bpf_attr& attr) { attr.numa_node = 1; });
     add("no such interface", right, 0,
         [](const Side&, bpf_attr& attr) { attr.map_ifindex = 9999; });
+    // Types of small_btf(): 0 none, 1 a number, 2 a structure, 4 a data section, 7 with a lock, 9
+    // with a timer.
+    for (const std::uint32_t key : {0u, 1u, 2u, 3u, 99u}) {
+        for (const std::uint32_t value : {1u, 2u, 4u, 5u, 7u, 9u, 99u}) {
+            Shape shape = right;
+            if (value == 9) shape.value = 16;
+            for (const std::uint32_t entries : {1u, right.entries}) {
+                shape.entries = entries;
+                add("key type " + text(key) + ", value type " + text(value) + ", " + text(entries),
+                    shape, 0, [key, value](const Side& side, bpf_attr& attr) {
+                        attr.btf_fd = side.btf.u32();
+                        attr.btf_key_type_id = key;
+                        attr.btf_value_type_id = value;
+                    });
+            }
+        }
+    }
+    for (const std::uint32_t flags : {BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, BPF_F_MMAPABLE}) {
+        Shape shape = right;
+        shape.flags |= flags;
+        add("a lock with map_flags " + text(flags), shape, 0, [](const Side& side, bpf_attr& attr) {
+            attr.btf_fd = side.btf.u32();
+            attr.btf_key_type_id = 1;
+            attr.btf_value_type_id = 7;
+        });
+    }
+    for (const char* what : {"file", "closed", "map"}) {
+        const std::string kind = what;
+        add("btf_fd " + kind, right, 0, [kind](const Side& side, bpf_attr& attr) {
+            attr.btf_fd = kind == "file"  ? side.file.u32()
+                          : kind == "map" ? side.array.u32()
+                                          : 9999;
+            attr.btf_key_type_id = attr.btf_value_type_id = 1;
+        });
+    }
     for (const char* what : {"file", "closed", "program", "ring", "programs"}) {
         const std::string kind = what;
         add("inner_map_fd " + kind, right, 0, [kind](const Side& side, bpf_attr& attr) {

@@ -2,10 +2,13 @@
 #include "errno_side.hpp"
 
 #include <fcntl.h>
+#include <linux/btf.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+#include <string_view>
 
 extern "C" int ebpf_bpf(int command, union bpf_attr* attr, unsigned int size);
 
@@ -54,6 +57,11 @@ Side::Side(Call how, bool with_link) : call(how) {
     ring = make(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
     programs = make(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4);
     program = load(BPF_PROG_TYPE_XDP);
+    static const std::vector<unsigned char> types = small_btf();
+    bpf_attr load_types{};
+    load_types.btf = address(types.data());
+    load_types.btf_size = static_cast<std::uint32_t>(types.size());
+    btf = Fd(call(BPF_BTF_LOAD, &load_types, sizeof load_types));
     file = Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!with_link) return;
     bpf_attr attr{};
@@ -63,8 +71,89 @@ Side::Side(Call how, bool with_link) : call(how) {
     link = Fd(call(BPF_LINK_CREATE, &attr, sizeof attr));
 }
 
+std::vector<unsigned char> small_btf() {
+    static constexpr char kStrings[] =
+        "\0int\0pair\0a\0b\0v\0.data\0f\0bpf_spin_lock\0locked\0bpf_timer\0timed";
+    const auto name = [](std::string_view text) {
+        const std::string_view all(kStrings, sizeof kStrings);
+        std::string with_ends = '\0' + std::string(text) + '\0';
+        return static_cast<std::uint32_t>(all.find(with_ends)) + 1;
+    };
+    const auto info = [](unsigned kind, unsigned count = 0) { return kind << 24 | count; };
+    const std::vector<std::uint32_t> types = {name("int"),
+                                              info(BTF_KIND_INT),
+                                              4,
+                                              32,
+                                              name("pair"),
+                                              info(BTF_KIND_STRUCT, 2),
+                                              8,
+                                              name("a"),
+                                              1,
+                                              0,
+                                              name("b"),
+                                              1,
+                                              32,
+                                              name("v"),
+                                              info(BTF_KIND_VAR),
+                                              2,
+                                              1,
+                                              name(".data"),
+                                              info(BTF_KIND_DATASEC, 1),
+                                              8,
+                                              3,
+                                              0,
+                                              8,
+                                              name("f"),
+                                              info(BTF_KIND_FUNC),
+                                              6,
+                                              0,
+                                              info(BTF_KIND_FUNC_PROTO),
+                                              1,
+                                              name("locked"),
+                                              info(BTF_KIND_STRUCT, 2),
+                                              8,
+                                              name("a"),
+                                              8,
+                                              0,
+                                              name("b"),
+                                              1,
+                                              32,
+                                              name("bpf_spin_lock"),
+                                              info(BTF_KIND_STRUCT, 1),
+                                              4,
+                                              name("a"),
+                                              1,
+                                              0,
+                                              name("timed"),
+                                              info(BTF_KIND_STRUCT, 1),
+                                              16,
+                                              name("a"),
+                                              10,
+                                              0,
+                                              name("bpf_timer"),
+                                              info(BTF_KIND_STRUCT, 2),
+                                              16,
+                                              name("a"),
+                                              2,
+                                              0,
+                                              name("b"),
+                                              2,
+                                              64};
+    btf_header header{};
+    header.magic = BTF_MAGIC;
+    header.version = BTF_VERSION;
+    header.hdr_len = sizeof header;
+    header.type_len = header.str_off = static_cast<std::uint32_t>(types.size() * 4);
+    header.str_len = sizeof kStrings;
+    std::vector<unsigned char> bytes(sizeof header + header.type_len + sizeof kStrings);
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::memcpy(bytes.data() + sizeof header, types.data(), header.type_len);
+    std::memcpy(bytes.data() + sizeof header + header.type_len, kStrings, sizeof kStrings);
+    return bytes;
+}
+
 bool Side::complete() const {
-    for (const Fd* fd : {&hash, &array, &ring, &programs, &program, &file}) {
+    for (const Fd* fd : {&hash, &array, &ring, &programs, &program, &file, &btf}) {
         if (fd->get() < 0) return false;
     }
     return true;

@@ -57,7 +57,7 @@ class Side {
     std::uint32_t id_of(const Fd& object) const;
 
     Call call;
-    Fd hash, array, ring, programs, program, link, file;
+    Fd hash, array, ring, programs, program, link, file, btf;
     Buffers* buffers;
 };
 
@@ -74,6 +74,11 @@ struct Row {
 void add_listed_rows(std::vector<Row>& rows);
 void add_field_rows(std::vector<Row>& rows);
 void add_map_rows(std::vector<Row>& rows);
+
+// Type information: 1 a u32, 2 a structure of two, 3 a variable of it, 4 .data with that, 5 a
+// function f, 6 its prototype, 7 a structure { struct bpf_spin_lock; u32 }, 8 struct bpf_spin_lock,
+// 9 a structure { struct bpf_timer }, 10 struct bpf_timer of 9.
+std::vector<unsigned char> small_btf();
 
 extern const bpf_insn kReturn[8];  // two instructions, then zeros
 

@@ -324,11 +324,11 @@ TEST_F(Objects, RuntimeEndsWithEverythingInUse) {
 }
 
 TEST_F(Objects, UnknownAndMissingCommands) {
-    spec::BtfLoadAttr btf;
-    EXPECT_EQ(run(spec::Command::BtfLoad, btf), failed(Errc::NotSupported));
-    EXPECT_STREQ(last_.what, "btf_load");
-    EXPECT_EQ(run(static_cast<spec::Command>(999), btf), failed(Errc::InvalidArgument));
-    EXPECT_FALSE(door_({nullptr, spec::Dialect::Linux, true}, spec::Command::BtfLoad, &btf));
+    spec::EnableStatsAttr stats;
+    EXPECT_EQ(run(spec::Command::EnableStats, stats), failed(Errc::NotSupported));
+    EXPECT_STREQ(last_.what, "enable_stats");
+    EXPECT_EQ(run(static_cast<spec::Command>(999), stats), failed(Errc::InvalidArgument));
+    EXPECT_FALSE(door_({nullptr, spec::Dialect::Linux, true}, spec::Command::EnableStats, &stats));
 }
 
 }  // namespace
