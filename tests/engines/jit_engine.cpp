@@ -3,6 +3,7 @@
 // The JIT, for this machine, for any x86-64, and with Windows' calling convention.
 #include "jit/jit.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -54,8 +55,13 @@ class JitEngine : public Engine {
             if (target_.convention == jit::CallingConvention::SystemV) {
                 return reinterpret_cast<u64>(helper);
             }
-            thunk_targets.at(thunks) = helper;
-            return thunk_address(thunks++, std::make_index_sequence<kThunks>());
+            // One thunk per helper, however often it is called.
+            const auto known =
+                std::find(thunk_targets.begin(),
+                          thunk_targets.begin() + static_cast<std::ptrdiff_t>(thunks), helper);
+            const auto which = static_cast<std::size_t>(known - thunk_targets.begin());
+            if (which == thunks) thunk_targets.at(thunks++) = helper;
+            return thunk_address(which, std::make_index_sequence<kThunks>());
         };
         const jit::test::Placed placed(output, target_.convention, address);
         code::Invocation invocation;
