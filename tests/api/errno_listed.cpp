@@ -450,10 +450,15 @@ void add_program_btf_rows(std::vector<Row>& rows) {
                  const std::uint32_t fds[] = {side.btf.u32(), side.hash.u32(), side.file.u32(),
                                               9999};
                  attr.prog_btf_fd = fds[one.fd];
-                 attr.func_info = address(one.functions.data());
+                 // Records may be said to be larger than they are: zeros follow.
+                 constexpr std::size_t kWords = 256;
+                 std::vector<std::uint32_t> functions = one.functions, lines = one.lines;
+                 functions.resize(kWords);
+                 lines.resize(kWords);
+                 attr.func_info = address(functions.data());
                  attr.func_info_cnt = static_cast<std::uint32_t>(one.functions.size() / 2);
                  attr.func_info_rec_size = one.function_size;
-                 attr.line_info = address(one.lines.data());
+                 attr.line_info = address(lines.data());
                  attr.line_info_cnt = static_cast<std::uint32_t>(one.lines.size() / 4);
                  attr.line_info_rec_size = one.line_size;
                  return answer(side.call, BPF_PROG_LOAD, attr);
