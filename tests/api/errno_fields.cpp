@@ -96,12 +96,12 @@ Attr right_call(const Side& side, const CommandInfo& command) {
 // What a call may leave behind that no descriptor holds.
 void forget(const Side& side) {
     for (const std::uint32_t target : {kLoopback, 9999u, 0xffffffffu}) {
-        bpf_attr attr{};
+        bpf_attr attr = zeros();
         attr.target_fd = target;
         attr.attach_type = BPF_XDP;
         side.call(BPF_PROG_DETACH, &attr, sizeof attr);
     }
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.pathname = address(kPath);
     side.call(static_cast<int>(spec::Command::ObjUnpin), &attr, 8);
 }

@@ -16,7 +16,7 @@ constexpr std::uint32_t kAbsent = 1000;
 // What a row calls: the command and its attribute.
 struct Asked {
     int command;
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
 };
 struct Listed {
     const char* name;
@@ -375,7 +375,7 @@ void add_btf_rows(std::vector<Row>& rows) {
     const auto add = [&rows](const std::string& what, std::vector<unsigned char> bytes,
                              std::uint32_t log_level = 0, std::uint32_t log_size = 0) {
         rows.push_back({"btf load: " + what, false, true, [=](const Side& side) {
-                            bpf_attr attr{};
+                            bpf_attr attr = zeros();
                             attr.btf = address(bytes.data());
                             attr.btf_size = static_cast<std::uint32_t>(bytes.size());
                             attr.btf_log_level = log_level;
@@ -442,7 +442,7 @@ void add_program_btf_rows(std::vector<Row>& rows) {
     for (const Case& one : cases) {
         rows.push_back(
             {std::string("prog_load with BTF: ") + one.what, false, true, [one](const Side& side) {
-                 bpf_attr attr{};
+                 bpf_attr attr = zeros();
                  attr.prog_type = BPF_PROG_TYPE_XDP;
                  attr.insns = address(kReturn);
                  attr.insn_cnt = 2;

@@ -62,7 +62,7 @@ void add_create(std::vector<Row>& rows, const MapTypeInfo& type) {
                          std::function<void(const Side&, bpf_attr&)> more = {}) {
         rows.push_back({std::string("create ") + type.name + ": " + what, false, true,
                         [shape, extra, more](const Side& side) {
-                            bpf_attr attr{};
+                            bpf_attr attr = zeros();
                             attr.map_type = shape.type;
                             attr.key_size = shape.key;
                             attr.value_size = shape.value;
@@ -181,7 +181,7 @@ void set_value(const MapTypeInfo& type, const Side& side, Content& content) {
 
 int element(const Side& side, int command, int map, const void* key, const void* value,
             std::uint64_t flags = 0) {
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.map_fd = static_cast<std::uint32_t>(map);
     attr.key = address(key);
     attr.value = address(value);
@@ -192,7 +192,7 @@ int element(const Side& side, int command, int map, const void* key, const void*
 int batch(const Side& side, int command, int map, const void* in, void* out, void* keys,
           void* values, std::uint32_t count, std::uint64_t elem_flags = 0,
           std::uint64_t flags = 0) {
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.batch.map_fd = static_cast<std::uint32_t>(map);
     attr.batch.in_batch = address(in);
     attr.batch.out_batch = address(out);
@@ -329,7 +329,7 @@ std::vector<Named> operations() {
         }
     }
     list.push_back({"freeze", [](const Side& side, const MapTypeInfo&, int map, Content&) {
-                        bpf_attr attr{};
+                        bpf_attr attr = zeros();
                         attr.map_fd = static_cast<std::uint32_t>(map);
                         return answer(side.call, BPF_MAP_FREEZE, attr);
                     }});
@@ -349,7 +349,7 @@ int in_state(const Side& side, const MapTypeInfo& type, const State& state, cons
                 content->value);
     }
     if (state.frozen) {
-        bpf_attr attr{};
+        bpf_attr attr = zeros();
         attr.map_fd = map.u32();
         answer(side.call, BPF_MAP_FREEZE, attr);
     }

@@ -58,13 +58,13 @@ Side::Side(Call how, bool with_link) : call(how) {
     programs = make(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4);
     program = load(BPF_PROG_TYPE_XDP);
     static const std::vector<unsigned char> types = small_btf();
-    bpf_attr load_types{};
+    bpf_attr load_types = zeros();
     load_types.btf = address(types.data());
     load_types.btf_size = static_cast<std::uint32_t>(types.size());
     btf = Fd(call(BPF_BTF_LOAD, &load_types, sizeof load_types));
     file = Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!with_link) return;
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.link_create.prog_fd = program.u32();
     attr.link_create.target_ifindex = 1;
     attr.link_create.attach_type = BPF_XDP;
@@ -161,7 +161,7 @@ bool Side::complete() const {
 
 Fd Side::make(std::uint32_t type, std::uint32_t key, std::uint32_t value, std::uint32_t count,
               std::uint32_t flags, std::uint64_t extra, int inner) const {
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.map_type = type;
     attr.key_size = key;
     attr.value_size = value;
@@ -173,7 +173,7 @@ Fd Side::make(std::uint32_t type, std::uint32_t key, std::uint32_t value, std::u
 }
 
 Fd Side::load(std::uint32_t type) const {
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.prog_type = type;
     attr.insns = address(kReturn);
     attr.insn_cnt = 2;
@@ -184,7 +184,7 @@ Fd Side::load(std::uint32_t type) const {
 std::uint32_t Side::id_of(const Fd& object) const {
     // The id follows the type in the information about a map, a program and a link.
     std::uint32_t info[2] = {};
-    bpf_attr attr{};
+    bpf_attr attr = zeros();
     attr.info.bpf_fd = object.u32();
     attr.info.info_len = sizeof info;
     attr.info.info = address(info);

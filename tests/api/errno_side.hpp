@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,6 +18,13 @@ using Call = int (*)(int command, bpf_attr* attr, unsigned size);
 
 int kernel_call(int command, bpf_attr* attr, unsigned size);
 int our_call(int command, bpf_attr* attr, unsigned size);
+
+// All bytes zero: `{}` makes that of a union's first member only.
+inline bpf_attr zeros() {
+    bpf_attr attr;
+    std::memset(&attr, 0, sizeof attr);
+    return attr;
+}
 
 inline std::uint64_t address(const void* at) {
     return reinterpret_cast<std::uint64_t>(at);
