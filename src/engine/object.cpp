@@ -34,6 +34,7 @@ Result<Object> Reader::read() {
     TRY(read_sections());
     TRY_ASSIGN(symbols_, file_.symbols());
     TRY(read_license_and_version());
+    find_other_map_sections();
     TRY(index_map_symbols());
 
     // Damaged line information costs messages and CO-RE, not the object; damaged types do: nothing
@@ -106,6 +107,8 @@ void Reader::sort_section(const elf::Section& section) {
         btf_maps_ = section;
     } else if (name == "maps" || name.starts_with("maps/")) {
         map_sections_.push_back(section);
+    } else if (name.ends_with("/maps")) {
+        maybe_maps_.push_back(section);
     } else if (name == "license") {
         license_ = section;
     } else if (name == "version") {
@@ -175,6 +178,22 @@ std::optional<btf::Type> Reader::datasec(std::string_view name) const {
     if (found == datasecs_.end()) return std::nullopt;
     const auto type = object_.btf->view().type(found->second);
     return type ? std::optional(*type) : std::nullopt;
+}
+
+// Some projects keep their map records beside their programs ("lirc_mode2/maps"). What a name alone
+// does not tell, the code does: an instruction takes the address of a record.
+void Reader::find_other_map_sections() {
+    for (const elf::Section& section : maybe_maps_) {
+        const auto names_record = [&](const elf::Relocation& relocation) {
+            if (relocation.type != elf::RelocationType::Wide64) return false;
+            const auto symbol = symbols_.at(relocation.symbol);
+            return symbol && symbol->section == section.index;
+        };
+        const bool is_maps = std::ranges::any_of(code_, [&](const auto& entry) {
+            return std::ranges::any_of(entry.second.relocations, names_record);
+        });
+        if (is_maps) map_sections_.push_back(section);
+    }
 }
 
 // A record of a legacy map per symbol.

@@ -100,6 +100,7 @@ class Reader {
     Status read_license_and_version();
     Status read_btf();
     void read_extension();
+    void find_other_map_sections();
     Status index_map_symbols();
     std::optional<btf::Type> datasec(std::string_view name) const;
     bool has_global_variables(const btf::Type& section) const;
@@ -163,7 +164,8 @@ class Reader {
 
     std::map<u32, CodeSection> code_;         // by section index
     std::vector<elf::Section> data_;          // .data, .rodata, .bss and their like
-    std::vector<elf::Section> map_sections_;  // maps, maps/...
+    std::vector<elf::Section> map_sections_;  // maps, maps/..., and those of these that are:
+    std::vector<elf::Section> maybe_maps_;    // .../maps
     std::unordered_map<u32, std::map<u64, std::string_view>> map_symbols_;  // of each of those
     std::unordered_map<std::string_view, u32> datasecs_;        // by name, in object_.btf
     std::unordered_map<u32, btf::ValueFields> special_fields_;  // by type of the value

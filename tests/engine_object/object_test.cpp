@@ -247,6 +247,15 @@ TEST_F(Objects, LegacyRecordsAndDataWithoutTypes) {
         ASSERT_TRUE(one->program) << one->message;
         EXPECT_THAT(maps_used(*one->program), testing::ElementsAre(".bss", ".rodata", "first_map"));
         EXPECT_EQ(one->type, spec::ProgramType::SocketFilter);
+
+        const ObjectProgram* decode = object.find("lirc_mode2/decoder", "decode");
+        ASSERT_NE(decode, nullptr);
+        ASSERT_TRUE(decode->program) << decode->message;
+        EXPECT_EQ(decode->type, spec::ProgramType::LircMode2);
+        EXPECT_THAT(maps_used(*decode->program), testing::ElementsAre("decoder_map"));
+        EXPECT_EQ(map(object, "decoder_map").value_size, 16u);
+        EXPECT_EQ(map(object, "decoder_map").max_entries, 1u);
+        EXPECT_EQ(map_index(object, "not_maps"), -1);
     }
 }
 

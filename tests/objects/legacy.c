@@ -13,6 +13,14 @@ struct map_definition {
 struct map_definition SEC("maps") first_map = {MAP_HASH, 4, 8, 100, 1};
 struct map_definition SEC("maps") second_map = {MAP_ARRAY, 4, 16, 5, 0};
 
+// Beside its programs, with the record of the kernel's samples; and a section that only ends like
+// one.
+struct sample_map_definition {
+    u32 type, key_size, value_size, max_entries, flags, inner, numa_node;
+};
+struct sample_map_definition SEC("lirc_mode2/maps") decoder_map = {MAP_HASH, 4, 16, 1};
+u32 SEC("road/maps") not_maps = 7;
+
 static u32 state;
 static const volatile u32 constant = 3;
 
@@ -28,6 +36,11 @@ SEC("socket/b")
 int two(struct sk_buff_context* context) {
     u32 key = 1;
     return map_lookup(&second_map, &key) != 0;
+}
+
+SEC("lirc_mode2/decoder")
+int decode(u32* sample) {
+    return map_lookup(&decoder_map, sample) != 0;
 }
 
 char license_text[] SEC("license") = "GPL";
