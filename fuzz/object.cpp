@@ -20,20 +20,33 @@ void use(const ir::Program& program) {
     if (!ir::encode_program(program)) __builtin_trap();
 }
 
+// Returns the object's types, null where it has none.
+std::shared_ptr<const btf::Types> read(Bytes bytes, const engine::ReadOptions& options) {
+    const auto object = engine::read_object(bytes, options);
+    if (!object) {
+        (void)engine::describe(object.error(), bytes);
+        return nullptr;
+    }
+    for (const engine::ObjectProgram& program : object->programs) {
+        if (program.program) use(*program.program);
+    }
+    return object->btf;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const Bytes bytes = std::as_bytes(std::span(data, size));
+    engine::ReadOptions options;
+    options.default_type = spec::ProgramType::Xdp;
     for (const spec::Dialect dialect : {spec::Dialect::Linux, spec::Dialect::Windows}) {
-        const auto object = engine::read_object(
-            bytes, {.dialect = dialect, .default_type = spec::ProgramType::Xdp});
-        if (!object) {
-            (void)engine::describe(object.error(), bytes);
-            continue;
-        }
-        for (const engine::ObjectProgram& program : object->programs) {
-            if (program.program) use(*program.program);
-        }
+        options.dialect = dialect;
+        const auto types = read(bytes, options);
+        if (!types || dialect != spec::Dialect::Linux) continue;
+        // Fitted to its own types, which say no less than a kernel's would.
+        options.target = types.get();
+        (void)read(bytes, options);
+        options.target = nullptr;
     }
     return 0;
 }

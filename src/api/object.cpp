@@ -15,6 +15,8 @@
 #include "api/prog_load.hpp"
 #include "engine/object.hpp"
 #include "engine/program_btf.hpp"
+#include "engine/report_text.hpp"
+#include "engine/types_file.hpp"
 #include "spec/attach_types.hpp"
 #include "spec/map_types.hpp"
 #include "spec/program_types.hpp"
@@ -90,10 +92,25 @@ std::unique_ptr<bpf_program> make_program(bpf_object& object, const engine::Obje
     return program;
 }
 
+// The types of bpf_object_open_opts::btf_custom_path, null without one; an errno value when it
+// cannot be read.
+std::expected<std::shared_ptr<const btf::Types>, int> read_target(const char* path) {
+    if (!path) return nullptr;
+    const auto bytes = read_file(path);
+    const auto types = bytes ? engine::read_types(*bytes) : fail(Errc::IoError);
+    if (types) return *types;
+    const int error = bytes ? api::errno_of(types.error()) : bytes.error();
+    api::print(LIBBPF_WARN, "libbpf: failed to parse target BTF %s: %s\n", path,
+               bytes ? engine::error_text(nullptr, types.error()).c_str() : std::strerror(error));
+    return std::unexpected(error);
+}
+
 bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_open_opts& opts,
                        std::optional<spec::Dialect> dialect) {
-    const auto read =
-        engine::read_object(file, {.name = name, .dialect = dialect, .default_type = {}});
+    const auto target = read_target(opts.btf_custom_path);
+    engine::ReadOptions options{.name = name, .dialect = dialect, .default_type = {}};
+    if (target) options.target = target->get();
+    const auto read = engine::read_object(file, options);
     if (!read) {
         api::print(LIBBPF_WARN, "libbpf: %s: %s\n", name.c_str(),
                    engine::describe(read.error(), file).c_str());
@@ -121,6 +138,8 @@ bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_ope
     }
     object->slots = read->slots;
     object->btf = read->btf;
+    // As libbpf, which looks at the file when it is needed, and that is at load.
+    if (!target && read->has_core) object->target_error = target.error();
     for (const engine::ObjectProgram& program : read->programs) {
         object->programs.push_back(make_program(*object, program));
     }
@@ -322,6 +341,11 @@ Result<int> load_elsewhere(api::Session& session, const bpf_program& program, st
         loaded = api::bpf(speaking, static_cast<u32>(spec::Command::ProgLoad), &attr, sizeof attr);
     }
     log.assign(text.data(), strnlen(text.data(), text.size()));
+    // Instructions alone went there: what they lack is known by number only.
+    if (!loaded && log.find("target-lacks") != std::string::npos) {
+        for (const ir::MissingAnswer& missing : what.missing)
+            log += "instruction " + std::to_string(missing.insn) + ": " + missing.what + "\n";
+    }
     return loaded;
 }
 
@@ -409,7 +433,7 @@ int load_btf(bpf_object& object) {
 }
 
 int load(api::Session& session, bpf_object& object) {
-    int status = load_btf(object);
+    int status = object.target_error ? negative(object.target_error) : load_btf(object);
     if (status == 0) status = create_maps(object);
     for (size_t i = 0; status == 0 && i < object.programs.size(); ++i) {
         bpf_program& program = *object.programs[i];

@@ -60,7 +60,8 @@ struct bpf_object {
     std::vector<std::unique_ptr<bpf_program>> programs;
     std::vector<ebpf::engine::InitialSlot> slots;
     std::shared_ptr<const ebpf::btf::Types> btf;  // null without type information
-    int btf_fd = -1;                              // while it is loaded
+    int target_error = 0;  // errno value: the target's types were needed and could not be read
+    int btf_fd = -1;       // while it is loaded
 };
 
 namespace ebpf::api {

@@ -75,9 +75,8 @@ Result<std::string_view> string_at(Bytes strings, u32 offset, Where where, const
     return std::string_view(begin, static_cast<const char*>(end));
 }
 
-Status check_identity(const FileHeader& header) {
-    constexpr std::array<u8, 4> kMagic{0x7f, 'E', 'L', 'F'};
-    if (std::memcmp(header.ident.data(), kMagic.data(), kMagic.size()) != 0) {
+Status check_identity(const FileHeader& header, Purpose purpose) {
+    if (!is_elf(std::as_bytes(std::span(header.ident)))) {
         return fail(Errc::BadMagic, at_offset(0), "ELF identification");
     }
     if (header.ident[4] != kClass64) {
@@ -88,6 +87,7 @@ Status check_identity(const FileHeader& header) {
         return fail(Errc::Unsupported, at_offset(5), "byte order other than little-endian",
                     header.ident[5]);
     }
+    if (purpose == Purpose::AnySections) return {};
     if (header.type != kTypeRelocatable) {
         return fail(Errc::Unsupported, at_offset(16), "ELF type other than relocatable",
                     header.type);
@@ -133,10 +133,16 @@ Result<Relocation> RelocationTable::at(u32 index) const {
                       .addend = has_addend_ ? load_le<i64>(entry + 16) : 0};
 }
 
-Result<File> File::open(Bytes bytes) {
+bool is_elf(Bytes file) {
+    constexpr std::array<u8, 4> kMagic{0x7f, 'E', 'L', 'F'};
+    return file.size() >= kMagic.size() &&
+           std::memcmp(file.data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+Result<File> File::open(Bytes bytes, Purpose purpose) {
     ByteReader reader(bytes);
     TRY_ASSIGN(const FileHeader header, reader.read<FileHeader>("ELF header"));
-    TRY(check_identity(header));
+    TRY(check_identity(header, purpose));
 
     File file;
     file.file_ = bytes;

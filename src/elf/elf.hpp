@@ -123,11 +123,20 @@ class RelocationTable {
     bool has_addend_;
 };
 
+// Whether a file begins as ELF files do.
+bool is_elf(Bytes file);
+
+enum class Purpose : u8 {
+    BpfObject,
+    AnySections,  // of a kernel, say: any machine, linked or not
+};
+
 class File {
   public:
     // Reads the header and where the section table is. Errors: Truncated, BadMagic (not ELF),
-    // Unsupported (32-bit, big-endian, other machine, not relocatable), BadFormat, OutOfBounds.
-    static Result<File> open(Bytes file);
+    // Unsupported (32-bit, big-endian, and for an object other machines and what is not
+    // relocatable), BadFormat, OutOfBounds.
+    static Result<File> open(Bytes file, Purpose purpose = Purpose::BpfObject);
 
     Bytes bytes() const { return file_; }
     u32 section_count() const { return section_count_; }

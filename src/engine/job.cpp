@@ -176,6 +176,7 @@ Result<CompileJob> job_of(const ir::Program& program) {
                    .slots = {},
                    .maps = program.maps,
                    .kfuncs = program.kfuncs,
+                   .missing = program.missing,
                    .subprograms = program.subprograms,
                    .files = program.files,
                    .lines = program.lines};
@@ -195,6 +196,9 @@ Result<ir::Program> program_of(const CompileJob& job) {
     TRY(check_maps(job.maps));
     program.maps = job.maps;
     program.kfuncs = job.kfuncs;
+    program.missing = job.missing;
+    if (!std::ranges::is_sorted(program.missing, {}, &ir::MissingAnswer::insn))
+        return fail(Errc::BadFormat, {}, "order of the missing answers");
 
     TRY_ASSIGN(program.insns, ir::decode_insns(job.slots));
     program.subprograms = job.subprograms;

@@ -55,6 +55,7 @@ struct CompileJob {
     std::vector<std::byte> slots;
     std::vector<ir::MapDef> maps;
     std::vector<std::string> kfuncs;
+    std::vector<ir::MissingAnswer> missing;  // for messages
 
     // Where it came from, for messages: already in our terms, or as the application's bytes.
     std::vector<ir::Subprogram> subprograms;  // `end` means nothing here

@@ -86,6 +86,11 @@ auto fields(T& x) {
     auto& [insn, file, line, column, text, btf_file, btf_text] = x;
     return std::tie(insn, file, line, column, text, btf_file, btf_text);
 }
+template <Is<ir::MissingAnswer> T>
+auto fields(T& x) {
+    auto& [insn, what] = x;
+    return std::tie(insn, what);
+}
 template <Is<ir::Privileges> T>
 auto fields(T& x) {
     auto& [root, allow_ptr_leaks] = x;
@@ -130,10 +135,10 @@ auto fields(T& x) {
 }
 template <Is<CompileJob> T>
 auto fields(T& x) {
-    auto& [name, section, object, license, dialect, type, attach, slots, maps, kfuncs, subprograms,
-           files, lines, btf, privileges, options, log_level] = x;
+    auto& [name, section, object, license, dialect, type, attach, slots, maps, kfuncs, missing,
+           subprograms, files, lines, btf, privileges, options, log_level] = x;
     return std::tie(name, section, object, license, dialect, type, attach, slots, maps, kfuncs,
-                    subprograms, files, lines, btf, privileges, options, log_level);
+                    missing, subprograms, files, lines, btf, privileges, options, log_level);
 }
 template <Is<CompileOutcome> T>
 auto fields(T& x) {

@@ -58,18 +58,24 @@ Result<Object> Reader::read() {
         if (!only_text_ && !options_.wants(program.section, program.name)) continue;
         // A section name that means nothing is reported only where the program is sound otherwise.
         const bool typed = program.program.has_value();
+        core_detail_.clear();
         auto linked = link(entries_[i]);
         if (!typed && linked) continue;
         if (linked) {
             linked->type = program.type;
             linked->attach = program.attach;
+        } else {
+            program.message = core_detail_;
         }
         program.program = std::move(linked);
     }
     if (only_text_) drop_called_entries();
     finish_initial_slots();
     for (ObjectProgram& program : object_.programs) {
-        if (!program.program) program.message = in_words(program.program.error(), file_, symbols_);
+        if (program.program) continue;
+        const std::string detail = std::move(program.message);
+        program.message = in_words(program.program.error(), file_, symbols_);
+        if (!detail.empty()) program.message += ": " + detail;
     }
     return std::move(object_);
 }
@@ -162,6 +168,7 @@ Status Reader::read_btf() {
     if (!btf_ || btf_->bytes.empty()) return {};
     TRY_ASSIGN(auto types, btf::Types::parse(btf_->bytes));
     object_.btf = std::move(types);
+    if (options_.target != nullptr) core_.emplace(object_.btf->view(), *options_.target);
     const btf::View& view = object_.btf->view();
     for (u32 id = 1; id < view.type_count(); ++id) {
         const auto type = view.type(id);
@@ -242,9 +249,13 @@ void Reader::read_extension() {
                            return {};
                        }));
         TRY(read_table(extension.core,
-                       [](CodeSection& code, const btf::InfoSection& section, u32 i) -> Status {
+                       [this](CodeSection& code, const btf::InfoSection& section, u32 i) -> Status {
                            TRY_ASSIGN(const btf::CoreRecord record, section.core(i));
                            code.core.push_back(record);
+                           object_.has_core = true;
+                           // In the file's order, whichever programs are wanted: an answer narrows
+                           // the candidates of later questions.
+                           if (core_) (void)core_->resolve(record);
                            return {};
                        }));
         return read_table(extension.lines,

@@ -31,6 +31,9 @@ struct ReadOptions {
     // Whether .kconfig variables whose values are not known here may stay open (the verifier takes
     // any value). A loader must not set this: it has no values to give to the program.
     bool unknown_kconfig = false;
+    // Types of the kernel that the programs are for: what their CO-RE relocations ask about. Null:
+    // the object's own types answer. Needed only while the object is read.
+    const btf::Types* target = nullptr;
     // Only programs of this section and of this name are put together, the others have no
     // instructions; empty: all. Large objects take most of their time for what nobody asked for.
     std::string section, program;
@@ -68,6 +71,7 @@ struct Object {
     std::vector<ObjectProgram> programs;  // by section, then by offset
     std::vector<InitialSlot> slots;
     std::shared_ptr<const btf::Types> btf;  // null without type information
+    bool has_core = false;                  // CO-RE relocations, so that a target matters
     std::vector<std::string> warnings;      // what was left out, e.g. damaged line information
 
     // Section and program name may be empty: the first that fits, or nullptr.

@@ -6,6 +6,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "btf/core.hpp"
 #include "btf/value_fields.hpp"
 #include "elf/elf.hpp"
 #include "engine/object.hpp"
@@ -19,8 +20,9 @@ inline constexpr u64 kMaxLinkedInsns = 8'000'000;
 inline constexpr u64 kMaxCopiedMapBytes = u64{256} << 20;
 inline constexpr u32 kMaxMaps = 65'536;
 inline constexpr u32 kMaxPrograms = 16'384;
-inline constexpr u64 kMaxLineBytes = u64{64} << 20;  // text of source lines, over all programs
-inline constexpr std::size_t kMaxName = 1024;        // longer names and source lines are cut
+inline constexpr u64 kMaxLineBytes = u64{64} << 20;     // text of source lines, over all programs
+inline constexpr u64 kMaxMissingBytes = u64{16} << 20;  // text of MissingAnswers, over all programs
+inline constexpr std::size_t kMaxName = 1024;           // longer names and source lines are cut
 
 inline constexpr u32 kNone = ~0u;
 
@@ -147,7 +149,9 @@ class Reader {
                          const elf::Symbol& symbol, Where where);
     Status relocate_extern(Linking& linking, u32 insn, const elf::Symbol& symbol, Where where);
     Status check_unrelocated(Linking& linking, u32 insn, const Function& function, u64 slot);
-    Status apply_core(Linking& linking, const Function& function);
+    Status decode_function(Linking& linking, const Function& function);
+    Status apply_core(Linking& linking, const btf::CoreRecord& record, Where where);
+    Result<bool> answer_core(isa::Insn& insn, const btf::CoreRecord& record);
     Status refer(Linking& linking, u32 insn, u32 section, i64 offset, Where where);
     void add_lines(Linking& linking, ir::Program& program);
     Status copy_maps(ir::Program& program);
@@ -167,6 +171,7 @@ class Reader {
     std::vector<elf::Section> map_sections_;  // maps, maps/..., and those of these that are:
     std::vector<elf::Section> maybe_maps_;    // .../maps
     std::unordered_map<u32, std::map<u64, std::string_view>> map_symbols_;  // of each of those
+    std::optional<btf::CoreResolver> core_;                                 // with a target
     std::unordered_map<std::string_view, u32> datasecs_;        // by name, in object_.btf
     std::unordered_map<u32, btf::ValueFields> special_fields_;  // by type of the value
     std::optional<elf::Section> btf_maps_;                      // .maps
@@ -186,6 +191,8 @@ class Reader {
     u64 map_bytes_ = 0;  // of one copy of the maps
     u64 copied_map_bytes_ = 0;
     u64 line_bytes_ = 0;
+    u64 missing_bytes_ = 0;
+    std::string core_detail_;  // of the last error of a CO-RE relocation: the types' names
 };
 
 }  // namespace ebpf::engine::object

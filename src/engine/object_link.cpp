@@ -6,7 +6,6 @@
 // become indices into the object's table, of which each program gets a copy.
 #include <algorithm>
 
-#include "btf/core.hpp"
 #include "engine/object_internal.hpp"
 
 namespace ebpf::engine::object {
@@ -220,28 +219,72 @@ Status Reader::check_unrelocated(Linking& linking, u32 index, const Function& fu
     return {};
 }
 
-Status Reader::apply_core(Linking& linking, const Function& function) {
-    const auto& records = code_[function.section].core;
-    const u32 first = linking.begin.back();
-    const auto& offsets = linking.offsets;
+// Whether the instruction has its answer; false: it is to be poisoned.
+Result<bool> Reader::answer_core(isa::Insn& insn, const btf::CoreRecord& record) {
+    const auto kind = static_cast<btf::CoreKind>(record.kind);
+    if (core_) {
+        const btf::CoreAnswer& answer = core_->resolve(record);
+        if (answer.error.code != Errc::Ok) return std::unexpected(answer.error);
+        return btf::core_patch(insn, kind, answer);
+    }
+    TRY_ASSIGN(const u64 value, btf::core_value(object_.btf->view(), record));
+    return btf::core_patch(insn, kind, {.value = value});
+}
+
+// Answers the relocation of the last instruction, or poisons it, as libbpf does, slot by slot.
+Status Reader::apply_core(Linking& linking, const btf::CoreRecord& record, Where where) {
+    std::vector<isa::Insn>& insns = linking.program.insns;
+    const auto patched = answer_core(insns.back(), record);
+    if (!patched) {
+        if (core_) core_detail_ = core_->explain(record);
+        Error error = patched.error();
+        if (error.where.kind == Where::Kind::None) error.where = where;
+        return std::unexpected(error);
+    }
+    if (*patched) return {};
+    const isa::Insn poison{.form = isa::Form::Call,
+                           .kind = static_cast<u8>(isa::CallKind::Helper),
+                           .imm = ir::kPoisonedCall};
+    const u64 offset = linking.offsets.back();
+    const u32 at = static_cast<u32>(insns.size() - 1);
+    const int slots = insns.back().slots();
+    insns.back() = poison;
+    for (int slot = 1; slot < slots; ++slot) {
+        insns.push_back(poison);
+        linking.offsets.push_back(offset + static_cast<u64>(slot) * kSlotBytes);
+    }
+    std::string what = core_->explain(record);
+    missing_bytes_ += what.size();
+    if (missing_bytes_ <= kMaxMissingBytes)
+        linking.program.missing.push_back({.insn = at, .what = std::move(what)});
+    return {};
+}
+
+// The instructions themselves, with what CO-RE writes into them.
+Status Reader::decode_function(Linking& linking, const Function& function) {
+    const CodeSection& code = code_[function.section];
+    const auto insns =
+        ir::decode_insns(code.section.bytes.subspan(function.begin, function.end - function.begin));
+    if (!insns) return std::unexpected(in_section(insns.error(), function));
+    if (insns->empty())
+        return fail(Errc::BadFormat, at_section(function.section), "empty function");
+    const auto& records = code.core;
     auto record = std::ranges::lower_bound(records, function.begin, {}, &btf::CoreRecord::offset);
-    for (; record != records.end() && record->offset < function.end; ++record) {
-        const Where where = at_offset(record->offset, function.section);
-        const auto place = std::lower_bound(offsets.begin() + first, offsets.end(), record->offset);
-        if (place == offsets.end() || *place != record->offset) {
-            return fail(Errc::BadFormat, where, "CO-RE relocation inside an instruction");
+    u64 place = function.begin;
+    for (const isa::Insn& insn : *insns) {
+        const Where where = at_offset(place, function.section);
+        linking.offsets.push_back(place);
+        linking.program.insns.push_back(insn);
+        if (record != records.end() && record->offset == place) {
+            TRY(apply_core(linking, *record, where));
+            ++record;
+            if (record != records.end() && record->offset == place)
+                return fail(Errc::BadFormat, where, "two CO-RE relocations of one instruction");
         }
-        if (record != records.begin() && std::prev(record)->offset == record->offset) {
-            return fail(Errc::BadFormat, where, "two CO-RE relocations of one instruction");
-        }
-        TRY_ASSIGN(const u64 value, btf::core_value(object_.btf->view(), *record));
-        isa::Insn& insn = linking.program.insns[static_cast<std::size_t>(place - offsets.begin())];
-        if (auto status = btf::core_patch(insn, static_cast<btf::CoreKind>(record->kind), value);
-            !status) {
-            Error error = status.error();
-            error.where = where;
-            return std::unexpected(error);
-        }
+        place += static_cast<u64>(insn.slots()) * kSlotBytes;
+        if (record != records.end() && record->offset < place && record->offset < function.end)
+            return fail(Errc::BadFormat, at_offset(record->offset, function.section),
+                        "CO-RE relocation inside an instruction");
     }
     return {};
 }
@@ -256,25 +299,13 @@ Status Reader::append(Linking& linking, u32 index) {
         return fail(Errc::TooLarge, at_section(function.section), "instructions of all programs",
                     linked_insns_);
     }
-    const auto insns =
-        ir::decode_insns(code.section.bytes.subspan(function.begin, function.end - function.begin));
-    if (!insns) return std::unexpected(in_section(insns.error(), function));
-    if (insns->empty())
-        return fail(Errc::BadFormat, at_section(function.section), "empty function");
-
     const u32 first = static_cast<u32>(linking.program.insns.size());
     linking.begin.push_back(first);
-    linking.program.insns.insert(linking.program.insns.end(), insns->begin(), insns->end());
     linking.program.subprograms.push_back({.begin = first,
                                            .name = copy_name(function.name),
                                            .is_global = function.is_global,
                                            .btf_type = function.btf_type});
-    u64 place = function.begin;
-    for (const isa::Insn& insn : *insns) {
-        linking.offsets.push_back(place);
-        place += static_cast<u64>(insn.slots()) * kSlotBytes;
-    }
-    TRY(apply_core(linking, function));
+    TRY(decode_function(linking, function));
 
     auto relocation =
         std::ranges::lower_bound(code.relocations, function.begin, {}, &elf::Relocation::offset);

@@ -94,9 +94,14 @@ Status lower_context_access(isa::Insn& insn, const spec::ContextDescriptor& cont
 }
 
 Status lower_helper_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, bool proven,
-                         Where where) {
+                         bool reachable, Where where) {
     const u32 number = static_cast<u32>(insn.imm);
     const spec::HelperProto* proto = type != nullptr ? spec::find_helper(*type, number) : nullptr;
+    if (proto == nullptr && proven && !reachable) {
+        // Guarded by what this machine lacks. An engine need not know whom it would call.
+        insn = {.form = Form::Exit};
+        return {};
+    }
     if (proto == nullptr && proven) {
         return fail(Errc::Unsupported, where, "helper that the program type does not have", number);
     }
@@ -126,9 +131,8 @@ Result<Lowered> lower(const Program& program, const Facts& facts, const Environm
         isa::Insn& insn = out.program.insns[i];
         const Where where = at_insn(i < program.slot_of.size() ? program.slot_of[i] : i);
         if (insn.form == Form::Call && insn.call() == isa::CallKind::Helper) {
-            // A call that no path reaches may be anything.
-            const bool must_exist = proven && facts.insns[i].reachable;
-            TRY(lower_helper_call(insn, environment.type, must_exist, where));
+            const bool reachable = !proven || facts.insns[i].reachable;
+            TRY(lower_helper_call(insn, environment.type, proven, reachable, where));
             continue;
         }
         if (!proven || facts.insns[i].memory != MemoryKind::Context) continue;

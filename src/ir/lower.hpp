@@ -8,7 +8,7 @@
 //     pointer.
 //   - A helper's number becomes the canonical spec::Helper. A number that the program type does not
 //     know, or knows without a canonical helper (an embedder's own), keeps its value with
-//     kCustomHelperBit set.
+//     kCustomHelperBit set. Where no path leads to a call of an unknown helper, the program ends.
 //
 // Every instruction stays where it is, so that facts, lines and targets keep their indices.
 #pragma once

@@ -127,6 +127,11 @@ const SourceLine* Program::line_at(u32 insn) const {
     return line.insn >= subprograms.at(subprogram_at(insn)).begin ? &line : nullptr;
 }
 
+const std::string* Program::missing_at(u32 insn) const {
+    const auto found = std::ranges::lower_bound(missing, insn, {}, &MissingAnswer::insn);
+    return found != missing.end() && found->insn == insn ? &found->what : nullptr;
+}
+
 u32 Program::subprogram_at(u32 insn) const {
     const auto after = std::ranges::upper_bound(subprograms, insn, {}, &Subprogram::begin);
     return after == subprograms.begin() ? 0 : static_cast<u32>(after - subprograms.begin() - 1);

@@ -59,6 +59,15 @@ struct SourceLine {
     u32 btf_text = 0;
 };
 
+// An instruction that cannot do what it is for: a CO-RE relocation of it asked for what the types
+// that the program was put together for do not have. In its place stands a call of a helper that
+// does not exist, under the number that libbpf uses ("bad relo"): the program must not get there.
+struct MissingAnswer {
+    u32 insn = 0;
+    std::string what;  // "struct task_struct has no member 'state'"
+};
+inline constexpr u32 kPoisonedCall = 0x0bad2310;
+
 inline constexpr u32 kNoTarget = ~0u;
 
 // Instruction indices count Insns (a two-slot instruction is one); `slot_of` gives slots back.
@@ -75,14 +84,17 @@ struct Program {
     std::vector<u32> slot_of;  // insns.size() + 1 entries
     std::vector<u32> target;  // jump, local call, or callback address: target index, else kNoTarget
     std::vector<Subprogram> subprograms;
-    std::vector<MapDef> maps;         // WideKind::MapIndex* index this
-    std::vector<std::string> kfuncs;  // when not empty, imm of CallKind::Kfunc indexes it
+    std::vector<MapDef> maps;            // WideKind::MapIndex* index this
+    std::vector<std::string> kfuncs;     // when not empty, imm of CallKind::Kfunc indexes it
+    std::vector<MissingAnswer> missing;  // sorted by insn; of kPoisonedCalls, not of all perhaps
 
     std::vector<std::string> files;
     std::vector<SourceLine> lines;  // sorted by insn
 
     // The line that covers instruction `insn`, or nullptr.
     const SourceLine* line_at(u32 insn) const;
+    // What a poisoned instruction lacks, or nullptr when nobody said so.
+    const std::string* missing_at(u32 insn) const;
     // Index of the subprogram that contains `insn`.
     u32 subprogram_at(u32 insn) const;
 };

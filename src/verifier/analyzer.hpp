@@ -282,6 +282,7 @@ class Analyzer {
     // Reports; always false, so that a check can return what they return.
     bool reject(DiagnosticCode code, std::string message, std::vector<std::string> notes = {});
     bool unsupported(std::string what);
+    bool target_lacks();
 
     const isa::Insn& insn() const { return program_.insns[now_.pc]; }
     Reg& reg(isa::Reg r) { return now_.reg(r); }

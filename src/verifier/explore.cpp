@@ -48,6 +48,18 @@ bool Analyzer::unsupported(std::string what) {
     return false;
 }
 
+// The environment lacks something, which is not the program's fault.
+bool Analyzer::target_lacks() {
+    if (!error_) {
+        const std::string* what = program_.missing_at(now_.pc);
+        std::string message = "this instruction needs what the kernel's types lack";
+        if (what != nullptr && !what->empty()) message += ": " + *what;
+        error_ = Diagnostic{DiagnosticCode::TargetLacks, now_.pc, std::move(message), {}};
+        verdict_ = Verdict::Unsupported;
+    }
+    return false;
+}
+
 State Analyzer::initial_state() {
     State s;
     Frame frame;

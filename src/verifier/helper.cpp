@@ -35,6 +35,10 @@ bool is_memory(ArgKind kind) {
 
 Step Analyzer::call_helper(u32 number) {
     const spec::HelperProto* proto = spec::find_helper(*environment_.type, number);
+    if (proto == nullptr && number == ir::kPoisonedCall) {
+        target_lacks();
+        return Step::Failed;
+    }
     if (proto == nullptr) {
         std::string text = "helper " + std::to_string(number);
         if (const auto id = spec::helper_from_number(environment_.type->dialect, number))

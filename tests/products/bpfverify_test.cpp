@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -121,6 +122,36 @@ TEST_F(BpfverifyTest, TextNamesLineAndRemedy) {
     EXPECT_THAT(outcome.output, HasSubstr("udp->len"));
     EXPECT_THAT(outcome.output, HasSubstr("data_end"));
     EXPECT_THAT(outcome.output, testing::Not(HasSubstr("\x1b["))) << "colour in a pipe";
+}
+
+TEST_F(BpfverifyTest, TypesOfAKernelAreFilesOfBothKinds) {
+    const std::string folder = std::string(CASEMENT_TEST_OBJECTS) + "/clang19/";
+    if (!std::filesystem::exists(folder + "core.o")) GTEST_SKIP() << "no clang-19";
+    const auto all = lines(run("--json --btf " + folder + "core_target.o " + folder + "core.o"));
+    std::map<std::string, json> by_name;
+    for (const json& line : all) {
+        expect_contract(line);
+        by_name[line["program"]] = line;
+    }
+    EXPECT_EQ(by_name["guarded"]["verdict"], "accept");
+    const json& lacking = by_name["unguarded"];
+    EXPECT_EQ(lacking["verdict"], "unsupported");
+    EXPECT_EQ(lacking["diagnostics"].at(0)["code"], "target-lacks");
+    EXPECT_THAT(lacking["diagnostics"][0]["message"].get<std::string>(),
+                HasSubstr("struct gadget has no member 'gone'"));
+    EXPECT_EQ(lacking["diagnostics"][0]["source"]["text"], "    return g->gone;");
+    // Without it the object's own types answer.
+    EXPECT_EQ(lines(run("--json --program unguarded " + folder + "core.o")).at(0)["verdict"],
+              "accept");
+
+    EXPECT_EQ(run("--btf /no/such/file " + folder + "core.o").status, 2);
+    const Outcome none = run("--btf " + folder + "legacy.o " + folder + "core.o");
+    EXPECT_EQ(none.status, 2);
+    EXPECT_THAT(none.errors, HasSubstr("section .BTF"));
+    if (!std::filesystem::exists("/sys/kernel/btf/vmlinux")) return;
+    const Outcome raw =
+        run("--json --btf /sys/kernel/btf/vmlinux --program nothing_exists " + folder + "core.o");
+    EXPECT_EQ(raw.status, 0) << raw.errors;
 }
 
 TEST_F(BpfverifyTest, SelectionAndDump) {

@@ -53,6 +53,80 @@ int load_pass() {
     return bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", kPass, 2, nullptr);
 }
 
+// --- Types of another kernel
+// ----------------------------------------------------------------------------
+
+// Of tests/objects/core.c, fitted to the types in `target`, only that program as an XDP one.
+bpf_object* open_core(const std::string& target, const char* program) {
+    const std::string folder = std::string(CASEMENT_TEST_OBJECTS) + "/clang19/";
+    const std::string path = target.empty() || target[0] == '/' ? target : folder + target;
+    LIBBPF_OPTS(bpf_object_open_opts, opts);
+    if (!path.empty()) opts.btf_custom_path = path.c_str();
+    bpf_object* const object = bpf_object__open_file((folder + "core.o").c_str(), &opts);
+    bpf_program* each = nullptr;
+    while (object && (each = bpf_object__next_program(object, each)) != nullptr) {
+        bpf_program__set_autoload(each, std::string(bpf_program__name(each)) == program);
+        bpf_program__set_type(each, BPF_PROG_TYPE_XDP);
+    }
+    return object;
+}
+
+int result_of(bpf_object* object, const char* name) {
+    char packet[14] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof packet);
+    const int fd = bpf_program__fd(bpf_object__find_program_by_name(object, name));
+    return bpf_prog_test_run_opts(fd, &run) == 0 ? static_cast<int>(run.retval) : -1;
+}
+
+TEST_F(LibbpfTest, ProgramsAreFittedToTheTypesOfACustomPath) {
+    NEEDS("../objects/clang19/core.o");
+    for (const auto& [target, green] : {std::pair("core_target.o", 50), std::pair("", 5)}) {
+        bpf_object* const object = open_core(target, "green");
+        ASSERT_NE(object, nullptr);
+        ASSERT_EQ(bpf_object__load(object), 0) << printed;
+        EXPECT_EQ(result_of(object, "green"), green);
+        bpf_object__close(object);
+    }
+}
+
+TEST_F(LibbpfTest, WhatTheCustomTypesLackIsNamed) {
+    NEEDS("../objects/clang19/core.o");
+    bpf_object* object = open_core("core_target.o", "guarded_black");
+    ASSERT_NE(object, nullptr);
+    EXPECT_EQ(bpf_object__load(object), 0) << printed;
+    EXPECT_EQ(result_of(object, "guarded_black"), 8);
+    bpf_object__close(object);
+
+    object = open_core("core_target.o", "unguarded_black");
+    ASSERT_NE(object, nullptr);
+    EXPECT_LT(bpf_object__load(object), 0);
+    EXPECT_THAT(printed, HasSubstr("enum color has no enumerator 'BLACK'"));
+    bpf_object__close(object);
+}
+
+// As with libbpf the file matters at load, and only to programs that ask about types.
+TEST_F(LibbpfTest, CustomTypesThatCannotBeRead) {
+    NEEDS("../objects/clang19/core.o");
+    for (const auto& [path, error] :
+         {std::pair("/no/such/file", -ENOENT), std::pair("core.c", -ENOENT),
+          std::pair(CASEMENT_MAKE_TRAFFIC, -ENOENT), std::pair("/etc/passwd", -EINVAL)}) {
+        bpf_object* const object = open_core(path, "green");
+        ASSERT_NE(object, nullptr);
+        EXPECT_EQ(bpf_object__load(object), error) << path;
+        EXPECT_THAT(printed, HasSubstr("failed to parse target BTF"));
+        bpf_object__close(object);
+    }
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/no/such/file");
+    const std::string path = std::string(CASEMENT_TEST_OBJECTS) + "/clang19/legacy.o";
+    bpf_object* const object = bpf_object__open_file(path.c_str(), &opts);
+    ASSERT_NE(object, nullptr);
+    bpf_program* each = nullptr;
+    while ((each = bpf_object__next_program(object, each)) != nullptr)
+        bpf_program__set_autoload(each, false);
+    EXPECT_EQ(bpf_object__load(object), 0) << printed;
+    bpf_object__close(object);
+}
+
 // --- Maps
 // ------------------------------------------------------------------------------------------
 

@@ -27,9 +27,9 @@ Options parse(CLI::App& app, int argc, char** argv) {
     app.add_option("--program", options.program, "only the program of this function name");
     app.add_option("--type", options.type,
                    "verify as this program type, e.g. xdp, whatever the section says");
-    app.add_option(
-        "--btf", options.kernel_types,
-        "the types of the kernel that the programs are for, e.g. /sys/kernel/btf/vmlinux");
+    app.add_option("--btf", options.kernel_types,
+                   "the types of the kernel that the programs are for, raw or in an ELF file, e.g. "
+                   "/sys/kernel/btf/vmlinux");
     app.add_option(
            "--dump", dump,
            "show the instructions, the blocks and where they lead (dot: for Graphviz), or the "

@@ -12,6 +12,7 @@
 #include "engine/environment.hpp"
 #include "engine/object.hpp"
 #include "engine/report_text.hpp"
+#include "engine/types_file.hpp"
 #include "products/bpfverify/dump.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
@@ -157,7 +158,7 @@ int run(const Options& options) {
     if (!options.kernel_types.empty()) {
         const auto bytes = read_file(options.kernel_types, why);
         if (!bytes) return unreadable(options.kernel_types, why);
-        const auto parsed = btf::Types::parse(*bytes);
+        const auto parsed = engine::read_types(*bytes);
         if (!parsed)
             return unreadable(options.kernel_types, engine::error_text(nullptr, parsed.error()));
         kernel_types = *parsed;
@@ -166,6 +167,7 @@ int run(const Options& options) {
     const double start = cpu_usec();
     engine::ReadOptions read{.name = options.file, .dialect = options.dialect, .default_type = {}};
     read.unknown_kconfig = true;
+    read.target = kernel_types.get();
     read.section = options.section;
     read.program = options.program;
     if (!options.type.empty()) read.default_type = type_named(options.type);
