@@ -25,7 +25,7 @@ void use(const btf::View& view) {
 
 // Strings that may be accesses: those that begin with a digit.
 std::vector<u32> accesses(const btf::View& view) {
-    constexpr std::size_t kMaxAccesses = 32;
+    constexpr std::size_t kMaxAccesses = 8;
     std::vector<u32> found;
     for (u32 at = 0; found.size() < kMaxAccesses;) {
         const auto text = view.string(at);
@@ -39,7 +39,7 @@ std::vector<u32> accesses(const btf::View& view) {
 // Questions of one side's types to the other's. What has no answer has a reason, and what was
 // resolved once stays as it is.
 void ask(const btf::Types& local, const btf::Types& target) {
-    constexpr u32 kMaxAsked = 64;
+    constexpr u32 kMaxAsked = 24;
     btf::CoreResolver resolver(local.view(), target);
     const std::vector<u32> places = accesses(local.view());
     for (u32 id = 0; id < std::min(local->type_count(), kMaxAsked); ++id) {

@@ -36,7 +36,7 @@ class Builder {
         const u32 header[6] = {0x0001'eb9f, 24, 0, types, types, static_cast<u32>(strings_.size())};
         std::vector<std::byte> out(sizeof header + types + strings_.size());
         std::memcpy(out.data(), header, sizeof header);
-        std::memcpy(out.data() + sizeof header, words_.data(), types);
+        if (types != 0) std::memcpy(out.data() + sizeof header, words_.data(), types);
         std::memcpy(out.data() + sizeof header + types, strings_.data(), strings_.size());
         return out;
     }

@@ -51,9 +51,11 @@ class Libbpf {
         bpf_map* map = nullptr;
         while ((map = LIBBPF(bpf_object__next_map)(opened, map)) != nullptr) {
             LIBBPF(bpf_map__set_pin_path)(map, nullptr);
-            if (LIBBPF(bpf_map__max_entries)(map) != 0) continue;
-            const bool pages = LIBBPF(bpf_map__type)(map) == BPF_MAP_TYPE_RINGBUF;
-            LIBBPF(bpf_map__set_max_entries)(map, pages ? 4096 : 1);
+            if (LIBBPF(bpf_map__type)(map) == BPF_MAP_TYPE_RINGBUF) {
+                LIBBPF(bpf_map__set_max_entries)(map, 4096);
+            } else if (LIBBPF(bpf_map__max_entries)(map) == 0) {
+                LIBBPF(bpf_map__set_max_entries)(map, 1);
+            }
         }
         printed().clear();
         const int status = LIBBPF(bpf_object__load)(opened);
@@ -188,6 +190,11 @@ TEST_F(LibbpfOracle, ProgramsForATargetOfOurs) {
 
 TEST_F(LibbpfOracle, RealProgramsForTheRunningKernel) {
     if (!fs::exists(kKernelTypes)) GTEST_SKIP() << "no " << kKernelTypes;
+    for (const std::string& compiler : compilers()) {
+        const std::size_t before = programs_;
+        compare(fs::path(CASEMENT_TEST_OBJECTS) / compiler / "core_kernel.o", kKernelTypes);
+        EXPECT_EQ(programs_, before + 4);
+    }
     std::vector<fs::path> folders{fs::path(CASEMENT_SHARED_DIR) / "corpus"};
     if (const char* more = std::getenv("CASEMENT_OBJECTS")) folders.emplace_back(more);
     for (const fs::path& folder : folders) {
