@@ -15,6 +15,7 @@ struct ValueFields {
     i32 timer = -1;
 
     bool any() const { return spin_lock >= 0 || timer >= 0; }
+    bool operator==(const ValueFields&) const = default;
 };
 
 // The members struct bpf_spin_lock and struct bpf_timer of a structure; other types have none.

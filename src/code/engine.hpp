@@ -36,7 +36,7 @@ struct Invocation {
     u64 fuel = ~u64{0};  // offset 16
     u64 fault = 0;       // offset 24: a Fault, set by engines
     u32 frames = 0;      // offset 32: of the running program in use, where the engine counts them
-    u32 reserved = 0;
+    u32 locks_held = 0;  // of map values, by the helpers that take and give them back
     // The run ends with Fault::Cancelled some time after another thread made this not 0. Looked at
     // where fuel is: by a metered interpreter, and by code compiled with jit::Options::cancellable.
     const u32* cancel = &kNeverCancelled;  // offset 40

@@ -37,6 +37,10 @@ class Linker {
         if (ids_.size() == kMaxMaps)
             return fail(Errc::TooLarge, {}, "maps of one program", kMaxMaps);
         TRY_ASSIGN(ir::MapDef def, definition(info));
+        spec::HandleShapeAttr shape{.fd = handle};
+        TRY(door_(caller_, spec::Command::HandleShape, &shape));
+        def.spin_lock_offset = offset(shape.spin_lock);
+        def.timer_offset = offset(shape.timer);
         job_.maps.push_back(std::move(def));
         handles_.push_back(handle);
         ids_.push_back(info.id);
@@ -64,10 +68,14 @@ class Linker {
                      .name = {}};
         TRY_ASSIGN(ir::MapDef def, definition(info));
         def.is_data_section = false;
+        def.spin_lock_offset = offset(shape.inner_spin_lock);
+        def.timer_offset = offset(shape.inner_timer);
         job_.maps[outer].inner = static_cast<i32>(job_.maps.size());
         job_.maps.push_back(std::move(def));
         return {};
     }
+
+    static i32 offset(u32 place) { return static_cast<i32>(place) - 1; }
 
     Result<ir::MapDef> definition(const MapInfo& info) {
         const auto type = spec::map_type_from_number(caller_.dialect, info.type);

@@ -23,4 +23,8 @@ void lower_irql(Irql previous);
 // Ends the process (the system, in the kernel) when this thread runs above `highest`.
 void require_irql_at_most(Irql highest, const char* function);
 
+// Ends the process (the system, in the kernel) unless it `holds`: for what only a bug of ours can
+// break and nobody could go on after. Any level.
+void require(bool holds, const char* what);
+
 }  // namespace ebpf::platform

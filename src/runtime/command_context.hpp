@@ -106,6 +106,10 @@ class [[nodiscard]] Write {
     Map* map_ = nullptr;
 };
 
+// An application's look at one element, in an epoch. The map's operations have read(); with
+// BPF_F_LOCK its values have a lock.
+Status read_element(Map& map, const void* key, void* value, u64 flags);
+
 // An application's update of one element, in an epoch: `value` is a handle for a map of objects.
 // The map's operations have writes().
 Status write_element(CommandContext& c, Map& map, const void* key, const void* value, u64 flags);

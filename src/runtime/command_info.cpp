@@ -126,6 +126,11 @@ Result<i64> answer(CommandContext& c, const T& object, spec::ObjGetInfoByFdAttr&
     return 0;
 }
 
+// As HandleShape has the offset of a value's lock or timer.
+u32 place(i32 offset) {
+    return static_cast<u32>(offset + 1);
+}
+
 }  // namespace
 
 Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
@@ -135,6 +140,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = a.value_goes_in = 0;
     a.inner_type = a.inner_key_size = a.inner_value_size = a.inner_max_entries = 0;
     a.inner_flags = a.frozen = 0;
+    a.spin_lock = a.timer = a.inner_spin_lock = a.inner_timer = 0;
     if (object->kind != ObjectKind::Map) return 0;
     const auto& map = static_cast<const Map&>(*object);
     const u64 value_size = map.user_value_size();
@@ -146,12 +152,16 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.holds_handles = map.info->holds_handles();
     a.value_goes_in = map.ops->read_asks_value;
     a.frozen = map.write_gate.frozen();
+    a.spin_lock = place(map.fields.spin_lock);
+    a.timer = place(map.fields.timer);
     if (map.inner.info == nullptr) return 0;
     a.inner_type = static_cast<u32>(spec::number(c.dialect, map.inner.info->type));
     a.inner_key_size = map.inner.key_size;
     a.inner_value_size = map.inner.value_size;
     a.inner_max_entries = map.inner.max_entries;
     a.inner_flags = map.inner.flags;
+    a.inner_spin_lock = place(map.inner.fields.spin_lock);
+    a.inner_timer = place(map.inner.fields.timer);
     return 0;
 }
 

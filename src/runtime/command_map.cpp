@@ -3,6 +3,7 @@
 #include <new>
 
 #include "runtime/command_context.hpp"
+#include "runtime/map_value.hpp"
 
 namespace ebpf::runtime {
 namespace {
@@ -64,16 +65,14 @@ Status check_key(const Map& map, u64 key) {
     return {};
 }
 
-constexpr u64 kElementLock = 4;  // BPF_F_LOCK
-
 Status check_flags(u64 flags) {
-    if ((flags & ~kElementLock) != 0) return fail(Errc::InvalidArgument, {}, "flags", flags);
+    if ((flags & ~kUpdateLock) != 0) return fail(Errc::InvalidArgument, {}, "flags", flags);
     return {};
 }
 
-// No value has a lock yet.
-Status check_lock(u64 flags) {
-    if ((flags & kElementLock) != 0) return fail(Errc::InvalidArgument, {}, "no lock in the value");
+Status check_lock(const Map& map, u64 flags) {
+    if ((flags & kUpdateLock) != 0 && map.fields.spin_lock < 0)
+        return fail(Errc::InvalidArgument, {}, "no lock in the value");
     return {};
 }
 
@@ -147,8 +146,8 @@ Result<InnerSpec> inner_spec(CommandContext& c, const spec::MapTypeInfo& type, u
     if (type.holds != spec::Holds::Map) return InnerSpec{};
     TRY_ASSIGN(const Ref<Map> inner, map_of(c, handle));
     TRY(check_inner_template(*inner));
-    return InnerSpec{inner->info, inner->key_size, inner->value_size, inner->max_entries,
-                     inner->flags};
+    return InnerSpec{inner->info,        inner->key_size, inner->value_size,
+                     inner->max_entries, inner->flags,    inner->fields};
 }
 
 }  // namespace
@@ -221,19 +220,25 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY(check_flags(a.flags));
     TRY(may_read(*map));
-    TRY(check_lock(a.flags));
+    TRY(check_lock(*map, a.flags));
     TRY(check_key(*map, a.key));
     if (map->ops->read_asks_value && a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
     if (map->ops->read == nullptr) return fail(Errc::NotForThisType, {}, "lookup in this map type");
     TRY_ASSIGN(const Output value, Output::to(a.value, map->user_value_size()));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->read(*map, pointer(a.key), value.get()));
+    TRY(read_element(*map, pointer(a.key), value.get(), a.flags));
     TRY(value.delivered());
     return 0;
 }
 
+Status read_element(Map& map, const void* key, void* value, u64 flags) {
+    if ((flags & kUpdateLock) != 0) return read_locked(map, key, value);
+    return map.ops->read(map, key, value);
+}
+
 Status write_element(CommandContext& c, Map& map, const void* key, const void* value, u64 flags) {
+    if ((flags & kUpdateLock) != 0) return update_locked(map, key, value, flags, 0);
     if (map.ops->write_object == nullptr) return map.ops->write(map, key, value, flags);
     u32 handle = 0;
     std::memcpy(&handle, value, sizeof handle);
@@ -244,7 +249,7 @@ Status write_element(CommandContext& c, Map& map, const void* key, const void* v
 Result<i64> handle(CommandContext& c, spec::MapUpdateElemAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     TRY_ASSIGN(const Write write, Write::begin(*map));
-    TRY(check_lock(a.flags));
+    TRY(check_lock(*map, a.flags));
     TRY(check_key(*map, a.key));
     if (a.value == 0 && map->value_size != 0) return fail(Errc::InvalidPointer, {}, "value");
     if (!map->ops->writes()) return fail(Errc::NotForThisType, {}, "update of this map type");
@@ -271,7 +276,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
     TRY(check_flags(a.flags));
     TRY(may_read(*map));
     TRY_ASSIGN(const Write write, Write::begin(*map));
-    TRY(check_lock(a.flags));
+    TRY(check_lock(*map, a.flags));
     TRY(check_key(*map, a.key));
     if (map->ops->take == nullptr) {
         return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
@@ -279,7 +284,13 @@ Result<i64> handle(CommandContext& c, spec::MapLookupAndDeleteElemAttr& a) {
     TRY_ASSIGN(const Output value, Output::to(a.value, map->user_value_size()));
     EpochGuard guard(c.runtime.epochs());
     TRY(guard.status());
-    TRY(map->ops->take(*map, pointer(a.key), value.get()));
+    if ((a.flags & kUpdateLock) != 0) {
+        const void* taken = map->ops->detach(*map, pointer(a.key), guard.slot());
+        if (taken == nullptr) return fail(Errc::KeyNotFound);
+        read_value(*map, value.get(), taken, true);
+    } else {
+        TRY(map->ops->take(*map, pointer(a.key), value.get()));
+    }
     TRY(value.delivered());
     return 0;
 }
@@ -299,6 +310,7 @@ Result<i64> handle(CommandContext& c, spec::MapGetNextKeyAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
+    if (map->fields.any()) return fail(Errc::NotForThisType, {}, "freezing locks or timers");
     if ((map->flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
     const bool in_pages = map->pages.base != nullptr;
     if (in_pages && platform::mapped_writable_elsewhere(map->pages)) {

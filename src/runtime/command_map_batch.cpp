@@ -8,15 +8,15 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u64 kElementLock = 4;       // BPF_F_LOCK
 constexpr u32 kElementsAtOnce = 256;  // between two chances for others
 
 template <typename Attr>
-Status check(const Attr& a) {
-    if ((a.elem_flags & ~kElementLock) != 0) {
+Status check(const Map& map, const Attr& a) {
+    if ((a.elem_flags & ~kUpdateLock) != 0) {
         return fail(Errc::InvalidArgument, {}, "elem_flags", a.elem_flags);
     }
-    if (a.elem_flags != 0) return fail(Errc::InvalidArgument, {}, "no lock in the values");
+    if (a.elem_flags != 0 && map.fields.spin_lock < 0)
+        return fail(Errc::InvalidArgument, {}, "no lock in the values");
     return {};
 }
 
@@ -29,7 +29,10 @@ template <typename Attr>
 Result<i64> copy_buckets(CommandContext& c, Map& map, Attr& a, u32 room, bool remove) {
     u32 position = 0;
     if (a.in_batch != 0) std::memcpy(&position, pointer(a.in_batch), sizeof position);
-    Batch batch{pointer<std::byte>(a.keys), pointer<std::byte>(a.values), room};
+    Batch batch{.keys = pointer<std::byte>(a.keys),
+                .values = pointer<std::byte>(a.values),
+                .room = room,
+                .locked = a.elem_flags != 0};
     Status status;
     do {
         EpochGuard guard(c.runtime.epochs());
@@ -55,7 +58,7 @@ Result<i64> copy_keys(CommandContext& c, Map& map, Attr& a, u32 room) {
             next = at(a.keys, map.key_size, a.count);
             TRY(map.ops->next_key(map, key, next));
             const Status status =
-                map.ops->read(map, next, at(a.values, map.user_value_size(), a.count));
+                read_element(map, next, at(a.values, map.user_value_size(), a.count), a.elem_flags);
             std::memcpy(pointer(a.out_batch), next, map.key_size);
             key = pointer<std::byte>(a.out_batch);
             if (status) {
@@ -113,7 +116,7 @@ Result<i64> look_up(CommandContext& c, Attr& a, bool remove) {
     if (remove && map->ops->take == nullptr) {
         return fail(Errc::NotForThisType, {}, "lookup-and-delete in this map type");
     }
-    TRY(check(a));
+    TRY(check(*map, a));
     if (map->ops->read_batch != nullptr && a.flags != 0)
         return fail(Errc::InvalidArgument, {}, "flags", a.flags);
     if (room == 0) return 0;
@@ -153,7 +156,7 @@ Result<i64> handle(CommandContext& c, spec::MapUpdateBatchAttr& a) {
     if (map->key_size == 0 || !map->ops->writes() || map->ops->no_batches) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
     }
-    TRY(check(a));
+    TRY(check(*map, a));
     if (a.count == 0) return 0;
     if (a.keys == 0 || a.values == 0) {
         a.count = 0;
@@ -171,7 +174,7 @@ Result<i64> handle(CommandContext& c, spec::MapDeleteBatchAttr& a) {
     if (map->key_size == 0 || map->ops->remove == nullptr || map->info->index_key) {
         return fail(Errc::NotForThisType, {}, "batches of this map type");
     }
-    TRY(check(a));
+    TRY(check(*map, a));
     if (a.count == 0) return 0;
     if (a.keys == 0) {
         a.count = 0;

@@ -46,7 +46,8 @@ struct HelperRow {
     code::HelperFn function;
 };
 
-std::span<const HelperRow> map_helpers();   // helpers_map.cpp
-std::span<const HelperRow> text_helpers();  // helpers_text.cpp
+std::span<const HelperRow> map_helpers();    // helpers_map.cpp
+std::span<const HelperRow> text_helpers();   // helpers_text.cpp
+std::span<const HelperRow> field_helpers();  // helpers_field.cpp
 
 }  // namespace ebpf::runtime

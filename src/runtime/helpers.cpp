@@ -6,6 +6,7 @@
 #include "runtime/helpers.hpp"
 
 #include "runtime/helper_call.hpp"
+#include "runtime/map_value.hpp"
 #include "runtime/printk.hpp"
 
 namespace ebpf::runtime {
@@ -21,6 +22,10 @@ HELPER_FUNCTION(map_lookup_elem) {
 HELPER_FUNCTION(map_update_elem) {
     Map& map = map_at(r1);
     if (map.ops->update == nullptr) return returned(invocation, Errc::NotSupported);
+    if ((r4 & kUpdateLock) != 0) {
+        return returned(invocation,
+                        update_locked(map, memory(r2), memory(r3), r4, invocation->slot));
+    }
     return returned(invocation, map.ops->update(map, memory(r2), memory(r3), r4, invocation->slot));
 }
 
@@ -230,7 +235,8 @@ constexpr HelperRow kRows[] = {
 code::HelperFn helper_address(spec::Dialect dialect, spec::Helper helper) {
     const spec::HelperProto* proto = spec::prototype(dialect, helper);
     if (proto == nullptr || !proto->flags.implemented) return nullptr;
-    const std::span<const HelperRow> groups[] = {kRows, map_helpers(), text_helpers()};
+    const std::span<const HelperRow> groups[] = {kRows, map_helpers(), text_helpers(),
+                                                 field_helpers()};
     for (const auto group : groups) {
         for (const HelperRow& row : group) {
             if (row.helper == helper) return row.function;

@@ -64,7 +64,8 @@ Status check_inner_template(const Map& map) {
 Status check_inner(const Map& outer, const Map& map) {
     const InnerSpec& wanted = outer.inner;
     if (map.info != wanted.info || map.key_size != wanted.key_size ||
-        map.value_size != wanted.value_size || map.flags != wanted.flags) {
+        map.value_size != wanted.value_size || map.flags != wanted.flags ||
+        map.fields != wanted.fields) {
         return fail(Errc::InvalidArgument, {}, "the inner map is of another kind");
     }
     // Programs index an array without asking for its size, unless it was made for this.

@@ -14,10 +14,11 @@ namespace ebpf::runtime {
 struct Map;
 struct Btf;
 
-// BPF_ANY, BPF_NOEXIST, BPF_EXIST.
+// BPF_ANY, BPF_NOEXIST, BPF_EXIST, and BPF_F_LOCK, which goes with each (map_value.hpp).
 inline constexpr u64 kUpdateAny = 0;
 inline constexpr u64 kUpdateNoExist = 1;
 inline constexpr u64 kUpdateExist = 2;
+inline constexpr u64 kUpdateLock = 4;
 
 // The storage of a map that is one block: as much as eBPF for Windows lets a map have.
 inline constexpr u64 kMaxBlockBytes = u64{1} << 37;
@@ -27,8 +28,9 @@ struct Batch {
     std::byte* keys = nullptr;
     std::byte* values = nullptr;
     u32 room = 0;
-    u32 count = 0;      // done so far
-    bool full = false;  // what comes next does not fit
+    u32 count = 0;        // done so far
+    bool full = false;    // what comes next does not fit
+    bool locked = false;  // each with its value's lock held
 };
 
 // Called for elements; false ends the walk.
@@ -90,6 +92,7 @@ struct InnerSpec {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;
+    btf::ValueFields fields;
 };
 
 // Lets applications' writes in until the map is frozen. It is one word, so that no write that was

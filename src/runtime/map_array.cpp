@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "platform/memory.hpp"
-#include "runtime/map.hpp"
+#include "runtime/map_value.hpp"
 
 namespace ebpf::runtime {
 namespace {
@@ -85,7 +85,7 @@ Status check_update(const Map& map, u32 index, u64 flags) {
 Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
-    copy_words(entry(map, index), value, map.value_size);
+    write_value(map, entry(map, index), value);
     return {};
 }
 
@@ -103,19 +103,29 @@ Status remove(Map&, const void*) {
 Status read(Map& map, const void* key, void* value) {
     const u32 index = index_of(key);
     if (index >= map.max_entries) return fail(Errc::KeyNotFound, {}, "index", index);
+    read_value(map, value, entry(map, index));
+    return {};
+}
+
+Status read_percpu(Map& map, const void* key, void* value) {
+    const u32 index = index_of(key);
+    if (index >= map.max_entries) return fail(Errc::KeyNotFound, {}, "index", index);
     auto* out = static_cast<std::byte*>(value);
-    for (u32 slot = 0; slot < blocks(map); ++slot, out += map.value_stride) {
-        read_words(out, entry(map, index, slot),
-                   map.info->percpu ? map.value_stride : map.value_size);
+    for (u32 slot = 0; slot < map.slots; ++slot, out += map.value_stride) {
+        read_words(out, entry(map, index, slot), map.value_stride);
     }
     return {};
 }
 
 Status write(Map& map, const void* key, const void* value, u64 flags) {
+    return update(map, key, value, flags, 0);
+}
+
+Status write_percpu(Map& map, const void* key, const void* value, u64 flags) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
     const auto* from = static_cast<const std::byte*>(value);
-    for (u32 slot = 0; slot < blocks(map); ++slot, from += map.value_stride) {
+    for (u32 slot = 0; slot < map.slots; ++slot, from += map.value_stride) {
         copy_words(entry(map, index, slot), from, map.value_size);
     }
     return {};
@@ -143,7 +153,8 @@ void* value_address(Map& map, u32 offset) {
 }
 
 bool memory(const Map& map, u32 part, MapMemory& memory) {
-    if (part != 0 || !in_pages(map)) return false;
+    // Linux: a lock or timer is nothing for applications to write.
+    if (part != 0 || !in_pages(map) || map.fields.any()) return false;
     constexpr u32 kNotWritten = spec::kMapReadOnly | spec::kMapReadOnlyProgram;
     memory.pages = map.pages;
     if ((map.flags & spec::kMapWriteOnly) == 0) memory.access |= kMemoryRead;
@@ -171,8 +182,8 @@ const MapOps kPercpuArrayOps = {.create = create,
                                 .update = update_percpu,
                                 .remove = remove,
                                 .for_each = for_each,
-                                .read = read,
-                                .write = write,
+                                .read = read_percpu,
+                                .write = write_percpu,
                                 .next_key = next_key};
 
 }  // namespace ebpf::runtime

@@ -22,7 +22,7 @@
 
 #include "platform/memory.hpp"
 #include "runtime/element_pool.hpp"
-#include "runtime/map.hpp"
+#include "runtime/map_value.hpp"
 #include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
@@ -527,7 +527,7 @@ Status update(Map& map, const void* key, const void* value, u64 flags, u32 slot)
             }
             copy_words(value_of<Kind>(table, element, slot), value, map.value_size);
         } else if (is_new) {
-            std::memcpy(value_of<Kind>(table, element), value, map.value_size);
+            make_value(map, value_of<Kind>(table, element), value);
         }
     });
 }
@@ -537,7 +537,10 @@ Status write(Map& map, const void* key, const void* value, u64 flags) {
     const HashTable& table = table_of(map);
     const auto* from = static_cast<const std::byte*>(value);
     return store<Kind>(map, key, flags, [&](Element& element, bool) {
-        for (u32 s = 0; s < (Kind::kPercpu ? map.slots : 1); ++s) {
+        if constexpr (!Kind::kPercpu) {
+            return make_value(map, value_of<Kind>(table, element), value);
+        }
+        for (u32 s = 0; s < map.slots; ++s) {
             copy_words(value_of<Kind>(table, element, s), from + u64{s} * map.value_stride,
                        map.value_size);
         }
@@ -545,7 +548,7 @@ Status write(Map& map, const void* key, const void* value, u64 flags) {
 }
 
 template <typename Kind>
-void copy_out(const Map& map, Element& element, void* value) {
+void copy_out(const Map& map, Element& element, void* value, bool locked = false) {
     const HashTable& table = table_of(map);
     if constexpr (Kind::kMaps) {
         const u32 id = map_in(table, element).load(std::memory_order_relaxed)->id;
@@ -558,7 +561,7 @@ void copy_out(const Map& map, Element& element, void* value) {
                        map.value_size);
         }
     } else {
-        read_words(value, value_of<Kind>(table, element), map.value_size);
+        read_value(map, value, value_of<Kind>(table, element), locked);
     }
 }
 
@@ -648,7 +651,8 @@ Status read_batch(Map& map, u32& position, Batch& batch, bool remove) {
             for (Element* e = bucket.first(); e != nullptr; e = e->following.load()) {
                 std::memcpy(batch.keys + u64{batch.count} * map.key_size, key_of<Kind>(*e),
                             map.key_size);
-                copy_out<Kind>(map, *e, batch.values + batch.count * map.user_value_size());
+                copy_out<Kind>(map, *e, batch.values + batch.count * map.user_value_size(),
+                               batch.locked);
                 ++batch.count;
                 if (remove) e->live.store(false, std::memory_order_relaxed);
             }

@@ -40,8 +40,11 @@ u64 run(Runtime& runtime, const Program& program, void* context, u64 context_siz
                                 .runtime = &runtime,
                                 .program = &program,
                                 .slot = slot};
-    const u64 r0 = enter(program, context, context_size, invocation);
-    return follow_tail_calls(invocation, r0);
+    const u64 r0 = follow_tail_calls(invocation, enter(program, context, context_size, invocation));
+#ifndef NDEBUG
+    platform::require(invocation.locks_held == 0, "a program's run ended with a lock held");
+#endif
+    return r0;
 }
 
 void destroy_program(Program& program) {

@@ -44,9 +44,10 @@ Shape right_shape(const MapTypeInfo& type) {
     return shape;
 }
 
-Fd make(const Side& side, const Shape& shape, std::uint64_t extra = 0) {
+Fd make(const Side& side, const Shape& shape, std::uint64_t extra = 0,
+        std::uint32_t value_type = 0) {
     return side.make(shape.type, shape.key, shape.value, shape.entries, shape.flags, extra,
-                     shape.holds_maps ? side.array.get() : -1);
+                     shape.holds_maps ? side.array.get() : -1, value_type);
 }
 
 std::string text(std::uint64_t value) {
@@ -210,6 +211,7 @@ struct State {
     std::uint32_t flags;
     std::uint32_t elements;
     bool frozen;
+    std::uint32_t value_type = 0;  // of small_btf(): 7 has a lock, 9 a timer
 };
 constexpr State kStates[] = {{"empty", 0, 0, false},
                              {"filled", 0, 1, false},
@@ -218,7 +220,11 @@ constexpr State kStates[] = {{"empty", 0, 0, false},
                              {"read-only", BPF_F_RDONLY, 0, false},
                              {"write-only", BPF_F_WRONLY, 0, false},
                              {"read-only to programs", BPF_F_RDONLY_PROG, 1, false},
-                             {"write-only to programs", BPF_F_WRONLY_PROG, 1, false}};
+                             {"write-only to programs", BPF_F_WRONLY_PROG, 1, false},
+                             {"with locks, empty", 0, 0, false, 7},
+                             {"with locks, filled", 0, 1, false, 7},
+                             {"with locks, full", 0, kEntries, false, 7},
+                             {"with timers", 0, 1, false, 9}};
 
 using Operation =
     std::function<int(const Side& side, const MapTypeInfo& type, int map, Content& c)>;
@@ -271,15 +277,18 @@ std::vector<Named> operations() {
         list.push_back({"lookup with a key", on(BPF_MAP_LOOKUP_ELEM, 0, true, true, false)});
         list.push_back({"delete with a key", on(BPF_MAP_DELETE_ELEM, 0, true, false, false)});
     }
-    for (const char* what : {"closed", "file", "map", "program", "nested"}) {
+    for (const char* what : {"closed", "file", "map", "program", "nested", "locked"}) {
         const std::string kind = what;
         list.push_back({"update with a descriptor, " + kind,
                         [kind](const Side& side, const MapTypeInfo& type, int map, Content& c) {
                             set_key(type, c, 1);
+                            // As side.array is, but for the lock.
+                            const Fd locked = side.make(BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0, 0, -1, 7);
                             const int object = kind == "closed"    ? 9999
                                                : kind == "file"    ? side.file.get()
                                                : kind == "map"     ? side.hash.get()
                                                : kind == "program" ? side.program.get()
+                                               : kind == "locked"  ? locked.get()
                                                                    : map;
                             std::memcpy(c.value, &object, sizeof object);
                             return element(side, BPF_MAP_UPDATE_ELEM, map,
@@ -339,7 +348,8 @@ std::vector<Named> operations() {
 int in_state(const Side& side, const MapTypeInfo& type, const State& state, const Operation& run) {
     Shape shape = right_shape(type);
     shape.flags |= state.flags;
-    const Fd map = make(side, shape);
+    if (state.value_type == 9) shape.value = 16;
+    const Fd map = make(side, shape, 0, state.value_type);
     if (map.get() < 0) return 1000;  // the type has no such state: alike on both sides
     auto content = std::make_unique<Content>();
     set_value(type, side, *content);

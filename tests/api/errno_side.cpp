@@ -160,7 +160,7 @@ bool Side::complete() const {
 }
 
 Fd Side::make(std::uint32_t type, std::uint32_t key, std::uint32_t value, std::uint32_t count,
-              std::uint32_t flags, std::uint64_t extra, int inner) const {
+              std::uint32_t flags, std::uint64_t extra, int inner, std::uint32_t value_type) const {
     bpf_attr attr = zeros();
     attr.map_type = type;
     attr.key_size = key;
@@ -169,6 +169,11 @@ Fd Side::make(std::uint32_t type, std::uint32_t key, std::uint32_t value, std::u
     attr.map_flags = flags;
     attr.map_extra = extra;
     if (inner >= 0) attr.inner_map_fd = static_cast<std::uint32_t>(inner);
+    if (value_type != 0) {
+        attr.btf_fd = btf.u32();
+        attr.btf_key_type_id = 1;
+        attr.btf_value_type_id = value_type;
+    }
     return Fd(call(BPF_MAP_CREATE, &attr, sizeof attr));
 }
 

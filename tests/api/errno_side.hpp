@@ -60,7 +60,8 @@ class Side {
 
     bool complete() const;  // everything could be made
     Fd make(std::uint32_t type, std::uint32_t key, std::uint32_t value, std::uint32_t count,
-            std::uint32_t flags = 0, std::uint64_t extra = 0, int inner = -1) const;
+            std::uint32_t flags = 0, std::uint64_t extra = 0, int inner = -1,
+            std::uint32_t value_type = 0) const;
     Fd load(std::uint32_t type) const;
     std::uint32_t id_of(const Fd& object) const;
 

@@ -30,4 +30,10 @@ void require_irql_at_most(Irql highest, const char* function) {
     std::abort();
 }
 
+void require(bool holds, const char* what) {
+    if (holds) return;
+    std::fprintf(stderr, "bug: %s\n", what);
+    std::abort();
+}
+
 }  // namespace ebpf::platform

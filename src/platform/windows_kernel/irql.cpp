@@ -10,7 +10,8 @@
 namespace ebpf::platform {
 namespace {
 
-constexpr u32 kUnexpectedLevel = 0xC8;  // IRQL_UNEXPECTED_VALUE
+constexpr u32 kUnexpectedLevel = 0xC8;    // IRQL_UNEXPECTED_VALUE
+constexpr u32 kManuallyInitiated = 0xE2;  // MANUALLY_INITIATED_CRASH
 
 u64 read_level() {
     u64 level;
@@ -43,6 +44,11 @@ void require_irql_at_most(Irql highest, const char* function) {
     if (level <= static_cast<u64>(highest)) return;
     ddk::KeBugCheckEx(kUnexpectedLevel, level << 16 | static_cast<u64>(highest),
                       reinterpret_cast<u64>(function), 0, 0);
+}
+
+void require(bool holds, const char* what) {
+    if (holds) return;
+    ddk::KeBugCheckEx(kManuallyInitiated, reinterpret_cast<u64>(what), 0, 0, 0);
 }
 
 }  // namespace ebpf::platform

@@ -52,7 +52,7 @@ struct Frame {
     wire::Shape shape{};  // of a new or presented object, as it is now
     u32 reserved = 0;
 };
-static_assert(sizeof(Frame) == 128, "no padding: what is sent is all written");
+static_assert(sizeof(Frame) == 144, "no padding: what is sent is all written");
 
 // Answer to Status, as the payload.
 struct Figures {
