@@ -46,8 +46,9 @@ struct HelperRow {
     code::HelperFn function;
 };
 
-std::span<const HelperRow> map_helpers();    // helpers_map.cpp
-std::span<const HelperRow> text_helpers();   // helpers_text.cpp
-std::span<const HelperRow> field_helpers();  // helpers_field.cpp
+std::span<const HelperRow> map_helpers();      // helpers_map.cpp
+std::span<const HelperRow> process_helpers();  // helpers_process.cpp
+std::span<const HelperRow> text_helpers();     // helpers_text.cpp
+std::span<const HelperRow> field_helpers();    // helpers_field.cpp
 
 }  // namespace ebpf::runtime

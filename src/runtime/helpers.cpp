@@ -5,6 +5,7 @@
 // sizes hold here. What they return is the dialect's: -errno or -ebpf_result_t.
 #include "runtime/helpers.hpp"
 
+#include "platform/process.hpp"
 #include "runtime/helper_call.hpp"
 #include "runtime/map_value.hpp"
 #include "runtime/printk.hpp"
@@ -79,7 +80,7 @@ HELPER_FUNCTION(ringbuf_query) {
     return ring_query(map_at(r1), r2);
 }
 
-// --- time, numbers, who is asking ---------------------------------------------------------------
+// --- time and numbers ---------------------------------------------------------------------------
 
 HELPER_FUNCTION(ktime_get_ns) {
     return platform::monotonic_ns();
@@ -101,6 +102,10 @@ HELPER_FUNCTION(ktime_get_boot_ms) {
     return platform::boot_ns() / 1'000'000;
 }
 
+HELPER_FUNCTION(ktime_get_tai_ns) {
+    return platform::atomic_time_ns();
+}
+
 // Linux's tick is a constant of its build; ours is 4 ms, as where CONFIG_HZ is 250.
 HELPER_FUNCTION(jiffies64) {
     return platform::monotonic_ns() / 4'000'000;
@@ -112,10 +117,6 @@ HELPER_FUNCTION(get_prandom_u32) {
 
 HELPER_FUNCTION(get_smp_processor_id) {
     return invocation->slot;
-}
-
-HELPER_FUNCTION(get_current_pid_tgid) {
-    return platform::current_process_and_thread();
 }
 
 // --- checksums ----------------------------------------------------------------------------------
@@ -165,21 +166,18 @@ HELPER_FUNCTION(csum_diff) {
 
 // --- printing -----------------------------------------------------------------------------------
 
-u64 print(Invocation* invocation, u64 format, u64 size, std::span<const u64> values,
-          u32 most_values = 3) {
+u64 print(Invocation* invocation, u64 format, u64 size, std::span<const u64> values) {
     char line[554];  // what eBPF for Windows keeps for one message
     const std::string_view text(memory<const char>(format), size & 0xffffffff);
-    const i64 length =
-        format_printk(program_of(*invocation).dialect, text, values, line, most_values);
-    if (length < 0) {
-        const bool windows = program_of(*invocation).dialect == spec::Dialect::Windows;
-        return windows ? ~u64{0} : returned(invocation, Errc::InvalidArgument);
-    }
-    const Config& config = runtime_of(*invocation).config();
-    if (config.trace != nullptr) {
-        config.trace(config.trace_self, {line, static_cast<std::size_t>(length)});
-    }
-    return static_cast<u64>(length);
+    const Runtime& runtime = runtime_of(*invocation);
+    const bool windows = program_of(*invocation).dialect == spec::Dialect::Windows;
+    const Result<FormattedText> formatted =
+        windows ? format_windows(text, values, line)
+                : format_linux(text, values, runtime.format_secret(), line);
+    if (!formatted) return windows ? ~u64{0} : returned(invocation, formatted.error().code);
+    const Config& config = runtime.config();
+    if (config.trace != nullptr) config.trace(config.trace_self, {line, formatted->written});
+    return windows ? formatted->written : formatted->length;
 }
 
 HELPER_FUNCTION(trace_printk) {
@@ -209,9 +207,11 @@ HELPER_FUNCTION(trace_printk5) {
 HELPER_FUNCTION(trace_vprintk) {
     u64 values[kMaxFormatValues] = {};
     const u64 size = r4 & 0xffffffff;
-    if (size % 8 != 0 || size > sizeof values) return returned(invocation, Errc::InvalidArgument);
+    if (size % 8 != 0 || size > sizeof values || (size != 0 && r3 == 0)) {
+        return returned(invocation, Errc::InvalidArgument);
+    }
     if (size != 0) std::memcpy(values, memory(r3), size);
-    return print(invocation, r1, r2, {values, size / 8}, kMaxFormatValues);
+    return print(invocation, r1, r2, {values, size / 8});
 }
 
 // Every helper that helpers.def calls implemented stands here or with a hook's provider
@@ -223,7 +223,7 @@ constexpr HelperRow kRows[] = {
     ROW(ringbuf_submit),  ROW(ringbuf_discard),      ROW(ringbuf_query),
     ROW(ktime_get_ns),    ROW(ktime_get_boot_ns),    ROW(ktime_get_coarse_ns),
     ROW(ktime_get_ms),    ROW(ktime_get_boot_ms),    ROW(jiffies64),
-    ROW(get_prandom_u32), ROW(get_smp_processor_id), ROW(get_current_pid_tgid),
+    ROW(get_prandom_u32), ROW(get_smp_processor_id), ROW(ktime_get_tai_ns),
     ROW(csum_diff),       ROW(trace_printk),         ROW(trace_printk2),
     ROW(trace_printk3),   ROW(trace_printk4),        ROW(trace_printk5),
     ROW(trace_vprintk),
@@ -235,8 +235,8 @@ constexpr HelperRow kRows[] = {
 code::HelperFn helper_address(spec::Dialect dialect, spec::Helper helper) {
     const spec::HelperProto* proto = spec::prototype(dialect, helper);
     if (proto == nullptr || !proto->flags.implemented) return nullptr;
-    const std::span<const HelperRow> groups[] = {kRows, map_helpers(), text_helpers(),
-                                                 field_helpers()};
+    const std::span<const HelperRow> groups[] = {kRows, map_helpers(), process_helpers(),
+                                                 text_helpers(), field_helpers()};
     for (const auto group : groups) {
         for (const HelperRow& row : group) {
             if (row.helper == helper) return row.function;

@@ -121,11 +121,12 @@ HELPER_FUNCTION(snprintf) {
     if (size != 0) std::memcpy(values, memory(r4), size);
     const auto* format = memory<const char>(r3);
     auto* out = memory<char>(r1);
-    const i64 length = format_text({format, length_of(format, ~u64{0})}, {values, size / 8},
-                                   {out, room != 0 ? room - 1 : 0});
-    if (length < 0) return returned(invocation, Errc::InvalidArgument);
-    if (room != 0) out[static_cast<u64>(length) < room ? static_cast<u64>(length) : room - 1] = 0;
-    return static_cast<u64>(length) + 1;
+    const auto text =
+        format_linux({format, length_of(format, ~u64{0}) + 1}, {values, size / 8},
+                     runtime_of(*invocation).format_secret(), {out, room != 0 ? room - 1 : 0});
+    if (!text) return returned(invocation, text.error().code);
+    if (room != 0) out[text->written] = '\0';
+    return text->length + 1;
 }
 
 // --- eBPF for Windows' memory and strings --------------------------------------------------------

@@ -1,23 +1,41 @@
 // SPDX-License-Identifier: MIT
+// What programs print: formats of both dialects.
 #pragma once
 
-#include "base/types.hpp"
+#include "base/error.hpp"
 #include "spec/dialect.hpp"
 
 namespace ebpf::runtime {
 
-// Formats what a program prints into `out` and returns the number of characters, or -1 when the
-// format is not one of the dialect's: unknown conversions, no NUL at the end (Linux), another
-// number of values than conversions (eBPF for Windows), more than three values (Linux).
-// Conversions: %d %i %u %x %X %c %p, with l, ll, h and hh, and %%.
-// `most_values` is for Linux.
-i64 format_printk(spec::Dialect dialect, std::string_view format, std::span<const u64> values,
-                  std::span<char> out, u32 most_values = 3);
-
 inline constexpr u32 kMaxFormatValues = 12;  // Linux: of bpf_snprintf and bpf_trace_vprintk
+inline constexpr u32 kMaxPrintkValues = 3;   // of the registers that bpf_trace_printk gets
 
-// The same for bpf_snprintf: returns how many characters the whole text has, of which as many as
-// fit were written.
-i64 format_text(std::string_view format, std::span<const u64> values, std::span<char> out);
+// A text that need not have fitted.
+struct FormattedText {
+    u64 length = 0;   // of the whole text
+    u64 written = 0;  // characters that fitted; no NUL is added
+};
+
+// What addresses are written with; random, and nobody else's.
+struct FormatSecret {
+    u64 words[2] = {};
+};
+
+// Linux' formats (Documentation/core-api/printk-formats.rst; what bpf_trace_printk, bpf_snprintf
+// and their kin take of it): %d %i %u %x %X with l and ll, %c, %s %pks %pus, %p %px %pK, %ps %pS
+// %pB, %pI4 %pi4 %pI6 %pi6, %%, each with the flags 0 + - and blank and a width. Texts and
+// addresses are read where the value says; what cannot be read is empty or zero. An address is
+// written as a number that stands for it, except by %px; there are no names of functions.
+//
+// Before the format's end, its NUL, there may be only printable ASCII characters and blanks.
+// InvalidArgument: no NUL, another character or conversion, fewer values than conversions.
+// OutOfSpace: the texts and values need more than 512 bytes. <= DISPATCH.
+Result<FormattedText> format_linux(std::string_view format, std::span<const u64> values,
+                                   const FormatSecret& secret, std::span<char> out);
+
+// eBPF for Windows' formats: %d %i %u %x with l and ll, %%; 2 to 511 bytes, of which a NUL ends
+// the text; as many conversions as values; a newline at the end goes. InvalidArgument. <= DISPATCH.
+Result<FormattedText> format_windows(std::string_view format, std::span<const u64> values,
+                                     std::span<char> out);
 
 }  // namespace ebpf::runtime

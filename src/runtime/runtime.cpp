@@ -34,6 +34,7 @@ Status Runtime::initialize(const Config& config) {
     if (random_ == nullptr) return fail(Errc::NoMemory, {}, "random state");
     platform::fill_random(
         {reinterpret_cast<std::byte*>(random_), config_.slots * sizeof(RandomState)});
+    platform::fill_random(std::as_writable_bytes(std::span(format_secret_.words)));
     client_.runtime = this;
     client_.dispatch = {
         .header = {1, sizeof(ebpf_client_dispatch_t), sizeof(ebpf_client_dispatch_t)},

@@ -9,6 +9,7 @@
 #include "runtime/link.hpp"
 #include "runtime/map.hpp"
 #include "runtime/object.hpp"
+#include "runtime/printk.hpp"
 #include "runtime/program.hpp"
 #include "spec/door.hpp"
 #include "spec/extension.h"
@@ -53,6 +54,7 @@ class Runtime {
     const ebpf_client_dispatch_t& client() const { return client_.dispatch; }
     // Pseudo-random numbers of a slot (not cryptographic).
     u32 random(u32 slot);
+    const FormatSecret& format_secret() const { return format_secret_; }
 
     // A new object gets an id; it is in nobody's hands but the caller's.
     Status adopt(Object& object);
@@ -99,6 +101,7 @@ class Runtime {
     platform::SpinLock sessions_lock_;
     Session* sessions_ = nullptr;
     RandomState* random_ = nullptr;
+    FormatSecret format_secret_;
 };
 
 }  // namespace ebpf::runtime

@@ -220,5 +220,20 @@ TEST_F(Helpers, WindowsMemoryAndStrings) {
     EXPECT_EQ(call(Helper::strnlen_s, nullptr, 0), 0);
 }
 
+TEST_F(Helpers, WindowsFormats) {
+    program_.dialect = spec::Dialect::Windows;
+    EXPECT_EQ(call(Helper::trace_printk5, "%d %llu %lx\n", 13, -1, ~u64{0}, 0xab), 26);
+    EXPECT_EQ(printed_.back(), "-1 18446744073709551615 ab");
+    EXPECT_EQ(call(Helper::trace_printk2, "100%%", 6), 4);
+    EXPECT_EQ(printed_.back(), "100%");
+    for (const char* format : {"%p", "%s", "%c", "%X", "%5d", "%hd", "%llld", "%", "%l", "%d%d"}) {
+        EXPECT_EQ(call(Helper::trace_printk3, format, std::strlen(format) + 1, 1), -1) << format;
+    }
+    EXPECT_EQ(call(Helper::trace_printk3, "none", 5, 1), -1) << "a value too many";
+    EXPECT_EQ(call(Helper::trace_printk2, "", 1), -1);
+    EXPECT_EQ(call(Helper::trace_printk2, std::string(512, 'x').c_str(), 512), -1);
+    EXPECT_EQ(printed_.size(), 2u);
+}
+
 }  // namespace
 }  // namespace ebpf::runtime::test

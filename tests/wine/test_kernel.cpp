@@ -24,6 +24,8 @@ extern "C" {
 void* ntos_pool(i32 type, std::size_t size, u32 tag) __asm__("ExAllocatePoolWithTag");
 void ntos_free(void* memory) __asm__("ExFreePool");
 u64 KeQueryInterruptTime();
+void KeQuerySystemTime(i64* time);
+void* PsGetCurrentProcessId();
 NtStatus ZwCreateSection(void** section, u32 access, void* attributes, const i64* size,
                          u32 protection, u32 kind, void* file);
 NtStatus ZwMapViewOfSection(void* section, void* process, void** at, u64 zero_bits, u64 commit,
@@ -157,6 +159,18 @@ u64 KeQueryInterruptTimePrecise(u64* counter) {
 }
 u64 KeQueryUnbiasedInterruptTimePrecise(u64* counter) {
     return KeQueryInterruptTimePrecise(counter);
+}
+void KeQuerySystemTimePrecise(u64* time) {
+    i64 now = 0;
+    KeQuerySystemTime(&now);
+    *time = static_cast<u64>(now);
+}
+// Wine has neither: numbers that differ between processes, and a time in the past.
+u64 PsGetProcessStartKey(void*) {
+    return reinterpret_cast<u64>(PsGetCurrentProcessId()) << 32 | 1;
+}
+i64 PsGetThreadCreateTime(void*) {
+    return 1;
 }
 u32 KeGetCurrentProcessorNumberEx(void*) {
     return 0;
