@@ -13,7 +13,8 @@ constexpr u32 kMaxPercpuValue = 1 << 15;  // Linux: PCPU_MIN_UNIT_SIZE
 
 void map_forgotten(Object& object) {
     auto& map = static_cast<Map&>(object);
-    map.ops->forgotten(map);
+    if (map.fields.timer >= 0) map.runtime->timers().forget(map);
+    if (map.ops->forgotten != nullptr) map.ops->forgotten(map);
 }
 
 Status check_create(const spec::MapTypeInfo& type, spec::Dialect dialect,
@@ -135,6 +136,7 @@ Status take_btf(CommandContext& c, Map& map, const spec::MapCreateAttr& a) {
     TRY_ASSIGN(map.fields, btf::value_fields(btf->view, a.btf_value_type_id));
     TRY(check_fields(map, map.fields));
     TRY(check_key_type(map, btf->view, a.btf_key_type_id, a.btf_value_type_id));
+    if (map.fields.timer >= 0) TRY(c.runtime.timers().open());
     map.btf_key_type = a.btf_key_type_id;
     map.btf_value_type = a.btf_value_type_id;
     map.btf = btf.detach();
@@ -199,7 +201,7 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     map->inner = inner;
     map->slots = c.runtime.epochs().slots();
     map->value_stride = (a.value_size + 7) & ~7u;
-    if (map->ops->forgotten != nullptr) map->forgotten = map_forgotten;
+    map->forgotten = map_forgotten;
     Status made = map->ops->create(*map);
     if (made) {
         made = take_btf(c, *map, a);

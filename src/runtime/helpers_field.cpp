@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The helpers on the locks that lie in values of maps.
+// The helpers on the locks and timers that lie in values of maps.
 #include "runtime/helper_call.hpp"
 #include "runtime/map_value.hpp"
 
@@ -19,7 +19,30 @@ HELPER_FUNCTION(spin_unlock) {
     return 0;
 }
 
+HELPER_FUNCTION(timer_init) {
+    return returned(invocation, runtime_of(*invocation).timers().make(map_at(r2), memory(r1), r3));
+}
+
+HELPER_FUNCTION(timer_set_callback) {
+    Timers& timers = runtime_of(*invocation).timers();
+    return returned(invocation, timers.set_function(memory(r1), program_of(*invocation), r2));
+}
+
+HELPER_FUNCTION(timer_start) {
+    return returned(invocation, runtime_of(*invocation).timers().start(memory(r1), r2, r3));
+}
+
+HELPER_FUNCTION(timer_cancel) {
+    const auto was = runtime_of(*invocation).timers().cancel(memory(r1), invocation->slot);
+    if (!was) return returned(invocation, was.error().code);
+    return *was ? 1 : 0;
+}
+
 constexpr HelperRow kRows[] = {
+    {spec::Helper::timer_init, helper_timer_init},
+    {spec::Helper::timer_set_callback, helper_timer_set_callback},
+    {spec::Helper::timer_start, helper_timer_start},
+    {spec::Helper::timer_cancel, helper_timer_cancel},
     {spec::Helper::spin_lock, helper_spin_lock},
     {spec::Helper::spin_unlock, helper_spin_unlock},
 };

@@ -13,6 +13,7 @@ namespace ebpf::runtime {
 
 struct Map;
 struct Btf;
+struct Timer;
 
 // BPF_ANY, BPF_NOEXIST, BPF_EXIST, and BPF_F_LOCK, which goes with each (map_value.hpp).
 inline constexpr u64 kUpdateAny = 0;
@@ -76,6 +77,8 @@ struct MapOps {
     Status (*write_object)(Map& map, const void* key, Object& object, u64 flags) = nullptr;
     // The address of byte `offset` of the first value, for data sections.
     void* (*value_address)(Map& map, u32 offset) = nullptr;
+    // The key of a live value, of types whose values may have timers; `index` is room for one.
+    const void* (*key_of)(const Map& map, const void* value, u32& index) = nullptr;
     // What applications may map; false when there is no such part.
     bool (*memory)(const Map& map, u32 part, MapMemory& memory) = nullptr;
     // No application can reach the map any more.
@@ -127,6 +130,7 @@ struct Map : Object {
     u32 btf_key_type = 0;  // ids in it
     u32 btf_value_type = 0;
     btf::ValueFields fields;       // the lock and the timer of a value
+    Timer* timers = nullptr;       // that programs made in values (timer.hpp)
     WriteGate write_gate;          // of applications; programs may always write
     void* state = nullptr;         // the type's own
     platform::SharedMemory pages;  // that applications map, or none

@@ -86,6 +86,7 @@ Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
     const u32 index = index_of(key);
     TRY(check_update(map, index, flags));
     write_value(map, entry(map, index), value);
+    end_timer(map, entry(map, index), false);
     return {};
 }
 
@@ -152,6 +153,12 @@ void* value_address(Map& map, u32 offset) {
     return offset < map.value_size ? static_cast<std::byte*>(map.state) + offset : nullptr;
 }
 
+const void* key_of(const Map& map, const void* value, u32& index) {
+    const auto offset = static_cast<const std::byte*>(value) - entry(map, 0);
+    index = static_cast<u32>(static_cast<u64>(offset) / map.value_stride);
+    return &index;
+}
+
 bool memory(const Map& map, u32 part, MapMemory& memory) {
     // Linux: a lock or timer is nothing for applications to write.
     if (part != 0 || !in_pages(map) || map.fields.any()) return false;
@@ -174,6 +181,7 @@ const MapOps kArrayOps = {.create = create,
                           .write = write,
                           .next_key = next_key,
                           .value_address = value_address,
+                          .key_of = key_of,
                           .memory = memory};
 
 const MapOps kPercpuArrayOps = {.create = create,

@@ -357,13 +357,13 @@ void cut(Bucket& bucket, const Place& place, HashTable& table) {
     table.count.fetch_sub(1, std::memory_order_relaxed);
 }
 
-// Makes room for one element; false when it found none that nobody else was dropping.
-bool evict(HashTable& table) {
+// Unlinks an element to make room; null when it found none that nobody else was dropping.
+Element* evict(HashTable& table) {
     platform::LockGuard guard(table.hand_lock);
     u32 spared = 0;
     for (u64 steps = 4 * (table.mask + 1) + 64; steps != 0; --steps) {
         auto* element = static_cast<Element*>(table.pool.step(table.hand));
-        if (element == nullptr) return false;
+        if (element == nullptr) return nullptr;
         if (!element->live.load(std::memory_order_relaxed)) continue;
         if (element->used.load(std::memory_order_relaxed) && spared < kMaxSpared) {
             element->used.store(false, std::memory_order_relaxed);
@@ -377,10 +377,20 @@ bool evict(HashTable& table) {
             if (place.element == nullptr) continue;  // gone, or elsewhere by now
             cut(bucket, place, table);
         }
-        table.pool.retire(element);
-        return true;
+        return element;
     }
-    return false;
+    return nullptr;
+}
+
+// Gives back an element that nobody finds any more.
+template <typename Kind>
+void retire(Map& map, HashTable& table, Element* element) {
+    if constexpr (Kind::kMaps) {
+        release(*map_in(table, *element).load(std::memory_order_relaxed));
+    } else if constexpr (!Kind::kPercpu) {
+        end_timer(map, value_of<Kind>(table, *element), true);
+    }
+    table.pool.retire(element);
 }
 
 template <typename Kind>
@@ -467,15 +477,13 @@ Status store(Map& map, const void* key, u64 flags, const Fill& fill) {
         } else if (stored != Stored::Full || !Kind::kLru) {
             break;
         } else {
-            (void)evict(table);
+            Element* const dropped = evict(table);
+            if (dropped != nullptr) retire<Kind>(map, table, dropped);
         }
     }
     const bool took = stored == Stored::New || stored == Stored::Replaced;
     if (fresh != nullptr && !took) table.pool.give_back(fresh);
-    if (stored == Stored::Replaced) {
-        if constexpr (Kind::kMaps) release(*map_in(table, *old).load(std::memory_order_relaxed));
-        table.pool.retire(old);
-    }
+    if (stored == Stored::Replaced) retire<Kind>(map, table, old);
     return status_of(stored, map);
 }
 
@@ -494,8 +502,7 @@ Status unlink(Map& map, const void* key, const Take& take) {
         take(*old);
         cut(bucket, place, table);
     }
-    if constexpr (Kind::kMaps) release(*map_in(table, *old).load(std::memory_order_relaxed));
-    table.pool.retire(old);
+    retire<Kind>(map, table, old);
     return {};
 }
 
@@ -626,6 +633,10 @@ u64 for_each(Map& map, u32 slot, const Visitor& visitor) {
     return visits;
 }
 
+const void* key_of_value(const Map& map, const void* value, u32&) {
+    return static_cast<const std::byte*>(value) - padded(map.key_size);
+}
+
 // Takes a bucket whole or not at all, and a limited number of them in one call. Positions are
 // buckets, as on Linux.
 template <typename Kind>
@@ -663,7 +674,7 @@ Status read_batch(Map& map, u32& position, Batch& batch, bool remove) {
         }
         while (removed != nullptr) {
             Element* following = removed->following.load(std::memory_order_relaxed);
-            table.pool.retire(removed);
+            retire<Kind>(map, table, removed);
             removed = following;
         }
     }
@@ -697,7 +708,8 @@ constexpr MapOps kOps = {.create = create,
                          .write = write<Kind>,
                          .take = take<Kind>,
                          .next_key = next_key<Kind>,
-                         .read_batch = read_batch<Kind>};
+                         .read_batch = read_batch<Kind>,
+                         .key_of = Kind::kPercpu ? nullptr : key_of_value};
 
 }  // namespace
 

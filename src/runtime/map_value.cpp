@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/runtime.hpp"
+
 namespace ebpf::runtime {
 namespace {
 
@@ -102,6 +104,10 @@ void read_value(const Map& map, void* to, const void* value, bool locked) {
     });
 }
 
+void end_timer_of(Map& map, void* value, bool deleted) {
+    map.runtime->timers().end(static_cast<std::byte*>(value) + map.fields.timer, deleted);
+}
+
 Status update_locked(Map& map, const void* key, const void* value, u64 flags, u32 slot) {
     const u64 rest = flags & ~kUpdateLock;
     if (map.fields.spin_lock < 0 || rest > kUpdateExist)
@@ -109,8 +115,11 @@ Status update_locked(Map& map, const void* key, const void* value, u64 flags, u3
     for (;;) {
         if (void* old = map.ops->lookup(map, key, slot); old != nullptr) {
             if (rest == kUpdateNoExist) return fail(Errc::KeyAlreadyExists);
-            const ValueGuard guard(lock_of(map, old));
-            write_value(map, old, value);
+            {
+                const ValueGuard guard(lock_of(map, old));
+                write_value(map, old, value);
+            }
+            end_timer(map, old, false);
             return {};
         }
         if (rest == kUpdateExist) return map.ops->update(map, key, value, rest, slot);

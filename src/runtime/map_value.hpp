@@ -14,6 +14,8 @@
 
 namespace ebpf::runtime {
 
+void end_timer_of(Map& map, void* value, bool deleted);  // of a map whose values have timers
+
 // All for maps that are not per CPU, inside an epoch.
 
 // Copies a value's plain bytes from `from` into one that others may see.
@@ -22,6 +24,11 @@ void write_value(const Map& map, void* value, const void* from);
 void make_value(const Map& map, void* value, const void* from);
 // Copies a value's bytes out. `locked`: while its lock is held; the map's values have one.
 void read_value(const Map& map, void* to, const void* value, bool locked = false);
+
+// Its value was written by an update, or deleted: a timer in it ends (Timers::end).
+inline void end_timer(Map& map, void* value, bool deleted) {
+    if (map.fields.timer >= 0) end_timer_of(map, value, deleted);
+}
 
 // With BPF_F_LOCK among the flags: an element that is there is written in place with its lock held,
 // so that who reads with the lock sees the old value or the new one. InvalidArgument when values

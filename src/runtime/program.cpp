@@ -31,6 +31,12 @@ u64 run_tail(code::Invocation* invocation) {
     return r0;
 }
 
+void check_end([[maybe_unused]] const code::Invocation& invocation) {
+#ifndef NDEBUG
+    platform::require(invocation.locks_held == 0, "a program's run ended with a lock held");
+#endif
+}
+
 }  // namespace
 
 u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot) {
@@ -41,10 +47,20 @@ u64 run(Runtime& runtime, const Program& program, void* context, u64 context_siz
                                 .program = &program,
                                 .slot = slot};
     const u64 r0 = follow_tail_calls(invocation, enter(program, context, context_size, invocation));
-#ifndef NDEBUG
-    platform::require(invocation.locks_held == 0, "a program's run ended with a lock held");
-#endif
+    check_end(invocation);
     return r0;
+}
+
+void run_function(Runtime& runtime, const Program& program, u64 function, const u64 args[5],
+                  u32 slot) {
+    code::Invocation invocation{
+        .run_tail = &run_tail,
+        .call_interpreted = program.engine != nullptr ? program.engine->call : nullptr,
+        .runtime = &runtime,
+        .program = &program,
+        .slot = slot};
+    (void)code::call_function(&invocation, function, args);
+    check_end(invocation);
 }
 
 void destroy_program(Program& program) {

@@ -57,6 +57,11 @@ inline u64 enter(const Program& program, void* context, u64 context_size,
 // Runs the program and those that it tail-calls. The caller has entered an epoch and holds `slot`.
 u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot);
 
+// Runs `function` of the program outside of a run of it, as a timer does; the same is asked of the
+// caller.
+void run_function(Runtime& runtime, const Program& program, u64 function, const u64 args[5],
+                  u32 slot);
+
 // Frees what a program consists of; run when nobody can see it any more.
 void destroy_program(Program& program);
 

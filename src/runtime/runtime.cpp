@@ -56,6 +56,7 @@ Runtime::~Runtime() {
         links_.detach(*link);
         if (link->legacy_use.exchange(false)) release_user(*link);
     }
+    timers_.close();
     epochs_.collect();
     platform::release(random_);
 }

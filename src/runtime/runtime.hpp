@@ -11,6 +11,7 @@
 #include "runtime/object.hpp"
 #include "runtime/printk.hpp"
 #include "runtime/program.hpp"
+#include "runtime/timer.hpp"
 #include "spec/door.hpp"
 #include "spec/extension.h"
 
@@ -46,6 +47,7 @@ class Runtime {
     IdTable& ids(ObjectKind kind) { return ids_[static_cast<u32>(kind)]; }
     Pins& pins() { return pins_; }
     Links& links() { return links_; }
+    Timers& timers() { return timers_; }
     const code::EngineOps* engine(code::EngineKind kind) const {
         return engines_[static_cast<u32>(kind)];
     }
@@ -95,6 +97,7 @@ class Runtime {
     std::atomic<u64> live_[kObjectKinds] = {};
     Pins pins_;
     Links links_;
+    Timers timers_{*this};
     const code::EngineOps* engines_[code::kEngineCount] = {};
     const ebpf_hook_provider_t* providers_[kMaxProviders] = {};
     u32 provider_count_ = 0;

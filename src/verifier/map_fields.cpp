@@ -2,6 +2,8 @@
 //
 // The locks and timers that lie in values of maps: only helpers may touch them, while a lock is
 // held nothing else may be called, and a timer's function runs on its own.
+#include <algorithm>
+
 #include "spec/helpers.hpp"
 #include "verifier/analyzer.hpp"
 
@@ -77,6 +79,10 @@ bool Analyzer::start_asynchronous(const CallSite& site) {
     frame.stack = std::make_shared<Stack>();
     frame.regs[1] = Reg::pointer(Kind::Map);
     frame.regs[1].index = site.field.index;
+    // Of an inner map's value: any map that is like the template (as after its lookup).
+    frame.regs[1].object = std::ranges::any_of(program_.maps, [&](const ir::MapDef& outer) {
+        return outer.inner == static_cast<i32>(site.field.index);
+    });
     frame.regs[2] = Reg::pointer(Kind::Memory);
     frame.regs[2].size = m.key_size;
     frame.regs[2].object = 1;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <thread>
 #include <vector>
 
+#include "platform/alarm.hpp"
 #include "platform/lock.hpp"
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
@@ -151,6 +154,41 @@ TEST(Event, TicketsMissNoSignal) {
     event.signal();
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(woken, 3);
+}
+
+TEST(Alarm, RingsOnceForTheLastTimeThatWasSet) {
+    struct Rings {
+        std::atomic<int> count{0};
+        std::atomic<u64> at{0};
+    } rings;
+    const auto wait_for = [&rings](int count) {
+        for (int i = 0; i < 10'000 && rings.count < count; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return rings.count.load();
+    };
+    constexpr u64 kMillisecond = 1'000'000;
+    Alarm alarm;
+    alarm.close();
+    ASSERT_TRUE(alarm.open(
+        [](void* self) {
+            auto& heard = *static_cast<Rings*>(self);
+            heard.at = monotonic_ns();
+            heard.count += 1;
+        },
+        &rings));
+    alarm.set(0);
+    EXPECT_EQ(wait_for(1), 1);
+    alarm.set(~u64{0});
+    const u64 due = monotonic_ns() + 20 * kMillisecond;
+    alarm.set(due);
+    EXPECT_EQ(wait_for(2), 2);
+    EXPECT_GE(rings.at, due);
+    alarm.set(monotonic_ns() + 3'600'000 * kMillisecond);
+    alarm.close();
+    EXPECT_EQ(rings.count, 2);
+    ASSERT_TRUE(alarm.open([](void*) {}, nullptr));
+    alarm.set(monotonic_ns());
+    alarm.close();
 }
 
 TEST(System, TimeCpusRandom) {

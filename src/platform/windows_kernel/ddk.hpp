@@ -55,6 +55,13 @@ struct Event {
 struct ApcState {
     alignas(8) u8 opaque[48];
 };
+// KTIMER and KDPC, which only the kernel looks into.
+struct Timer {
+    alignas(8) u8 opaque[64];
+};
+struct Dpc {
+    alignas(8) u8 opaque[64];
+};
 inline constexpr i32 kNotificationEvent = 0;
 inline constexpr i32 kExecutive = 0;  // wait reason
 
@@ -84,6 +91,12 @@ void KeUnstackDetachProcess(ApcState* state);
 void KeInitializeEvent(Event* event, i32 type, u8 state);
 i32 KeSetEvent(Event* event, i32 increment, u8 wait);
 NtStatus KeWaitForSingleObject(void* object, i32 reason, u8 mode, u8 alertable, const i64* timeout);
+
+void KeInitializeTimer(Timer* timer);
+void KeInitializeDpc(Dpc* dpc, void (*routine)(Dpc*, void*, void*, void*), void* context);
+u8 KeSetTimer(Timer* timer, i64 due, Dpc* dpc);
+u8 KeCancelTimer(Timer* timer);
+void KeFlushQueuedDpcs();
 
 u32 KeQueryMaximumProcessorCountEx(u16 group);
 u32 KeGetCurrentProcessorNumberEx(void* number);
