@@ -46,6 +46,7 @@ struct HelperRow {
     code::HelperFn function;
 };
 
+std::span<const HelperRow> dynptr_helpers();   // helpers_dynptr.cpp
 std::span<const HelperRow> map_helpers();      // helpers_map.cpp
 std::span<const HelperRow> process_helpers();  // helpers_process.cpp
 std::span<const HelperRow> text_helpers();     // helpers_text.cpp

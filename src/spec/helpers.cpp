@@ -5,6 +5,37 @@
 
 namespace ebpf::spec {
 
+namespace {
+
+enum class Reason : u8 {
+#define REASON(id, text) id,
+#define ABSENT(reason, helper)
+#include "spec/helper_absence.def"
+};
+constexpr const char* kReasons[] = {
+#define REASON(id, text) text,
+#define ABSENT(reason, helper)
+#include "spec/helper_absence.def"
+};
+struct Absent {
+    Helper helper;
+    Reason reason;
+};
+constexpr Absent kAbsent[] = {
+#define REASON(id, text)
+#define ABSENT(reason, helper) {Helper::helper, Reason::reason},
+#include "spec/helper_absence.def"
+};
+
+}  // namespace
+
+const char* absence(Helper helper) {
+    for (const Absent& row : kAbsent) {
+        if (row.helper == helper) return kReasons[static_cast<std::size_t>(row.reason)];
+    }
+    return nullptr;
+}
+
 const HelperInfo& info(Helper helper) {
     return helper_table::kRows[static_cast<std::size_t>(helper)].info;
 }

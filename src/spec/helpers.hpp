@@ -27,6 +27,10 @@ inline constexpr int kHelperCount = 0
 // Numbers of eBPF for Windows from here on belong to one program type.
 inline constexpr u32 kFirstProgramTypeHelper = 0x10000;
 
+// Why nothing implements the helper, as what could follow its name; null where something does, or
+// no dialect has it (helper_absence.def).
+const char* absence(Helper helper);
+
 // The row of a helper.
 const HelperInfo& info(Helper helper);
 
