@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Code as it arrives at the interpreter: 16 bytes of header, relocations of 16 bytes, then slots.
-// The check of it and the preparation must take anything; nothing is run.
+// The check of it and the preparation must take anything, and what is prepared is run, checked: it
+// must stay in its memory (which the address sanitizer sees) and end.
 #include <cstring>
 #include <vector>
 
+#include "code/bounds.hpp"
 #include "interpreter/interpreter.hpp"
 
 namespace {
@@ -52,6 +54,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::byte bytes[16];
     };
     std::vector<Block> memory(*needed / sizeof(Block));
-    (void)engine.prepare(view, {nullptr, resolve}, std::as_writable_bytes(std::span(memory)));
+    if (!engine.prepare(view, {nullptr, resolve}, std::as_writable_bytes(std::span(memory))))
+        return 0;
+
+    constexpr u64 kMemory = 64, kFuel = 10'000;
+    std::vector<u8> own(kMemory);
+    code::Bounds bounds{.memory = {reinterpret_cast<u64>(own.data()), kMemory, true}};
+    code::Invocation invocation{.fuel = kFuel, .bounds = &bounds};
+    (void)engine.run(memory.data(), own.data(), kMemory, &invocation);
+    if (bounds.frames != nullptr || invocation.frames != 0) __builtin_trap();
     return 0;
 }

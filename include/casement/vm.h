@@ -97,6 +97,17 @@ CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);
 /* Skip verification. The program can then read and write anything in the process and need not end:
  * for programs from where the application's own code comes from. */
 CASEMENT_API void casement_vm_trust(casement_vm* vm, int trusted);
+/* Before compile: instead of verification, every access and call is checked while the program runs.
+ * It may touch the whole memory of its run, its own stack (which begins with zeros) and the ranges
+ * added below; helpers get only pointers of which that holds for the size that their prototype says
+ * follows. The run ends with -EFAULT at the first access or call beyond; what it did before stands.
+ * Nothing makes such a program end: set fuel. The interpreter only; compile for the JIT fails with
+ * -EOPNOTSUPP. */
+CASEMENT_API void casement_vm_set_checked(casement_vm* vm, int checked);
+/* While no run is on: what checked programs may read, and write if `writable`, in every run. The
+ * memory stays the caller's and must outlive the VM's runs. */
+CASEMENT_API int casement_vm_add_range(casement_vm* vm, const void* memory, size_t size,
+                                       int writable);
 /* A run ends with -ETIMEDOUT before it does more instructions than this. 0: no limit. With the JIT,
  * set whether there is a limit before compile (code without one does not count); the number may
  * change later for casement_vm_run(), while casement_vm_entry()'s function keeps that of compile,

@@ -102,6 +102,16 @@ int casement_vm_set_memory_size(casement_vm* vm, size_t size) {
 void casement_vm_trust(casement_vm* vm, int trusted) {
     vm->vm.trusted = trusted != 0;
 }
+void casement_vm_set_checked(casement_vm* vm, int checked) {
+    vm->vm.checked = checked != 0;
+}
+int casement_vm_add_range(casement_vm* vm, const void* memory, size_t size, int writable) {
+    if (!vm || (!memory && size)) return -EINVAL;
+    return guarded([&] {
+        vm->vm.add_range({reinterpret_cast<u64>(memory), size, writable != 0});
+        return 0;
+    });
+}
 void casement_vm_set_fuel(casement_vm* vm, uint64_t instructions) {
     vm->vm.fuel = instructions;
 }

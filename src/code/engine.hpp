@@ -9,6 +9,7 @@
 namespace ebpf::code {
 
 struct Invocation;
+struct Bounds;
 
 // A helper as compiled code calls it: five registers and the invocation as hidden sixth argument.
 using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Invocation* invocation);
@@ -49,6 +50,7 @@ struct Invocation {
     const void* program = nullptr;  // the one running
     u32 slot = 0;                   // execution slot: the CPU number that programs see
     u32 tail_calls = 0;             // done so far, at most kMaxTailCalls
+    Bounds* bounds = nullptr;  // not null: the interpreter checks what the run accesses and calls
 };
 inline constexpr u32 kMaxTailCalls = 33;
 

@@ -154,8 +154,12 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
 Status Vm::compile() {
     if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
     drop_code();
+    if (checked && engine != code::EngineKind::Interpreter)
+        return explained(
+            fail(Errc::Unsupported, {}, "checked runs by the JIT: the interpreter has them"));
     const ir::Environment env = environment();
-    CompileOptions options{.engine = engine, .trusted = trusted};
+    CompileOptions options{.engine = engine, .trusted = trusted || checked};
+    checks_ = checked;
     options.codegen.metered = metered_ = fuel != 0;
     options.codegen.cancellable = looks_up_ = cancellable;
     options.codegen.safe_indirect_calls = safe_indirect_calls;
@@ -201,6 +205,30 @@ Result<u64> Vm::resolve(void* self, code::RelocKind kind, u32 index, u32) {
     return fail(Errc::Unsupported, {}, "address of something other than a helper");
 }
 
+// What the verifier would have proven of a helper's arguments.
+bool Vm::may_call(code::Invocation* invocation, u64 function, const u64 args[5]) {
+    const code::Bounds& bounds = *invocation->bounds;
+    const auto allowed = [&](const spec::HelperProto& proto, int i) {
+        using enum spec::ArgKind;
+        const bool writes = proto.args[i] == WritableMem;
+        if (proto.args[i] == Context) return args[i] == bounds.memory.begin;
+        if (proto.args[i] != ReadableMem && !writes) return true;
+        const bool sized = i + 1 < spec::kMaxHelperArgs &&
+                           (proto.args[i + 1] == ConstSize || proto.args[i + 1] == ConstSizeOrZero);
+        if (!sized) return false;
+        if (args[i + 1] == 0) return proto.args[i + 1] == ConstSizeOrZero;
+        return code::may_access(bounds, args[i], args[i + 1], writes);
+    };
+    // One function may be several helpers: then it gets what all of them ask for.
+    for (const auto& helper : static_cast<const Vm*>(bounds.owner)->helpers_) {
+        if (reinterpret_cast<u64>(helper->function) != function) continue;
+        for (int i = 0; i < helper->proto.arg_count(); ++i) {
+            if (!allowed(helper->proto, i)) return false;
+        }
+    }
+    return true;
+}
+
 Result<u64> Vm::run(void* memory, u64 size) const {
     if (!compiled()) return fail(Errc::InvalidState, {}, "nothing is compiled");
     if (size < memory_size || (!memory && size))
@@ -210,6 +238,11 @@ Result<u64> Vm::run(void* memory, u64 size) const {
     code::Invocation invocation = initial_invocation();
     invocation.context = memory;
     invocation.context_size = size;
+    code::Bounds bounds{.memory = {reinterpret_cast<u64>(memory), size, true},
+                        .ranges = ranges_,
+                        .owner = this,
+                        .may_call = &Vm::may_call};
+    if (checks_) invocation.bounds = &bounds;
     const u64 result = entry_
                            ? entry_(memory, size, &invocation)
                            : interpreter::kEngine.run(prepared_.get(), memory, size, &invocation);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "code/engine.hpp"
+#include "code/bounds.hpp"
 #include "engine/compile.hpp"
 #include "platform/memory.hpp"
 #include "spec/program_info.hpp"
@@ -27,14 +27,17 @@ class Vm {
     // Settings, before load or compile.
     code::EngineKind engine = code::EngineKind::Jit;
     bool trusted = false;
-    u32 memory_size = 0;  // smallest memory that a run will have
-    u64 fuel = 0;         // instructions of a run; 0 means no limit
+    bool checked = false;  // not verified, but every access and call checked: interpreter
+    u32 memory_size = 0;   // smallest memory that a run will have
+    u64 fuel = 0;          // instructions of a run; 0 means no limit
     bool cancellable = false;
     bool blind_constants = false;      // JIT
     bool safe_indirect_calls = false;  // JIT
     void* data = nullptr;
 
     void add_helper(VmHelper helper);
+    // What checked programs may touch besides the memory of their run.
+    void add_range(const code::Range& range) { ranges_.push_back(range); }
     Status load(Bytes instructions);
     // Errors: those of engine::read_object; ObjectNotFound; Unsupported for a program with maps.
     Status load_object(Bytes object, std::string_view program);
@@ -61,16 +64,19 @@ class Vm {
     Status explained(Status status);
     ir::Environment environment();
     Status place_machine_code(const code::CodeView& view, const code::Resolver& resolver);
+    static bool may_call(code::Invocation* invocation, u64 function, const u64 args[5]);
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend);
 
     std::vector<std::unique_ptr<VmHelper>> helpers_;
     std::vector<const spec::HelperProto*> protos_;  // sorted by number
+    std::vector<code::Range> ranges_;
     spec::ContextField memory_field_{};
     spec::ProgramTypeInfo type_{};
     std::optional<ir::Program> program_;
     bool verified_ = false;
     bool metered_ = false;   // the machine code counts
     bool looks_up_ = false;  // ... and looks at cancel_
+    bool checks_ = false;    // what was compiled is to be run checked
     alignas(std::atomic_ref<u32>::required_alignment) u32 cancel_ = 0;
 
     std::optional<platform::CodePages> pages_;

@@ -6,9 +6,10 @@
 // frames of less than 1 KiB), and what the caller keeps in r6..r9 is safe because it is the
 // caller's array.
 //
-// Metered or not is a template parameter: only code that nobody verified pays for counting.
+// How much is checked is a template parameter: only code that nobody verified pays for it.
 #include <cstring>
 
+#include "code/bounds.hpp"
 #include "interpreter/decoded.hpp"
 #include "interpreter/interpreter.hpp"
 #include "isa/semantics.hpp"
@@ -62,14 +63,32 @@ HelperFn helper_by_number(const Op* op, u64 number) {
     return reinterpret_cast<HelperFn>(reinterpret_cast<const u64*>(op->imm)[number]);
 }
 
+enum class Mode : u8 {
+    Verified,
+    Counted,  // instructions, and whether the run is cancelled
+    Checked,  // ... and each access and call
+};
+
+bool may_call(Invocation* invocation, u64 function, const u64 args[5]) {
+    const auto allowed = invocation->bounds->may_call;
+    return allowed != nullptr && allowed(invocation, function, args);
+}
+
 // r1..r5 at entry are args[0..4].
-template <bool kMetered>
+template <Mode kMode>
 [[gnu::noinline]] u64 run_frame(const Op* op, const u64* args, Invocation* invocation) {
     static const void* const kLabels[] = {
 #define HANDLER(name, form, kind, width, from, code) &&name,
 #include "interpreter/handlers.def"
     };
     alignas(16) std::byte stack[isa::kStackSize];
+    [[maybe_unused]] code::StackFrame frame;
+    if constexpr (kMode == Mode::Checked) {
+        std::memset(stack, 0, sizeof stack);  // what ran before is nobody's business
+        code::Bounds& bounds = *invocation->bounds;
+        frame = {{reinterpret_cast<u64>(stack), sizeof stack, true}, bounds.frames};
+        bounds.frames = &frame;
+    }
     u64 r[isa::kRegisterCount] = {0, args[0], args[1], args[2], args[3], args[4]};
     r[isa::kFramePointer] = reinterpret_cast<u64>(stack + sizeof stack);
     ++invocation->frames;
@@ -78,14 +97,29 @@ template <bool kMetered>
 #define SRC r[op->src]
 #define R0 r[0]
 #define IMM op->imm
-#define ADDRESS(reg) ((reg) + static_cast<u64>(i64{op->off}))
+// The address of an operand in memory.
+#define ADDRESS(type, reg, writes, alignment)                                      \
+    ({                                                                             \
+        const u64 address = (reg) + static_cast<u64>(i64{op->off});                \
+        if constexpr (kMode == Mode::Checked) {                                    \
+            if (address % (alignment) != 0 ||                                      \
+                !may_access(*invocation->bounds, address, sizeof(type), writes)) { \
+                goto bad_access;                                                   \
+            }                                                                      \
+        }                                                                          \
+        address;                                                                   \
+    })
+#define LOAD(type, reg) load<type>(ADDRESS(type, reg, false, 1))
+#define STORE(type, reg, value) store(ADDRESS(type, reg, true, 1), static_cast<type>(value))
+#define ATOMICALLY(operation, type) \
+    atomic<AtomicOp::operation, type>(ADDRESS(type, DST, true, sizeof(type)), SRC, R0)
 #define ALU64(operation, a, b) isa::semantics::alu<Width::W64>(AluOp::operation, a, b)
 #define ALU32(operation, a, b) isa::semantics::alu<Width::W32>(AluOp::operation, a, b)
 #define COND64(operation, a, b) isa::semantics::cond<Width::W64>(Cond::operation, a, b)
 #define COND32(operation, a, b) isa::semantics::cond<Width::W32>(Cond::operation, a, b)
 #define DISPATCH()                                    \
     do {                                              \
-        if constexpr (kMetered) {                     \
+        if constexpr (kMode != Mode::Verified) {      \
             if (invocation->fuel-- == 0) [[unlikely]] \
                 goto no_fuel;                         \
         }                                             \
@@ -94,7 +128,7 @@ template <bool kMetered>
 // Whatever goes on for long goes backwards.
 #define GO                                                                                 \
     do {                                                                                   \
-        if constexpr (kMetered) {                                                          \
+        if constexpr (kMode != Mode::Verified) {                                           \
             if (op->off < 0 && __atomic_load_n(invocation->cancel, __ATOMIC_RELAXED) != 0) \
                 [[unlikely]]                                                               \
                 goto cancelled;                                                            \
@@ -102,18 +136,22 @@ template <bool kMetered>
         op += op->off + 1;                                                                 \
         DISPATCH();                                                                        \
     } while (false)
-#define LEAVE(value)          \
-    do {                      \
-        --invocation->frames; \
-        return value;         \
+#define LEAVE(value)                                                                    \
+    do {                                                                                \
+        --invocation->frames;                                                           \
+        if constexpr (kMode == Mode::Checked) invocation->bounds->frames = frame.outer; \
+        return value;                                                                   \
     } while (false)
-#define INVOKE(function)                                           \
-    do {                                                           \
-        R0 = (function)(r[1], r[2], r[3], r[4], r[5], invocation); \
-        if (invocation->tail_pending != nullptr) [[unlikely]]      \
-            goto tail_call;                                        \
-        if (invocation->fault != 0) [[unlikely]]                   \
-            LEAVE(0);                                              \
+#define INVOKE(function)                                                                        \
+    do {                                                                                        \
+        if constexpr (kMode == Mode::Checked) {                                                 \
+            if (!may_call(invocation, reinterpret_cast<u64>(function), &r[1])) goto bad_access; \
+        }                                                                                       \
+        R0 = (function)(r[1], r[2], r[3], r[4], r[5], invocation);                              \
+        if (invocation->tail_pending != nullptr) [[unlikely]]                                   \
+            goto tail_call;                                                                     \
+        if (invocation->fault != 0) [[unlikely]]                                                \
+            LEAVE(0);                                                                           \
     } while (false)
 #define CALL_HELPER INVOKE(reinterpret_cast<HelperFn>(IMM))
 #define CALL_REGISTER                                    \
@@ -121,11 +159,11 @@ template <bool kMetered>
     if (function == nullptr) [[unlikely]]                \
         goto bad_helper;                                 \
     INVOKE(function)
-#define CALL_LOCAL                                                 \
-    if (invocation->frames >= isa::kMaxCallDepth) [[unlikely]]     \
-        goto too_deep;                                             \
-    R0 = run_frame<kMetered>(op + 1 + op->off, &r[1], invocation); \
-    if (invocation->fault != 0) [[unlikely]]                       \
+#define CALL_LOCAL                                              \
+    if (invocation->frames >= isa::kMaxCallDepth) [[unlikely]]  \
+        goto too_deep;                                          \
+    R0 = run_frame<kMode>(op + 1 + op->off, &r[1], invocation); \
+    if (invocation->fault != 0) [[unlikely]]                    \
     LEAVE(0)
 
     DISPATCH();
@@ -155,12 +193,18 @@ too_deep:
 bad_helper:
     stop(invocation, Fault::BadHelper);
     LEAVE(0);
+bad_access:
+    __attribute__((unused));
+    stop(invocation, Fault::BadAccess);
+    LEAVE(0);
 }
 
-u64 run_metered_or_not(const Op* op, const u64* args, Invocation* invocation) {
-    const bool metered =
+u64 run_any(const Op* op, const u64* args, Invocation* invocation) {
+    if (invocation->bounds != nullptr) return run_frame<Mode::Checked>(op, args, invocation);
+    const bool counted =
         invocation->fuel != ~u64{0} || invocation->cancel != &code::kNeverCancelled;
-    return metered ? run_frame<true>(op, args, invocation) : run_frame<false>(op, args, invocation);
+    return counted ? run_frame<Mode::Counted>(op, args, invocation)
+                   : run_frame<Mode::Verified>(op, args, invocation);
 }
 
 }  // namespace
@@ -171,7 +215,7 @@ u64 call(Invocation* invocation, u64 function, const u64 args[5]) {
         return 0;
     }
     const u64 address = function ^ code::kInterpretedFunction;
-    return run_metered_or_not(reinterpret_cast<const Op*>(address), args, invocation);
+    return run_any(reinterpret_cast<const Op*>(address), args, invocation);
 }
 
 // A program that is entered from a subprogram's tail call counts its own frames.
@@ -180,8 +224,7 @@ u64 run(const void* prepared, void* r1, u64 r2, Invocation* invocation) {
     invocation->frames = 0;
     invocation->call_interpreted = &call;
     const u64 args[5] = {reinterpret_cast<u64>(r1), r2};
-    const u64 result =
-        run_metered_or_not(static_cast<const Header*>(prepared)->entry, args, invocation);
+    const u64 result = run_any(static_cast<const Header*>(prepared)->entry, args, invocation);
     invocation->frames = outer_frames;
     return result;
 }

@@ -19,7 +19,7 @@ struct invocation { /* code/engine.hpp; the test compares its size */
     u64 tail_pending, run_tail, fuel, fault;
     u32 frames, reserved;
     const u32* cancel;
-    u64 call_interpreted, context, context_size, runtime, program, slot_and_tail_calls;
+    u64 call_interpreted, context, context_size, runtime, program, slot_and_tail_calls, bounds;
 };
 
 enum { kRead = 63, kWrite = 64, kExit = 93, kMunmap = 215, kMmap = 222, kMprotect = 226 };

@@ -17,7 +17,7 @@
 namespace ebpf::engines {
 namespace {
 
-static_assert(sizeof(code::Invocation) == 96, "a64_runner.c has it too");
+static_assert(sizeof(code::Invocation) == 104, "a64_runner.c has it too");
 
 class Emulator {
   public:

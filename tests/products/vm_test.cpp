@@ -252,6 +252,122 @@ TEST_P(VmTest, HardenedCodeComputesTheSame) {
     EXPECT_EQ(result, 0x1234567ull * 77 % 1000);
 }
 
+// Programs that no verifier saw, and what is around their memory.
+class CheckedVm : public testing::Test {
+  protected:
+    void SetUp() override {
+        ASSERT_EQ(casement_vm_set_engine(vm_, CASEMENT_ENGINE_INTERPRETER), 0);
+        casement_vm_set_checked(vm_, 1);
+        casement_vm_set_fuel(vm_, 1000);
+    }
+    ~CheckedVm() override { casement_vm_destroy(vm_); }
+
+    template <size_t N>
+    int run(const Insn (&code)[N]) {
+        EXPECT_EQ(casement_vm_load(vm_, code, sizeof code), 0) << casement_vm_error(vm_);
+        EXPECT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+        return casement_vm_run(vm_, memory_ + 16, 16, &result_);
+    }
+    casement_vm* vm_ = casement_vm_create();
+    alignas(16) uint8_t memory_[48] = {};
+    uint64_t result_ = 0;
+};
+
+TEST_F(CheckedVm, EveryWidthEndsAtTheMemorysEnds) {
+    const struct {
+        uint8_t load, store, store_imm;
+        int16_t size;
+    } widths[] = {
+        {0x71, 0x73, 0x72, 1}, {0x69, 0x6b, 0x6a, 2}, {0x61, 0x63, 0x62, 4}, {0x79, 0x7b, 0x7a, 8}};
+    for (const auto& width : widths) {
+        for (int16_t off = -16; off <= 24; ++off) {
+            const bool inside = off >= 0 && off + width.size <= 16;
+            const int expected = inside ? 0 : -EFAULT;
+            const Insn load[] = {{width.load, 0x10, off, 0}, kExit};
+            const Insn store[] = {{0xb7, 0, 0, 7}, {width.store, 0x01, off, 0}, kExit};
+            const Insn store_imm[] = {{0xb7, 0, 0, 7}, {width.store_imm, 0x01, off, 9}, kExit};
+            EXPECT_EQ(run(load), expected) << width.size << " bytes at " << off;
+            EXPECT_EQ(run(store), expected) << width.size << " bytes at " << off;
+            EXPECT_EQ(run(store_imm), expected) << width.size << " bytes at " << off;
+            if (width.size == 8) {
+                // lock *(u64 *)(r1 + off) += r0; aligned only
+                const Insn atomic[] = {{0xb7, 0, 0, 7}, {0xdb, 0x01, off, 0}, kExit};
+                EXPECT_EQ(run(atomic), inside && off % 8 == 0 ? 0 : -EFAULT) << off;
+            }
+        }
+    }
+    for (int i = 0; i < 48; ++i)
+        EXPECT_TRUE(memory_[i] == 0 || (i >= 16 && i < 32)) << "written outside, at " << i;
+}
+
+TEST_F(CheckedVm, StacksAreTheProgramsOwn) {
+    // r0 = *(u64 *)(r10 - 512): zeros
+    EXPECT_EQ(run({{0x79, 0xa0, -512, 0}, kExit}), 0);
+    EXPECT_EQ(result_, 0u);
+    EXPECT_EQ(run({{0x79, 0xa0, -513, 0}, kExit}), -EFAULT);
+    EXPECT_EQ(run({{0x79, 0xa0, -7, 0}, kExit}), -EFAULT);
+    EXPECT_EQ(run({{0x79, 0xa0, 0, 0}, kExit}), -EFAULT);
+    // The caller's frame, through a pointer: *(u64 *)(r10 - 8) = 5; r1 = r10; call f; exit;
+    // f: r0 = *(u64 *)(r1 - 8); exit
+    EXPECT_EQ(run({{0x7a, 0x0a, -8, 5},
+                   {0xbf, 0xa1, 0, 0},
+                   {0x85, 0x10, 0, 1},
+                   kExit,
+                   {0x79, 0x10, -8, 0},
+                   kExit}),
+              0);
+    EXPECT_EQ(result_, 5u);
+    // A frame that was left: f returns its r10, the caller reads there.
+    EXPECT_EQ(run({{0x85, 0x10, 0, 2}, {0x79, 0x00, -8, 0}, kExit, {0xbf, 0xa0, 0, 0}, kExit}),
+              -EFAULT);
+}
+
+TEST_F(CheckedVm, RangesAreReadAndWrittenAsTheyAllow) {
+    static uint64_t table[2] = {11, 22};
+    const auto address = reinterpret_cast<uint64_t>(&table);
+    const Insn low = {0x18, 0x02, 0, int32_t(address)}, high = {0, 0, 0, int32_t(address >> 32)};
+    EXPECT_EQ(run({low, high, {0x79, 0x20, 8, 0}, kExit}), -EFAULT);
+    ASSERT_EQ(casement_vm_add_range(vm_, table, sizeof table, 0), 0);
+    EXPECT_EQ(run({low, high, {0x79, 0x20, 8, 0}, kExit}), 0);
+    EXPECT_EQ(result_, 22u);
+    EXPECT_EQ(run({low, high, {0x79, 0x20, 9, 0}, kExit}), -EFAULT);
+    EXPECT_EQ(run({low, high, {0xb7, 0, 0, 0}, {0x7a, 0x02, 0, 33}, kExit}), -EFAULT);
+    EXPECT_EQ(table[0], 11u);
+    ASSERT_EQ(casement_vm_add_range(vm_, table, 8, 1), 0);
+    EXPECT_EQ(run({low, high, {0xb7, 0, 0, 0}, {0x7a, 0x02, 0, 33}, kExit}), 0);
+    EXPECT_EQ(table[0], 33u);
+    EXPECT_EQ(casement_vm_add_range(vm_, nullptr, 8, 1), -EINVAL);
+}
+
+uint64_t first_byte(uint64_t memory, uint64_t, uint64_t, uint64_t, uint64_t, casement_call*) {
+    return *reinterpret_cast<const uint8_t*>(memory);
+}
+
+TEST_F(CheckedVm, HelpersGetOnlyMemoryThatTheProgramHas) {
+    const casement_helper helper = {.number = 3,
+                                    .name = "first_byte",
+                                    .function = first_byte,
+                                    .ret = CASEMENT_RET_SCALAR,
+                                    .args = {CASEMENT_ARG_READABLE, CASEMENT_ARG_SIZE}};
+    ASSERT_EQ(casement_vm_add_helper(vm_, &helper), 0);
+    memory_[16] = 99;
+    EXPECT_EQ(run({{0xb7, 2, 0, 16}, {0x85, 0, 0, 3}, kExit}), 0);
+    EXPECT_EQ(result_, 99u);
+    EXPECT_EQ(run({{0xb7, 2, 0, 17}, {0x85, 0, 0, 3}, kExit}), -EFAULT);
+    EXPECT_EQ(run({{0xb7, 2, 0, 0}, {0x85, 0, 0, 3}, kExit}), -EFAULT);
+    EXPECT_EQ(run({{0xb7, 2, 0, -1}, {0x85, 0, 0, 3}, kExit}), -EFAULT);
+    EXPECT_EQ(run({{0xb7, 1, 0, 0}, {0xb7, 2, 0, 1}, {0x85, 0, 0, 3}, kExit}), -EFAULT);
+    // By register: r3 = 3; callx r3.
+    EXPECT_EQ(run({{0xb7, 2, 0, 17}, {0xb7, 3, 0, 3}, {0x8d, 3, 0, 0}, kExit}), -EFAULT);
+}
+
+TEST_F(CheckedVm, EndsWithoutFuelAndIsTheInterpreters) {
+    EXPECT_EQ(run({{0xb7, 0, 0, 0}, {0x05, 0, -1, 0}, kExit}), -ETIMEDOUT);
+    if (casement_vm_set_engine(vm_, CASEMENT_ENGINE_JIT) != 0) return;
+    EXPECT_EQ(casement_vm_compile(vm_), -EOPNOTSUPP);
+    EXPECT_NE(std::strstr(casement_vm_error(vm_), "checked"), nullptr) << casement_vm_error(vm_);
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, VmTest,
                          testing::Values(CASEMENT_ENGINE_JIT, CASEMENT_ENGINE_INTERPRETER));
 
