@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // What calls cost in machine code, beside the same in C in the same run: an empty run beside an
-// indirect call, a call of a helper beside a direct call of the same function. Prints nanoseconds
-// (the best of many rounds) and ratios.
+// indirect call, the same through a hook, a call of a helper beside a direct call of the same
+// function. Prints nanoseconds (the best of many rounds) and ratios.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "hooks/xdp.hpp"
 #include "ir/program.hpp"
+#include "isa/codec.hpp"
 #include "jit/jit.hpp"
 #include "platform/memory.hpp"
+#include "runtime/runtime.hpp"
+#include "spec/program_types.hpp"
 
 namespace {
 
@@ -52,6 +56,9 @@ T value_or_die(Result<T> result) {
     std::fprintf(stderr, "bench_calls: %s\n", text);
     std::exit(1);
 }
+void must(const Status& status) {
+    if (!status) value_or_die<int>(std::unexpected(status.error()));
+}
 
 // Machine code of `insns`, whose helpers are all `helper`.
 class Code {
@@ -60,8 +67,7 @@ class Code {
                   code::HelperFn helper = &far_helper) {
         ir::Program program;
         program.insns = std::move(insns);
-        if (const Status status = ir::resolve_control_flow(program); !status)
-            value_or_die<int>(std::unexpected(status.error()));
+        must(ir::resolve_control_flow(program));
         const auto output = value_or_die(jit::compile(program, {}, jit::Target::host(), options));
         pages_.emplace(value_or_die(platform::CodePages::create(output.text.size())));
         std::ranges::copy(output.text, pages_->writable().begin());
@@ -72,8 +78,7 @@ class Code {
         const auto text = pages_->writable().first(output.text.size());
         if (const Status status = code::relocate(text, output.relocations, resolver); !status)
             value_or_die<int>(std::unexpected(status.error()));
-        if (const Status status = pages_->seal(); !status)
-            value_or_die<int>(std::unexpected(status.error()));
+        must(pages_->seal());
         entry_ = reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages_->address()) +
                                                  output.entry);
     }
@@ -122,6 +127,84 @@ std::vector<Insn> calling_program() {
             {.form = Form::Exit}};
 }
 
+// An execution context with an XDP hook that has an empty program, `return XDP_PASS`.
+class Hooked {
+  public:
+    static constexpr u32 kInterface = 1;
+
+    Hooked() : runtime_(value_or_die(runtime::Runtime::create({}))) {
+        must(runtime_->register_hook_provider(hook.provider()));
+        const spec::Door door = runtime_->door();
+        const spec::Caller caller{door.open_session(door.self), spec::Dialect::Linux, true};
+        spec::LinkCreateAttr link;
+        link.prog_fd = static_cast<u32>(install(door, caller));
+        link.target_fd = kInterface;
+        link.attach_type =
+            static_cast<u32>(spec::number(spec::Dialect::Linux, spec::AttachType::Xdp));
+        value_or_die(door(caller, spec::Command::LinkCreate, &link));
+        session_ = caller.session;
+    }
+    ~Hooked() {
+        const spec::Door door = runtime_->door();
+        door.close_session(door.self, session_);
+        runtime::Runtime::destroy(runtime_);
+    }
+    Hooked(const Hooked&) = delete;
+    Hooked& operator=(const Hooked&) = delete;
+
+    hooks::XdpHook hook;
+
+  private:
+    static i64 install(const spec::Door& door, const spec::Caller& caller) {
+        const Insn insns[] = {alu_imm(AluOp::Mov, 0, 2), {.form = Form::Exit}};
+        isa::Slot slots[std::size(insns)];
+        for (std::size_t i = 0; i < std::size(insns); ++i) {
+            isa::Slot pair[2];
+            must(isa::encode(insns[i], pair));
+            slots[i] = pair[0];
+        }
+        ir::Program program;
+        program.insns.assign(std::begin(insns), std::end(insns));
+        must(ir::resolve_control_flow(program));
+        const auto output = value_or_die(jit::compile(program, {}, jit::Target::host()));
+        spec::ProgInstallAttr attr;
+        attr.dialect = static_cast<u32>(spec::Dialect::Linux);
+        attr.prog_type = static_cast<u32>(spec::ProgramType::Xdp);
+        attr.program_info_hash =
+            spec::program_info(spec::Dialect::Linux, spec::ProgramType::Xdp)->hash;
+        attr.license = reinterpret_cast<u64>("GPL");
+        attr.insns = reinterpret_cast<u64>(slots);
+        attr.insn_cnt = std::size(slots);
+        attr.engine = static_cast<u32>(code::EngineKind::Jit);
+        attr.cpu = static_cast<u32>(output.cpu);
+        attr.entry = output.entry;
+        attr.stack_bytes = output.stack_bytes;
+        attr.code = reinterpret_cast<u64>(output.text.data());
+        attr.code_size = static_cast<u32>(output.text.size());
+        attr.relocations = reinterpret_cast<u64>(output.relocations.data());
+        attr.relocation_count = static_cast<u32>(output.relocations.size());
+        return value_or_die(door(caller, spec::Command::ProgInstall, &attr));
+    }
+
+    runtime::Runtime* runtime_;
+    void* session_ = nullptr;
+};
+
+void print_hook(double indirect) {
+    Hooked hooked;
+    u8 memory[hooks::kXdpHeadroom + 64 + hooks::kXdpTailroom] = {};
+    hooks::XdpFrame frame;
+    frame.reset(memory, sizeof memory, 64, Hooked::kInterface);
+    if (hooked.hook.receive(Hooked::kInterface, frame) != hooks::XdpVerdict::Pass) {
+        std::fprintf(stderr, "bench_calls: the program at the hook does not pass\n");
+        std::exit(1);
+    }
+    print("empty run through the XDP hook",
+          best(1000, [&] { (void)hooked.hook.receive(Hooked::kInterface, frame); }), indirect);
+    hooks::XdpHook::Batch batch(hooked.hook, Hooked::kInterface);
+    print("... one of many in a batch", best(1000, [&] { (void)batch.receive(frame); }), indirect);
+}
+
 }  // namespace
 
 int main() {
@@ -130,6 +213,7 @@ int main() {
     print("indirect call of a C function", indirect, indirect);
     const Code nothing({alu_imm(AluOp::Mov, 0, 0), {.form = Form::Exit}});
     print("empty run", of_entry(nothing.entry(), 1000), indirect);
+    print_hook(indirect);
 
     code::Invocation invocation;
     const double direct = best(10, [&] { call_directly(&invocation); }) / kCalls;
