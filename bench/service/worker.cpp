@@ -43,15 +43,16 @@ class Worker {
     explicit Worker(Way way) : kernel_(way == Way::Kernel) {}
 
     Answer carry_out(const Order& order) {
-        if (map_ < 0) {
-            map_ = create();
-            if (map_ < 0) return {.error = errno};
-        }
         const bool mapped =
             order.operation == Operation::MappedRead || order.operation == Operation::MappedWrite;
+        int& map = mapped ? mapped_map_ : map_;
+        if (map < 0) {
+            map = create(mapped ? BPF_F_MMAPABLE : 0);
+            if (map < 0) return {.error = errno};
+        }
         if (mapped && !values_) {
             void* const at = mmap(nullptr, kEntries * sizeof(std::uint64_t), PROT_READ | PROT_WRITE,
-                                  MAP_SHARED, map_, 0);
+                                  MAP_SHARED, map, 0);
             if (at == MAP_FAILED) return {.error = errno};
             values_ = static_cast<std::atomic<std::uint64_t>*>(at);
         }
@@ -66,15 +67,15 @@ class Worker {
     }
 
   private:
-    int create() const {
+    int create(std::uint32_t flags) const {
         bpf_attr attr{};
         attr.map_type = BPF_MAP_TYPE_ARRAY;
         attr.key_size = 4;
         attr.value_size = 8;
         attr.max_entries = kEntries;
-        attr.map_flags = BPF_F_MMAPABLE;
+        attr.map_flags = flags;
         if (kernel_) return static_cast<int>(kernel(BPF_MAP_CREATE, attr));
-        LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+        LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
         return bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench", 4, 8, kEntries, &options);
     }
 
@@ -127,6 +128,7 @@ class Worker {
     const bool kernel_;
     const Program program_;
     int map_ = -1;
+    int mapped_map_ = -1;
     std::atomic<std::uint64_t>* values_ = nullptr;
     volatile std::uint64_t sum_ = 0;
 };

@@ -139,7 +139,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.id = object->id;
     a.map_type = a.key_size = a.value_size = a.map_flags = a.holds_handles = a.value_goes_in = 0;
     a.inner_type = a.inner_key_size = a.inner_value_size = a.inner_max_entries = 0;
-    a.inner_flags = a.frozen = 0;
+    a.inner_flags = a.frozen = a.max_entries = 0;
     a.spin_lock = a.timer = a.inner_spin_lock = a.inner_timer = 0;
     if (object->kind != ObjectKind::Map) return 0;
     const auto& map = static_cast<const Map&>(*object);
@@ -154,6 +154,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.frozen = map.write_gate.frozen();
     a.spin_lock = place(map.fields.spin_lock);
     a.timer = place(map.fields.timer);
+    a.max_entries = map.max_entries;
     if (map.inner.info == nullptr) return 0;
     a.inner_type = static_cast<u32>(spec::number(c.dialect, map.inner.info->type));
     a.inner_key_size = map.inner.key_size;

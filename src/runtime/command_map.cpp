@@ -314,12 +314,12 @@ Result<i64> handle(CommandContext& c, spec::MapFreezeAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
     if (map->fields.any()) return fail(Errc::NotForThisType, {}, "freezing locks or timers");
     if ((map->flags & spec::kMapReadOnly) != 0) return fail(Errc::ReadOnly);
-    const bool in_pages = map->pages.base != nullptr;
-    if (in_pages && platform::mapped_writable_elsewhere(map->pages)) {
+    const bool is_mapped = (map->flags & spec::kMapMmapable) != 0;
+    if (is_mapped && platform::mapped_writable_elsewhere(map->pages)) {
         return fail(Errc::Busy, {}, "the map is mapped for writing");
     }
     TRY(map->write_gate.freeze());
-    if (in_pages) TRY(platform::seal_shared(map->pages));
+    if (is_mapped) TRY(platform::seal_shared(map->pages));
     return 0;
 }
 

@@ -47,6 +47,7 @@ struct MapMemory {
 };
 inline constexpr u32 kMemoryRead = 1;
 inline constexpr u32 kMemoryWrite = 2;
+inline constexpr u32 kLookupPart = 2;  // of MAP_MEMORY
 
 // An absent operation is NotSupported. All but create and destroy run inside an epoch, at DISPATCH.
 struct MapOps {
@@ -133,7 +134,7 @@ struct Map : Object {
     Timer* timers = nullptr;       // that programs made in values (timer.hpp)
     WriteGate write_gate;          // of applications; programs may always write
     void* state = nullptr;         // the type's own
-    platform::SharedMemory pages;  // that applications map, or none
+    platform::SharedMemory pages;  // of the values, where others can have them, or none
 
     // Bytes of a value as an application passes it.
     u64 user_value_size() const { return info->percpu ? u64{value_stride} * slots : value_size; }

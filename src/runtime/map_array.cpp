@@ -2,11 +2,13 @@
 //
 // Arrays and per-CPU arrays: flat memory, values at multiples of 8 bytes; of a per-CPU array one
 // block per slot, which share no cache line. (Linux: kernel/bpf/arraymap.c) The values of an array
-// that applications map (BPF_F_MMAPABLE) lie in pages of their own, with the same layout.
+// that applications map (BPF_F_MMAPABLE), and of others where Config::shared_arrays says so, lie in
+// pages of their own, with the same layout.
 #include <cstring>
 
 #include "platform/memory.hpp"
 #include "runtime/map_value.hpp"
+#include "runtime/runtime.hpp"
 
 namespace ebpf::runtime {
 namespace {
@@ -34,19 +36,34 @@ u32 blocks(const Map& map) {
     return map.info->percpu ? map.slots : 1;
 }
 
-bool in_pages(const Map& map) {
+// Whether applications may map the values.
+bool is_mapped(const Map& map) {
     return (map.flags & spec::kMapMmapable) != 0;
+}
+
+// What they may not write is sealed, whatever descriptor they come by; so what programs only read
+// is constant once it is frozen (Linux: bpf_map_mmap).
+bool is_mapped_writable(const Map& map) {
+    return is_mapped(map) && (map.flags & (spec::kMapReadOnly | spec::kMapReadOnlyProgram)) == 0;
 }
 
 Status create_in_pages(Map& map, u64 bytes) {
     TRY_ASSIGN(map.pages, platform::create_shared(bytes));
     map.state = map.pages.base;
-    // What programs only read is constant once it is frozen, so nobody gets to write it behind our
-    // back (Linux: bpf_map_mmap).
-    const bool constant = (map.flags & spec::kMapReadOnlyProgram) != 0;
-    Status sealed = constant ? platform::seal_shared(map.pages) : Status{};
-    if (!sealed) platform::destroy_shared(map.pages);
+    Status sealed = is_mapped_writable(map) ? Status{} : platform::seal_shared(map.pages);
+    if (!sealed) {
+        platform::destroy_shared(map.pages);
+        map.pages = {};
+    }
     return sealed;
+}
+
+// For lookups by others: an array whose values cannot be shared is as good without.
+bool create_shared_values(Map& map, u64 bytes) {
+    if (map.info->percpu || !map.runtime->take_shared_array()) return false;
+    if (create_in_pages(map, bytes)) return true;
+    map.runtime->drop_shared_array();
+    return false;
 }
 
 Status create(Map& map) {
@@ -54,15 +71,17 @@ Status create(Map& map) {
         return fail(Errc::TooLarge, {}, "array size in entries", map.max_entries);
     }
     const u64 bytes = block_bytes(map) * blocks(map);
-    if (in_pages(map)) return create_in_pages(map, bytes);
+    if (is_mapped(map)) return create_in_pages(map, bytes);
+    if (create_shared_values(map, bytes)) return {};
     map.state = platform::allocate(bytes);
     if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", bytes);
     return {};
 }
 
 void destroy(Map& map) {
-    if (in_pages(map)) return platform::destroy_shared(map.pages);
-    platform::release(map.state);
+    if (map.pages.base == nullptr) return platform::release(map.state);
+    platform::destroy_shared(map.pages);
+    if (!is_mapped(map)) map.runtime->drop_shared_array();
 }
 
 void* lookup(Map& map, const void* key, u32) {
@@ -160,12 +179,12 @@ const void* key_of(const Map& map, const void* value, u32& index) {
 }
 
 bool memory(const Map& map, u32 part, MapMemory& memory) {
-    // Linux: a lock or timer is nothing for applications to write.
-    if (part != 0 || !in_pages(map) || map.fields.any()) return false;
-    constexpr u32 kNotWritten = spec::kMapReadOnly | spec::kMapReadOnlyProgram;
+    // Linux: a lock or timer is nothing for applications to write; nor is it to be seen.
+    if (map.pages.base == nullptr || map.fields.any()) return false;
+    if (part != (is_mapped(map) ? 0 : kLookupPart)) return false;
     memory.pages = map.pages;
     if ((map.flags & spec::kMapWriteOnly) == 0) memory.access |= kMemoryRead;
-    if ((map.flags & kNotWritten) == 0) memory.access |= kMemoryWrite;
+    if (is_mapped_writable(map)) memory.access |= kMemoryWrite;
     return true;
 }
 

@@ -104,6 +104,12 @@ u32 Runtime::random(u32 slot) {
     return static_cast<u32>((state * 0x2545F4914F6CDD1D) >> 32);
 }
 
+bool Runtime::take_shared_array() {
+    if (shared_arrays_.fetch_add(1, std::memory_order_relaxed) < config_.shared_arrays) return true;
+    drop_shared_array();
+    return false;
+}
+
 Status Runtime::adopt(Object& object) {
     object.runtime = this;
     TRY(ids(object.kind).add(object));

@@ -22,6 +22,9 @@ struct Config {
     // Receives what programs print (bpf_trace_printk), a line at a time; may be null. <= DISPATCH.
     void (*trace)(void* self, std::string_view line) = nullptr;
     void* trace_self = nullptr;
+    // The values of at most so many arrays lie in pages that others may read (MAP_MEMORY's part 2);
+    // each costs a descriptor and a page. Those that applications map are not counted.
+    u32 shared_arrays = 0;
 };
 
 class Runtime {
@@ -48,6 +51,9 @@ class Runtime {
     Pins& pins() { return pins_; }
     Links& links() { return links_; }
     Timers& timers() { return timers_; }
+    // One of the arrays that Config lets have shared pages, paid back by drop_shared_array().
+    bool take_shared_array();
+    void drop_shared_array() { shared_arrays_.fetch_sub(1, std::memory_order_relaxed); }
     const code::EngineOps* engine(code::EngineKind kind) const {
         return engines_[static_cast<u32>(kind)];
     }
@@ -95,6 +101,7 @@ class Runtime {
     Epochs epochs_;
     IdTable ids_[kObjectKinds];
     std::atomic<u64> live_[kObjectKinds] = {};
+    std::atomic<u32> shared_arrays_{0};
     Pins pins_;
     Links links_;
     Timers timers_{*this};

@@ -5,6 +5,7 @@
 // that it takes otherwise; the figures are printed.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -150,6 +151,29 @@ TEST(ServiceHammer, ClientsKilledAtAnyMomentLeaveNothing) {
     EXPECT_EQ(after.maps + after.programs + after.links, 0u);
     EXPECT_LE(after.allocations, before.allocations + 64) << "blocks of the execution context";
     EXPECT_EQ(daemon.stop(), 0);
+}
+
+// What was mapped of a daemon that is gone is no answer any more.
+TEST(ServiceHammer, LookupsEndWithTheDaemon) {
+    Daemon daemon;
+    ASSERT_TRUE(daemon.served());
+    EXPECT_EQ(in_child([&] {
+                  setenv("EBPF_SERVICE", daemon.path().c_str(), 1);
+                  const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "gone", 4, 8, 1, nullptr);
+                  const u32 key = 0;
+                  const u64 in = 9;
+                  u64 out = 0;
+                  if (bpf_map_update_elem(map, &key, &in, BPF_ANY) != 0) return 1;
+                  for (int i = 0; i < 8; ++i)
+                      if (bpf_map_lookup_elem(map, &key, &out) != 0 || out != 9) return 2;
+                  kill(daemon.process(), SIGKILL);
+                  // Our own end of the object hangs up when the daemon has died.
+                  pollfd end{map, 0, 0};
+                  if (poll(&end, 1, 10'000) != 1) return 3;
+                  return bpf_map_lookup_elem(map, &key, &out) < 0 ? 0 : 4;
+              }),
+              0);
+    daemon.stop();
 }
 
 // A daemon with few descriptors says so to who asks for more, and serves on.

@@ -8,8 +8,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <sys/mman.h>
+
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <fstream>
 #include <thread>
 
 #include "daemon.hpp"
@@ -272,6 +276,199 @@ TEST_F(Service, LargeMessagesGoAsFiles) {
     EXPECT_EQ(bpf_map_update_elem(map, &key, in.data(), BPF_ANY), 0);
     EXPECT_EQ(bpf_map_lookup_elem(map, &key, out.data()), 0);
     EXPECT_EQ(in, out);
+    close(map);
+}
+
+// --- lookups without asking ----------------------------------------------------------------------
+
+u64 served() {
+    return daemon().figures().served;
+}
+
+// Looks an array's element up until the library has mapped it.
+void map_for_lookups(int map) {
+    for (int i = 0; i < 8; ++i) (void)value_of(map, 0);
+}
+
+TEST_F(Service, ArraysAreLookedUpWithoutAsking) {
+    for (const u32 flags : {0u, u32{BPF_F_RDONLY_PROG}}) {
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+        const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "values", 4, 12, 5, &opts);
+        ASSERT_GE(map, 0);
+        struct Value {
+            u32 words[3];
+            bool operator==(const Value&) const = default;
+        };
+        for (u32 key = 0; key < 5; ++key) {
+            const Value in{{key, ~key, key * 3}};
+            ASSERT_EQ(bpf_map_update_elem(map, &key, &in, BPF_ANY), 0);
+        }
+        Value got[2] = {};
+        const u32 zero = 0;
+        for (int i = 0; i < 8; ++i) ASSERT_EQ(bpf_map_lookup_elem(map, &zero, got), 0);
+        const u64 before = served();
+        for (u32 i = 0; i < 500; ++i) {
+            const u32 key = i % 5;
+            ASSERT_EQ(bpf_map_lookup_elem(map, &key, got), 0);
+            ASSERT_EQ(got[0], (Value{{key, ~key, key * 3}}));
+            ASSERT_EQ(got[1], Value{}) << "nothing behind the value";
+        }
+        EXPECT_LT(served() - before, 10u) << "packets for 500 lookups";
+
+        u32 beyond = 5;
+        EXPECT_EQ(bpf_map_lookup_elem(map, &beyond, got), -ENOENT);
+        beyond = ~0u;
+        EXPECT_EQ(bpf_map_lookup_elem(map, &beyond, got), -ENOENT);
+        EXPECT_EQ(bpf_map_lookup_elem_flags(map, &zero, got, 8), -EINVAL);
+        EXPECT_EQ(bpf_map_lookup_elem(map, &zero, nullptr), -EFAULT);
+        EXPECT_EQ(bpf_map_lookup_elem(map, nullptr, got), -EFAULT);
+        // What others write is seen at once.
+        EXPECT_EQ(in_child([&] {
+                      const Value in{{7, 8, 9}};
+                      return bpf_map_update_elem(map, &zero, &in, BPF_ANY) == 0 ? 0 : 1;
+                  }),
+                  0);
+        EXPECT_EQ(bpf_map_lookup_elem(map, &zero, got), 0);
+        EXPECT_EQ(got[0], (Value{{7, 8, 9}}));
+        close(map);
+    }
+}
+
+// A program of the daemon writes, a mapped lookup reads.
+TEST_F(Service, LookupsSeeWhatProgramsWrite) {
+    const int map = make_map(BPF_MAP_TYPE_ARRAY);
+    // u32 key = 0; u64 *v = bpf_map_lookup_elem(&map, &key); if (v) *v += 1; return 2
+    const std::array<bpf_insn, 11> code = {{{0x62, 10, 0, -4, 0},
+                                            {0xbf, 2, 10, 0, 0},
+                                            {0x07, 2, 0, 0, -4},
+                                            {0x18, 1, 1, 0, map},
+                                            {0, 0, 0, 0, 0},
+                                            {0x85, 0, 0, 0, 1},
+                                            {0x15, 0, 0, 2, 0},
+                                            {0xb7, 1, 0, 0, 1},
+                                            {0xdb, 0, 1, 0, 0},
+                                            {0xb7, 0, 0, 0, 2},
+                                            {0x95, 0, 0, 0, 0}}};
+    const int program =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "add", "GPL", code.data(), code.size(), nullptr);
+    ASSERT_GE(program, 0);
+    map_for_lookups(map);
+    char data[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data, .repeat = 3);
+    for (u64 i = 1; i <= 4; ++i) {
+        EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+        EXPECT_EQ(value_of(map, 0), 3 * i);
+    }
+    for (const int fd : {map, program}) close(fd);
+}
+
+// Descriptors' and handles' numbers are used again: values must not be.
+TEST_F(Service, MappedValuesAreNobodyElses) {
+    const u64 before = daemon().figures().maps;  // what is pinned
+    for (u64 round = 1; round <= 100; ++round) {
+        const int map = make_map(BPF_MAP_TYPE_ARRAY);
+        ASSERT_GE(map, 0);
+        ASSERT_EQ(value_of(map, 1), 0u) << "round " << round;
+        ASSERT_EQ(set(map, 1, round), 0);
+        map_for_lookups(map);
+        ASSERT_EQ(value_of(map, 1), round);
+        close(map);
+    }
+    EXPECT_TRUE(eventually([&] { return daemon().figures().maps == before; }));
+}
+
+// The library's mappings of closed arrays go, whoever closed them.
+TEST_F(Service, MappingsOfClosedArraysGo) {
+    const auto mappings = [] {
+        std::ifstream lines("/proc/self/maps");
+        u32 count = 0;
+        for (std::string line; std::getline(lines, line);) {
+            count += line.find("memfd:ebpf-map") != std::string::npos ? 1 : 0;
+        }
+        return count;
+    };
+    const u32 before = mappings();
+    const int kept = make_map(BPF_MAP_TYPE_ARRAY);
+    map_for_lookups(kept);
+    for (int i = 0; i < 500; ++i) {
+        const int map = make_map(BPF_MAP_TYPE_ARRAY);
+        map_for_lookups(map);
+        close(map);
+    }
+    EXPECT_LE(mappings(), before + 66);
+    const u64 asked = served();
+    map_for_lookups(kept);
+    EXPECT_LT(served() - asked, 8u) << "what is in use stays mapped";
+    close(kept);
+}
+
+// What a client was given of an array cannot be written, by root neither.
+TEST_F(Service, SharedValuesAreReadOnly) {
+    const int map = make_map(BPF_MAP_TYPE_ARRAY);
+    ASSERT_EQ(set(map, 0, 5), 0);
+    auto channel = service::Channel::connect(daemon().path().c_str());
+    ASSERT_TRUE(channel);
+    service::Packet packet;
+    ASSERT_TRUE(channel->send({.type = service::FrameType::Hello}));
+    ASSERT_TRUE(channel->receive(packet));
+    ASSERT_TRUE(channel->send({.type = service::FrameType::Present}, {}, {&map, 1}));
+    ASSERT_TRUE(channel->receive(packet));
+    const u32 handle = packet.frame.handle;
+    for (const u64 part : {0, 1, 3}) {
+        ASSERT_TRUE(
+            channel->send({.type = service::FrameType::Memory, .handle = handle, .value = part}));
+        ASSERT_TRUE(channel->receive(packet));
+        EXPECT_FALSE(service::error_of(packet.frame)) << "part " << part;
+    }
+    ASSERT_TRUE(channel->send({.type = service::FrameType::Memory, .handle = handle, .value = 2}));
+    ASSERT_TRUE(channel->receive(packet));
+    ASSERT_TRUE(service::error_of(packet.frame));
+    ASSERT_EQ(packet.count, 1u);
+    const int file = packet.descriptors[0].get();
+    u64 value = 0;
+    ASSERT_EQ(pread(file, &value, sizeof value, 0), ssize_t{sizeof value});
+    EXPECT_EQ(value, 5u);
+    EXPECT_LT(pwrite(file, &value, sizeof value, 0), 0);
+    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), MAP_FAILED);
+    const int again = open(("/proc/self/fd/" + std::to_string(file)).c_str(), O_RDWR);
+    if (again >= 0) {  // who owns the file may open it, and still not write
+        EXPECT_LT(pwrite(again, &value, sizeof value, 0), 0);
+        EXPECT_EQ(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0), MAP_FAILED);
+        EXPECT_LT(ftruncate(again, 0), 0);
+        close(again);
+    }
+    close(map);
+
+    // Who may only write gets nothing to read.
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_WRONLY);
+    const int secret = bpf_map_create(BPF_MAP_TYPE_ARRAY, "secret", 4, 8, 4, &opts);
+    ASSERT_GE(secret, 0);
+    ASSERT_TRUE(channel->send({.type = service::FrameType::Present}, {}, {&secret, 1}));
+    ASSERT_TRUE(channel->receive(packet));
+    ASSERT_TRUE(channel->send(
+        {.type = service::FrameType::Memory, .handle = packet.frame.handle, .value = 2}));
+    ASSERT_TRUE(channel->receive(packet));
+    EXPECT_FALSE(service::error_of(packet.frame));
+    u64 none = 0;
+    const u32 key = 0;
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(bpf_map_lookup_elem(secret, &key, &none), -EPERM);
+    close(secret);
+}
+
+// A value's words are never seen half-written.
+TEST_F(Service, MappedWordsAreWhole) {
+    const int map = make_map(BPF_MAP_TYPE_ARRAY);
+    map_for_lookups(map);
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        for (u64 i = 0; !stop; ++i) set(map, 0, (i % 256) * 0x0101010101010101);
+    });
+    for (u32 i = 0; i < 20'000; ++i) {
+        const u64 value = value_of(map, 0);
+        ASSERT_EQ(value, (value & 0xff) * 0x0101010101010101);
+    }
+    stop = true;
+    writer.join();
     close(map);
 }
 

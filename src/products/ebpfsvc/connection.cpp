@@ -266,6 +266,7 @@ Result<Connection::Answer> Connection::memory(const service::Frame& frame) {
     Answer out;
     out.descriptor = Fd(open(path, flags | O_CLOEXEC));
     if (!out.descriptor) return fail(service::error_of_errno(errno), {}, "memory of a map");
+    out.frame.shape = token->shape;
     out.frame.bytes = memory.size;
     out.frame.value = memory.access;
     return out;

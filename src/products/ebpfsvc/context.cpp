@@ -21,8 +21,8 @@ void report(u32 ifindex, const Error& error) {
 
 }  // namespace
 
-Context::Context(bool live, compile_child::PoolOptions compiling)
-    : live_(xdp_, &report), compilers_(std::move(compiling)) {
+Context::Context(bool live, u32 shared_arrays, compile_child::PoolOptions compiling)
+    : live_(xdp_, &report), shared_arrays_(shared_arrays), compilers_(std::move(compiling)) {
     if (live) xdp_.set_feed(live_.feed());
 }
 
@@ -34,7 +34,7 @@ Context::~Context() {
 Status Context::start() {
     TRY(compilers_.start());
     service_.compiler = compilers_.compiler();
-    runtime::Config config;
+    runtime::Config config{.shared_arrays = shared_arrays_};
     if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
     TRY_ASSIGN(runtime_, runtime::Runtime::create(config));
     TRY(runtime_->register_engine(interpreter::kEngine));

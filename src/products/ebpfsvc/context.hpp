@@ -15,8 +15,9 @@ namespace ebpf::ebpfsvc {
 
 class Context {
   public:
-    // `live`: what is attached to an interface filters the real one.
-    Context(bool live, compile_child::PoolOptions compiling);
+    // `live`: what is attached to an interface filters the real one. `shared_arrays`: see
+    // runtime::Config.
+    Context(bool live, u32 shared_arrays, compile_child::PoolOptions compiling);
     ~Context();
     // NoMemory; those of compile_child::Pool::start().
     Status start();
@@ -35,6 +36,7 @@ class Context {
   private:
     hooks::XdpHook xdp_;
     sources::LiveInterfaces live_;
+    const u32 shared_arrays_;
     runtime::Runtime* runtime_ = nullptr;
     engine::Service service_;
     compile_child::Pool compilers_;

@@ -132,10 +132,12 @@ int serve(const Options& options) {
     // What connections, messages and the execution context's own files need stays free.
     const u64 files = raise_descriptors();
     const u64 reserve = std::min<u64>(files / 4, options.server.max_connections + 64u);
-    ebpfsvc::Context context(options.live, options.compiling);
+    const u64 shared_arrays = std::min<u64>((files - reserve) / 3, 1u << 16);
+    ebpfsvc::Context context(options.live, static_cast<u32>(shared_arrays), options.compiling);
     if (const auto started = context.start(); !started) return complain(started.error());
-    ebpfsvc::Tokens tokens(context.door(), context.caller(),
-                           static_cast<u32>(std::min<u64>(files - reserve, 1u << 24)));
+    ebpfsvc::Tokens tokens(
+        context.door(), context.caller(),
+        static_cast<u32>(std::min<u64>(files - reserve - shared_arrays, 1u << 24)));
     if (const auto started = tokens.start(); !started) return complain(started.error());
     ebpfsvc::Clients clients;
     ebpfsvc::Shared shared{context, tokens, clients, options.server.group};

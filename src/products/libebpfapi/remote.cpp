@@ -9,6 +9,7 @@
 
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
+#include "runtime/map.hpp"
 
 namespace ebpf::products {
 
@@ -39,8 +40,7 @@ Result<RemoteService::Lease> RemoteService::take() const {
         // A new client for the daemon, perhaps a new daemon: nothing has been presented.
         std::memcpy(secret_, answer.secret, sizeof secret_);
         const std::scoped_lock objects(objects_mutex_);
-        by_cookie_.clear();
-        shapes_.clear();
+        known_.clear();
         rings_.clear();
     }
     return connection;
@@ -85,6 +85,7 @@ Result<u32> RemoteService::slots() {
 void RemoteService::before_fork() {
     pool_mutex_.lock();
     objects_mutex_.lock();
+    known_.lock();
 }
 
 void RemoteService::after_fork(bool in_child) {
@@ -94,25 +95,15 @@ void RemoteService::after_fork(bool in_child) {
         for (const int fd : open_) ::close(fd);
         open_.clear();
         idle_.clear();
-        by_cookie_.clear();
-        shapes_.clear();
+        known_.clear_locked();
         std::memset(secret_, 0, sizeof secret_);
     }
+    known_.unlock();
     objects_mutex_.unlock();
     pool_mutex_.unlock();
 }
 
 // --- descriptors ---------------------------------------------------------------------------------
-
-void RemoteService::learn(const Object& object) const {
-    const std::scoped_lock lock(objects_mutex_);
-    if (by_cookie_.size() >= kKnown) {
-        by_cookie_.clear();
-        shapes_.clear();
-    }
-    by_cookie_[object.cookie] = object;
-    shapes_[object.handle] = object.shape;
-}
 
 Result<int> RemoteService::publish(u32 handle) {
     const std::scoped_lock lock(objects_mutex_);
@@ -125,19 +116,15 @@ Result<int> RemoteService::publish(u32 handle) {
 
 Result<u32> RemoteService::handle(int descriptor) const {
     TRY_ASSIGN(const u64 cookie, service::cookie_of(descriptor));
-    {
-        const std::scoped_lock lock(objects_mutex_);
-        const auto found = by_cookie_.find(cookie);
-        if (found != by_cookie_.end()) return found->second.handle;
-    }
+    if (const auto known = known_.handle(cookie, descriptor)) return *known;
     TRY_ASSIGN(Lease connection, take());
     const Status presented =
         exchange(connection, {.type = service::FrameType::Present}, {}, {{descriptor}});
     if (presented) {
         const service::Frame& answer = connection->packet.frame;
-        const Object object{answer.handle, cookie, answer.shape};
+        const KnownObjects::Object object{answer.handle, cookie, answer.shape};
         give_back(std::move(connection));
-        learn(object);
+        known_.learn(object);
         return object.handle;
     }
     if (connection) give_back(std::move(connection));
@@ -145,14 +132,8 @@ Result<u32> RemoteService::handle(int descriptor) const {
 }
 
 void RemoteService::close(int descriptor) {
+    if (const auto cookie = service::cookie_of(descriptor)) known_.closing(*cookie);
     ::close(descriptor);
-}
-
-Result<wire::Shape> RemoteService::shape(u32 handle) const {
-    const std::scoped_lock lock(objects_mutex_);
-    const auto found = shapes_.find(handle);
-    if (found == shapes_.end()) return fail(Errc::InvalidFd, {}, "handle", handle);
-    return found->second;
 }
 
 // --- the door ------------------------------------------------------------------------------------
@@ -170,7 +151,7 @@ spec::Door RemoteService::door() {
 Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command command, void* attr) {
     if (command == spec::Command::HandleShape) {
         auto& asked = *static_cast<spec::HandleShapeAttr*>(attr);
-        TRY_ASSIGN(asked, shape(asked.fd));
+        TRY_ASSIGN(asked, known_.shape(asked.fd));
         return 0;
     }
     if (command == spec::Command::HandleClose) {  // of one that was not published
@@ -178,6 +159,9 @@ Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command comman
         const std::scoped_lock lock(objects_mutex_);
         if (new_.erase(handle) != 0) return 0;
         return fail(Errc::NotSupported, {}, "closing another handle than a new one");
+    }
+    if (command == spec::Command::MapLookupElem) {
+        return lookup(caller, *static_cast<spec::MapLookupElemAttr*>(attr));
     }
     if (command == spec::Command::RingMap) return ring_map(*static_cast<spec::RingMapAttr*>(attr));
     if (command == spec::Command::RingWait) {
@@ -188,7 +172,7 @@ Result<i64> RemoteService::call(const spec::Caller& caller, spec::Command comman
 
 Result<i64> RemoteService::send(const spec::Caller& caller, spec::Command command, void* attr) {
     const wire::Shapes shapes{this, [](void* self, u32 handle) {
-                                  return static_cast<const RemoteService*>(self)->shape(handle);
+                                  return static_cast<RemoteService*>(self)->known_.shape(handle);
                               }};
     wire::Plan plan;
     TRY(wire::plan_request(command, attr, shapes, plan));
@@ -207,7 +191,7 @@ Result<i64> RemoteService::send(const spec::Caller& caller, spec::Command comman
         const service::Frame& answer = connection->packet.frame;
         Fd descriptor = std::move(connection->packet.descriptors[0]);
         if (const auto cookie = service::cookie_of(descriptor.get())) {
-            learn({answer.handle, *cookie, answer.shape});
+            known_.learn({answer.handle, *cookie, answer.shape});
         }
         const std::scoped_lock lock(objects_mutex_);
         new_[answer.handle] = std::move(descriptor);
@@ -217,7 +201,26 @@ Result<i64> RemoteService::send(const spec::Caller& caller, spec::Command comman
     return result;
 }
 
-// --- rings ---------------------------------------------------------------------------------------
+// --- lookups without asking ----------------------------------------------------------------------
+
+// When the values cannot be had, the daemon is asked each time: so it is for other maps.
+Result<i64> RemoteService::lookup(const spec::Caller& caller, spec::MapLookupElemAttr& attr) {
+    if (const auto found = known_.lookup(attr)) {
+        TRY(*found);
+        return 0;
+    }
+    if (known_.worth_mapping(attr)) {
+        if (const auto memory = pages(attr.map_fd, runtime::kLookupPart)) {
+            if (auto values = ArrayValues::map(memory->file.get(), memory->size, memory->map)) {
+                known_.keep_values(attr.map_fd, memory->map.id, std::move(values));
+            }
+        }
+    }
+    return send(caller, spec::Command::MapLookupElem, &attr);
+}
+
+// --- memory of maps and rings
+// ---------------------------------------------------------------------------------------
 
 Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
     TRY_ASSIGN(Lease connection, take());
@@ -225,7 +228,8 @@ Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
         connection, {.type = service::FrameType::Memory, .handle = handle, .value = part}, {}, {});
     Pages out;
     if (answered && connection->packet.count == 1) {
-        out = {std::move(connection->packet.descriptors[0]), connection->packet.frame.bytes};
+        const service::Frame& answer = connection->packet.frame;
+        out = {std::move(connection->packet.descriptors[0]), answer.bytes, answer.shape};
     }
     if (connection) give_back(std::move(connection));
     if (!answered) return std::unexpected(answered.error());
@@ -236,7 +240,7 @@ Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
 // The page with the consumer's position can be written, the producer's and the data only read; the
 // data stands twice in a row, so that no record is split. A ring is mapped once and stays so.
 Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
-    TRY_ASSIGN(const wire::Shape ring, shape(attr.map_fd));
+    TRY_ASSIGN(const wire::Shape ring, known_.shape(attr.map_fd));
     {
         const std::scoped_lock lock(objects_mutex_);
         if (const auto found = rings_.find(ring.id); found != rings_.end()) {

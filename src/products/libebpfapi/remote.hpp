@@ -2,10 +2,9 @@
 //
 // The door to the execution context of ebpfsvc (products/service/protocol.hpp says what is sent).
 // Each call takes a connection from a pool, so that threads do not wait for each other. Handles are
-// the daemon's. What the process knows of an object it keeps by the cookie of its descriptor's
-// socket: a number that is another file's now has another cookie and is not mistaken, and a
-// descriptor that came from elsewhere (inherited, passed over a socket) is presented to the daemon
-// when it is first used.
+// the daemon's. What the process knows of an object it keeps (known_objects.hpp); a descriptor that
+// came from elsewhere (inherited, passed over a socket) is presented to the daemon when it is first
+// used.
 //
 // When the daemon goes, calls under way fail, and what it held is gone: descriptors of it are
 // invalid from then on. A later call connects anew. A child after fork() makes connections of its
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "api/session.hpp"
+#include "products/libebpfapi/known_objects.hpp"
 #include "products/service/channel.hpp"
 
 namespace ebpf::products {
@@ -35,18 +35,13 @@ class RemoteService : public api::Descriptors {
     Result<int> publish(u32 handle) override;
     Result<u32> handle(int descriptor) const override;
     void close(int descriptor) override;
-    void sweep() override {}
+    void sweep() override { known_.sweep(); }
 
     // Around fork(): nothing is half done in the child, which forgets its parent's connections.
     void before_fork();
     void after_fork(bool in_child);
 
   private:
-    struct Object {
-        u32 handle = 0;
-        u64 cookie = 0;
-        wire::Shape shape{};
-    };
     struct Connection {
         explicit Connection(service::Channel its_channel) : channel(std::move(its_channel)) {}
         service::Channel channel;
@@ -54,8 +49,7 @@ class RemoteService : public api::Descriptors {
         std::vector<std::byte> request;
     };
     using Lease = std::unique_ptr<Connection>;
-    static constexpr size_t kIdle = 16;        // connections that are kept
-    static constexpr size_t kKnown = 1 << 14;  // objects; beyond, all are forgotten and learnt anew
+    static constexpr size_t kIdle = 16;  // connections that are kept
 
     Result<Lease> take() const;
     void give_back(Lease connection) const;
@@ -66,15 +60,15 @@ class RemoteService : public api::Descriptors {
 
     Result<i64> call(const spec::Caller& caller, spec::Command command, void* attr);
     Result<i64> send(const spec::Caller& caller, spec::Command command, void* attr);
+    Result<i64> lookup(const spec::Caller& caller, spec::MapLookupElemAttr& attr);
     struct Pages {
         Fd file;
         u64 size = 0;
+        wire::Shape map{};
     };
     Result<Pages> pages(u32 handle, u64 part) const;
     Result<i64> ring_map(spec::RingMapAttr& attr);
     Result<i64> ring_wait(const spec::Caller& caller, spec::RingWaitAttr& attr);
-    Result<wire::Shape> shape(u32 handle) const;
-    void learn(const Object& object) const;
 
     std::string path_;
     mutable std::mutex pool_mutex_;
@@ -83,9 +77,8 @@ class RemoteService : public api::Descriptors {
     mutable u64 secret_[2] = {};
     mutable u32 slots_ = 0;
 
+    mutable KnownObjects known_;
     mutable std::mutex objects_mutex_;
-    mutable std::unordered_map<u64, Object> by_cookie_;
-    mutable std::unordered_map<u32, wire::Shape> shapes_;
     std::unordered_map<u32, Fd> new_;  // received, not published yet; by handle
     mutable std::unordered_map<u32, spec::RingMapAttr> rings_;  // mapped ones, by the map's id
     std::atomic<u64> ids_{0};

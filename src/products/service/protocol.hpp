@@ -11,7 +11,7 @@
 //              it is; from now on the client's messages may name its handle.
 //     Call     a command. A new object comes -> as a descriptor.
 //     Memory   of the map `handle`, part `value`: -> the pages as a descriptor, as MAP_MEMORY of
-//              spec/commands.def gives them.
+//              spec/commands.def gives them, and what the object is.
 //     Status   what the daemon holds, for who may administrate it.
 //
 // A descriptor of an object is one end of a pair of sockets whose other end the daemon has. The
@@ -29,7 +29,7 @@ namespace ebpf::service {
 inline constexpr const char* kDefaultPath = "/run/ebpfsvc.sock";
 
 inline constexpr u32 kMagic = 0x53464245;  // "EBFS"
-inline constexpr u16 kVersion = 1;
+inline constexpr u16 kVersion = 2;
 inline constexpr u32 kMaxInline = 64u << 10;
 inline constexpr u32 kMaxDescriptors = 4;
 
@@ -50,7 +50,6 @@ struct Frame {
     u64 bytes = 0;        // Memory, answer: size of the pages
     u64 secret[2] = {};   // Hello
     wire::Shape shape{};  // of a new or presented object, as it is now
-    u32 reserved = 0;
 };
 static_assert(sizeof(Frame) == 144, "no padding: what is sent is all written");
 
