@@ -92,6 +92,41 @@ ACT(table)
 ACT(row)
 ACT(recent)
 
+// A timer that one program made in a map that it names, and another starts in whatever map it
+// finds: its function's map is that one.
+struct row_like {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 16);
+    __type(key, __u32);
+    __type(value, struct timed);
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __array(values, struct row_like);
+} rows SEC(".maps");
+
+static int mark_next(void* map, __u32* key, struct timed* value) {
+    const __u32 next = *key + 1, two = 2;
+    struct timed* other = bpf_map_lookup_elem(map, &next);
+    if (other) STORE(other->fired, 7);
+    other = bpf_map_lookup_elem(map, &two);  // a key that compilers may know
+    if (other) STORE(other->fired, 8);
+    return 0;
+}
+
+SEC("xdp")
+int start_found(struct xdp_md* ctx) {
+    const __u32 zero = 0, key = 5;
+    void* found = bpf_map_lookup_elem(&rows, &zero);
+    if (!found) return XDP_ABORTED;
+    struct timed* value = bpf_map_lookup_elem(found, &key);
+    if (!value) return XDP_ABORTED;
+    if (bpf_timer_set_callback(&value->timer, mark_next)) return XDP_DROP;
+    return bpf_timer_start(&value->timer, 0, 0) ? XDP_DROP : XDP_PASS;
+}
+
 SEC("xdp")
 int act(struct xdp_md* ctx) {
     const struct request* r = (void*)(long)ctx->data;
