@@ -154,9 +154,10 @@ i64 csum_diff_windows(u64 from, u64 from_size, u64 to, u64 to_size, u64 seed) {
 
 HELPER_FUNCTION(csum_diff) {
     constexpr i64 kEinval = 22;  // C's number, in both dialects
-    const u64 from_size = r2 & 0xffffffff;
-    const u64 to_size = r4 & 0xffffffff;
-    if (from_size % 4 != 0 || to_size % 4 != 0) return static_cast<u64>(-kEinval);
+    // Null is no bytes, whatever the size.
+    const u64 from_size = r1 != 0 ? r2 & 0xffffffff : 0;
+    const u64 to_size = r3 != 0 ? r4 & 0xffffffff : 0;
+    if (r2 % 4 != 0 || r4 % 4 != 0) return static_cast<u64>(-kEinval);
     if (program_of(*invocation).dialect == spec::Dialect::Linux) {
         return csum_diff_linux(r1, from_size, r3, to_size, r5);
     }

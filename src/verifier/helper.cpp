@@ -321,9 +321,11 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
         const Reg& base = reg(static_cast<isa::Reg>(n));
         const bool or_null =
             memory == ArgKind::ReadableMemOrNull || memory == ArgKind::WritableMemOrNull;
-        if (is_null(base) && (or_null || value.num.umax() == 0)) {
+        // Null stands for no bytes. eBPF for Windows allows any size with it: its helpers look.
+        const bool windows = environment_.type->dialect == spec::Dialect::Windows;
+        if (is_null(base) && (value.num.umax() == 0 || (or_null && windows))) {
             need(base);
-            if (value.num.umax() == 0 || or_null) return true;
+            return true;
         }
         const u64 least = value.num.umin(), most = value.num.umax();
         if (memory == ArgKind::ReadWriteMem) {
@@ -345,7 +347,8 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
     const ir::MapDef& m = map(static_cast<u32>(site.map));
     const u64 size = planted(219) ? 1 : kind == ArgKind::MapKey ? m.key_size : m.value_size;
-    const bool writes = kind == ArgKind::UninitMapValue;
+    // A bloom filter is asked whether the value is in it.
+    const bool writes = kind == ArgKind::UninitMapValue && m.type != spec::MapType::BloomFilter;
     if (!check_helper_memory(n, value, size, size, writes, writes)) return false;
     if (kind == ArgKind::MapKey) note_key(value, m.key_size);
     return true;

@@ -235,5 +235,16 @@ TEST_F(Helpers, WindowsFormats) {
     EXPECT_EQ(printed_.size(), 2u);
 }
 
+TEST_F(Helpers, ChecksumsOfNothing) {
+    const u32 words[] = {1, 2};
+    for (const spec::Dialect dialect : {spec::Dialect::Linux, spec::Dialect::Windows}) {
+        program_.dialect = dialect;
+        EXPECT_EQ(call(Helper::csum_diff, nullptr, 8, words, 8, 5), 8) << "null is no bytes";
+        EXPECT_EQ(call(Helper::csum_diff, nullptr, 8, nullptr, 4, 5), 5);
+        EXPECT_EQ(call(Helper::csum_diff, nullptr, 0, words, 7, 5), -22);
+        EXPECT_EQ(call(Helper::csum_diff, nullptr, 6, words, 8, 5), -22);
+    }
+}
+
 }  // namespace
 }  // namespace ebpf::runtime::test

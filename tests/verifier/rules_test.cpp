@@ -623,6 +623,20 @@ TEST(Privileges, WithoutLeaksPointersStayPointers) {
     EXPECT_EQ(verdict("r1 = r10\nr1 -= r10\n" RETURN0), "pointer-arithmetic");
 }
 
+// Linux' rule: null has no bytes. eBPF for Windows' helper looks itself.
+TEST(NullMemory, HasNoBytes) {
+    const auto text = [](const char* call, int from_size) {
+        return "r1 = 0\nr2 = " + std::to_string(from_size) + "\nr3 = 0\nr4 = 0\nr5 = 0\ncall " +
+               call + "\nr0 = 2\nexit\n";
+    };
+    EXPECT_EQ(outcome(check(text("28", 0))), "accept");
+    EXPECT_EQ(outcome(check(text("28", 8))), "bad-address");
+    const ir::Program program = make_program(text("10", 8));
+    ir::Environment environment;
+    environment.type = spec::program_info(spec::Dialect::Windows, spec::ProgramType::Xdp);
+    EXPECT_EQ(outcome(analyze(program, environment, {})), "accept");
+}
+
 TEST(Budget, IsAVerdictThatNamesThePlace) {
     Options options;
     options.max_steps = 50;
