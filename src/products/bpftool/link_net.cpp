@@ -23,14 +23,6 @@ void show(const Options& options, int fd, Output& out) {
     const std::string type = known ? known : fmt::format("type {}", info.type);
     Json json = {{"id", info.id}, {"type", type}, {"prog_id", info.prog_id}};
     std::string text = fmt::format("{}: {}  prog {}  ", info.id, type, info.prog_id);
-    if (info.type == BPF_LINK_TYPE_XDP) {
-        char name[IF_NAMESIZE];
-        const bool named = if_indextoname(info.xdp.ifindex, name) != nullptr;
-        if (named) json["devname"] = name;
-        json["ifindex"] = info.xdp.ifindex;
-        text += named ? fmt::format("\n\tifindex {}({})  ", name, info.xdp.ifindex)
-                      : fmt::format("\n\tifindex {}  ", info.xdp.ifindex);
-    }
     show_pins(options, kPinnedLink, info.id, json, text);
     out.json.push_back(json);
     out.text += text + "\n";
@@ -44,15 +36,16 @@ constexpr AttachType kAttachTypes[] = {
     {"xdp", 0}, {"xdpgeneric", kSkbMode}, {"xdpdrv", kDrvMode}, {"xdpoffload", kHwMode}};
 
 const AttachType& attach_type(Words& words) {
-    const std::string name = words.take("an attach type");
+    const std::string name = words.take();
     for (const AttachType& type : kAttachTypes)
         if (name == type.name) return type;
     throw Failure("invalid net attach/detach type: " + name);
 }
 
 int device(Words& words) {
-    if (!words.take_if("dev")) throw UsageError("expected 'dev' and an interface");
-    const std::string name = words.take("an interface");
+    if (!words.take_if("dev"))
+        throw Failure(fmt::format("expected 'dev', got: '{}'?", words.peek()));
+    const std::string name = words.take();
     const unsigned index = if_nametoindex(name.c_str());
     if (index == 0) throw Failure("invalid devname " + name);
     return static_cast<int>(index);
@@ -63,36 +56,30 @@ int device(Words& words) {
 Output link_show(const Options& options, Words& words) {
     Output out;
     out.json = Json::array();
-    if (words.empty()) {
+    if (!handle_follows(words)) {
         for (const Fd& fd : all_links()) show(options, fd.get(), out);
         return out;
     }
-    const Fd fd = link(words);
-    words.nothing_more();
-    show(options, fd.get(), out);
+    show(options, link(words).get(), out);
     out.json = Json(out.json[0]);
     return out;
 }
 
 Output link_detach(const Options&, Words& words) {
+    if (words.count() != 2) throw Failure("link specifier is invalid or missing\n");
     const Fd fd = link(words);
-    words.nothing_more();
-    if (bpf_link_detach(fd.get())) fail_errno("failed link detach");
+    if (bpf_link_detach(fd.get())) fail_errno("failed link detach", kWrongLink);
     return {};
 }
 
 Output link_pin(const Options&, Words& words) {
-    const Fd fd = link(words);
-    const std::string path = words.take("a path");
-    words.nothing_more();
-    if (bpf_obj_pin(fd.get(), path.c_str())) fail_errno("can't pin the object (" + path + ")");
-    return {};
+    return pin(link, words);
 }
 
 // What else bpftool lists here there is not: its lists are empty.
 Output net_show(const Options&, Words& words) {
+    if (words.count() != 0 && words.count() != 2) throw ShowUsage();
     const int only = words.empty() ? 0 : device(words);
-    words.nothing_more();
     Json xdp = Json::array();
     std::string text = "xdp:\n";
     struct if_nameindex* const all = if_nameindex();
@@ -113,21 +100,23 @@ Output net_show(const Options&, Words& words) {
 }
 
 Output net_attach(const Options&, Words& words) {
+    words.need(5);
     ebpf_live__enable();  // the names are those of real interfaces
     const AttachType& type = attach_type(words);
     const Fd fd = program(words);
     const int index = device(words);
     const bool overwrite = words.take_if("overwrite");
-    words.nothing_more();
+    if (!overwrite && !words.empty())
+        throw Failure(fmt::format("expected 'overwrite', got: '{}'?", words.peek()));
     if (bpf_xdp_attach(index, fd.get(), type.flags | (overwrite ? 0 : kIfNone), nullptr))
         fail_errno(fmt::format("interface {} attach failed", type.name));
     return {};
 }
 
 Output net_detach(const Options&, Words& words) {
+    words.need(3);
     const AttachType& type = attach_type(words);
     const int index = device(words);
-    words.nothing_more();
     if (bpf_xdp_detach(index, type.flags, nullptr))
         fail_errno(fmt::format("interface {} detach failed", type.name));
     return {};

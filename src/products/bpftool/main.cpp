@@ -1,87 +1,173 @@
 // SPDX-License-Identifier: MIT
 //
-// bpftool: the command line of programs, maps, links and interfaces. One table says what commands
-// there are; help is made from it.
+// bpftool: the command line of programs, maps, links and interfaces.
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <getopt.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iostream>
-#include <sstream>
+#include <string_view>
 
 #include "products/bpftool/tool.hpp"
 
 namespace bpftool {
 namespace {
 
-constexpr int kFailed = 255;  // what bpftool's -1 is to a shell
-
+// In the order in which a word that is cut short is looked for. Those that nothing runs are
+// bpftool's, and not yet ours.
 const Command kCommands[] = {
-    {"prog", "show", "list", prog_show, "[PROG]", false},
-    {"prog", "pin", nullptr, prog_pin, "PROG FILE", true},
-    {"prog", "load", nullptr, prog_load,
-     "OBJ PATH [type TYPE] [map { idx IDX | name NAME } MAP] [pinmaps MAP_DIR]", true},
-    {"prog", "loadall", nullptr, prog_loadall,
-     "OBJ PATH [type TYPE] [map { idx IDX | name NAME } MAP] [pinmaps MAP_DIR]", true},
-    {"prog", "attach", nullptr, prog_attach, "PROG ATTACH_TYPE [MAP]", true},
-    {"prog", "detach", nullptr, prog_detach, "PROG ATTACH_TYPE [MAP]", true},
-    {"prog", "run", nullptr, prog_run,
-     "PROG data_in FILE [data_out FILE [data_size_out L]] [ctx_in FILE [ctx_out FILE "
-     "[ctx_size_out M]]] [repeat N]",
-     false},
-    {"map", "show", "list", map_show, "[MAP]", false},
-    {"map", "create", nullptr, map_create,
-     "FILE type TYPE key KEY_SIZE value VALUE_SIZE entries MAX_ENTRIES name NAME [flags FLAGS] "
-     "[inner_map MAP]",
-     true},
-    {"map", "dump", nullptr, map_dump, "MAP", false},
-    {"map", "update", nullptr, map_update, "MAP [key DATA] [value VALUE] [any | exist | noexist]",
-     true},
-    {"map", "lookup", nullptr, map_lookup, "MAP [key DATA]", false},
-    {"map", "getnext", nullptr, map_getnext, "MAP [key DATA]", false},
-    {"map", "delete", nullptr, map_delete, "MAP key DATA", true},
-    {"map", "pin", nullptr, map_pin, "MAP FILE", true},
-    {"link", "show", "list", link_show, "[LINK]", false},
-    {"link", "pin", nullptr, link_pin, "LINK FILE", true},
-    {"link", "detach", nullptr, link_detach, "LINK", true},
-    {"net", "show", "list", net_show, "[dev <devname>]", false},
-    {"net", "attach", nullptr, net_attach,
-     "{ xdp | xdpgeneric | xdpdrv | xdpoffload } PROG dev <devname> [ overwrite ]", true},
-    {"net", "detach", nullptr, net_detach,
-     "{ xdp | xdpgeneric | xdpdrv | xdpoffload } dev <devname>", true},
+    {"prog", "show", prog_show, false},
+    {"prog", "list", prog_show, false},
+    {"prog", "dump", nullptr, false},
+    {"prog", "pin", prog_pin, true},
+    {"prog", "load", prog_load, true},
+    {"prog", "loadall", prog_loadall, true},
+    {"prog", "attach", prog_attach, true},
+    {"prog", "detach", prog_detach, true},
+    {"prog", "tracelog", nullptr, false},
+    {"prog", "run", prog_run, false},
+    {"prog", "profile", nullptr, false},
+    {"map", "show", map_show, false},
+    {"map", "list", map_show, false},
+    {"map", "dump", map_dump, false},
+    {"map", "update", map_update, true},
+    {"map", "lookup", map_lookup, false},
+    {"map", "getnext", map_getnext, false},
+    {"map", "delete", map_delete, true},
+    {"map", "pin", map_pin, true},
+    {"map", "event_pipe", nullptr, false},
+    {"map", "peek", map_lookup, false},
+    {"map", "push", map_update, true},
+    {"map", "enqueue", map_update, true},
+    {"map", "pop", map_pop, true},
+    {"map", "dequeue", map_pop, true},
+    {"map", "freeze", map_freeze, true},
+    {"map", "create", map_create, true},
+    {"link", "show", link_show, false},
+    {"link", "list", link_show, false},
+    {"link", "pin", link_pin, true},
+    {"link", "detach", link_detach, true, kWrongLink},
+    {"net", "show", net_show, false},
+    {"net", "list", net_show, false},
+    {"net", "attach", net_attach, true, kInvalid},
+    {"net", "detach", net_detach, true, kInvalid},
 };
 
-constexpr const char* kObjects[] = {"prog", "map", "link", "net"};
+// What is known of an object: its commands' words, each behind "bpftool OBJECT", and what those
+// mean.
+struct Object {
+    const char* name;
+    std::vector<const char*> usage;  // none: bpftool's, and not yet ours
+    const char* words;
+};
+
+const Object kObjects[] = {
+    {"prog",
+     {"{ show | list } [PROG]", "pin   PROG FILE",
+      "{ load | loadall } OBJ  PATH \\\n"
+      "                         [type TYPE] [dev NAME] \\\n"
+      "                         [map { idx IDX | name NAME } MAP]\\\n"
+      "                         [pinmaps MAP_DIR]",
+      "attach PROG ATTACH_TYPE [MAP]", "detach PROG ATTACH_TYPE [MAP]",
+      "run PROG \\\n"
+      "                         data_in FILE \\\n"
+      "                         [data_out FILE [data_size_out L]] \\\n"
+      "                         [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\\n"
+      "                         [repeat N]",
+      "help"},
+     "       MAP := { id MAP_ID | pinned FILE | name MAP_NAME }\n"
+     "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
+     "       TYPE := { what the name of a program's section begins with: xdp, socket ... }\n"
+     "       ATTACH_TYPE := { sk_msg_verdict | sk_skb_verdict | sk_skb_stream_verdict |\n"
+     "                        sk_skb_stream_parser | flow_dissector }\n"},
+    {"map",
+     {"{ show | list }   [MAP]",
+      "create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\\n"
+      "                                  entries MAX_ENTRIES name NAME [flags FLAGS] \\\n"
+      "                                  [inner_map MAP] [dev NAME]",
+      "dump       MAP", "update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]",
+      "lookup     MAP [key DATA]", "getnext    MAP [key DATA]", "delete     MAP  key DATA",
+      "pin        MAP  FILE", "peek       MAP", "push       MAP value VALUE", "pop        MAP",
+      "enqueue    MAP value VALUE", "dequeue    MAP", "freeze     MAP", "help"},
+     "       MAP := { id MAP_ID | pinned FILE | name MAP_NAME }\n"
+     "       DATA := { [hex] BYTES }\n"
+     "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
+     "       VALUE := { DATA | MAP | PROG }\n"
+     "       UPDATE_FLAGS := { any | exist | noexist }\n"},
+    {"link",
+     {"{ show | list }   [LINK]", "pin        LINK  FILE", "detach     LINK", "help"},
+     "       LINK := { id LINK_ID | pinned FILE }\n"},
+    {"cgroup", {}, nullptr},
+    {"perf", {}, nullptr},
+    {"net",
+     {"{ show | list } [dev <devname>]", "attach ATTACH_TYPE PROG dev <devname> [ overwrite ]",
+      "detach ATTACH_TYPE dev <devname>", "help"},
+     "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
+     "       ATTACH_TYPE := { xdp | xdpgeneric | xdpdrv | xdpoffload }\n"},
+    {"feature", {}, nullptr},
+    {"btf", {}, nullptr},
+    {"gen", {}, nullptr},
+    {"struct_ops", {}, nullptr},
+    {"iter", {}, nullptr},
+};
+
+constexpr const char* kOptions =
+    "       OPTIONS := { {-j|--json} [{-p|--pretty}] | {-f|--bpffs} | {-n|--nomount} |\n"
+    "                    {-V|--version} }\n";
 
 std::string usage(const std::string& self) {
+    std::string objects;
+    for (const Object& object : kObjects) {
+        if (!object.usage.empty()) objects += fmt::format(" {} |", object.name);
+    }
+    objects.pop_back();
     return fmt::format(
         "Usage: {0} [OPTIONS] OBJECT {{ COMMAND | help }}\n"
         "       {0} batch file FILE\n"
         "       {0} version\n\n"
-        "       OBJECT := {{ {1} }}\n"
-        "       OPTIONS := {{ {{-j|--json}} [{{-p|--pretty}}] | {{-f|--bpffs}} | {{-V|--version}} "
-        "}}\n",
-        self, fmt::join(kObjects, " | "));
+        "       OBJECT := {{{1}}}\n{2}",
+        self, objects, kOptions);
 }
 
-std::string usage_of(const std::string& self, const std::string& object) {
-    std::string text;
-    for (const Command& command : kCommands) {
-        if (object != command.object) continue;
-        const std::string name = command.alias
-                                     ? fmt::format("{{ {} | {} }}", command.name, command.alias)
-                                     : command.name;
-        text += fmt::format("{} {} {} {} {}\n", text.empty() ? "Usage:" : "      ", self, object,
-                            name, command.usage);
+std::string types_of_maps() {
+    constexpr size_t kColumns = 80;
+    std::string text = "       TYPE := {";
+    size_t start = 0;
+    for (int type = 1; type < 64; ++type) {
+        const char* const name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
+        if (!name) continue;
+        if (text.size() - start + std::strlen(name) + 3 > kColumns) {
+            text += "\n                ";
+            start = text.size() - 16;
+        }
+        text += fmt::format(" {} |", name);
     }
-    return text + fmt::format("       {} {} help\n\n", self, object) +
-           "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
-           "       MAP := { id MAP_ID | pinned FILE | name MAP_NAME }\n"
-           "       LINK := { id LINK_ID | pinned FILE }\n"
-           "       DATA := { [hex] BYTES }   VALUE := { DATA | MAP | PROG }\n";
+    text.back() = '}';
+    return text + "\n";
+}
+
+std::string usage_of(const std::string& self, const Object& object) {
+    std::string text;
+    for (const char* const words : object.usage) {
+        text += fmt::format("{} {} {} {}\n", text.empty() ? "Usage:" : "      ", self, object.name,
+                            words);
+    }
+    text += std::string("\n") + object.words;
+    if (object.name == std::string("map")) text += types_of_maps();
+    return text + kOptions;
+}
+
+// The row that the word begins, in the table's order.
+template <typename Row, size_t N, typename Fits>
+const Row* find(const Row (&table)[N], const std::string& word, Fits&& fits) {
+    for (const Row& row : table)
+        if (is_short_for(word, row.name) && fits(row)) return &row;
+    return nullptr;
 }
 
 class Tool {
@@ -89,9 +175,11 @@ class Tool {
     Tool(std::string self, Options options) : self_(std::move(self)), options_(options) {}
 
     // One command; what there is to show is shown, or put in `page` when that is given.
-    int run(std::vector<std::string> arguments, bool in_batch, Json* page) {
+    int run(std::vector<std::string> words, Json* page) {
+        usage_text_ = usage(self_);
+        wrong_ = kFailed;
         try {
-            Output out = carry_out(Words(std::move(arguments)), in_batch);
+            Output out = carry_out(Words(std::move(words)), page != nullptr || in_batch_);
             if (page) {
                 *page = std::move(out.json);
             } else if (options_.json) {
@@ -99,33 +187,35 @@ class Tool {
             } else {
                 std::fputs(out.text.c_str(), stdout);
             }
-            return out.not_found ? kFailed : 0;
-        } catch (const UsageError& error) {
-            report(error.what(), page);
-            if (!options_.json) std::fputs(("\n" + usage_text_).c_str(), stderr);
+            return out.status;
+        } catch (const ShowUsage& shown) {
+            if (!options_.json) std::fputs(usage_text_.c_str(), stderr);
+            if (options_.json && !page) show({});
+            return shown.status;
         } catch (const Failure& error) {
             report(error.what(), page);
+            return error.status ? error.status : wrong_;
         }
-        return kFailed;
     }
 
-    int batch(const std::string& path) {
+    int batch(Words words) {
+        if (words.count() < 2) return failed("too few parameters for batch");
+        if (!words.take_if("file")) return failed("expected 'file', got: " + words.peek());
+        if (words.count() > 1) return failed("too many parameters for batch");
+        const std::string path = words.take();
         std::ifstream file(path == "-" ? "/dev/stdin" : path);
-        if (!file) {
-            report(fmt::format("Can't open file ({}): {}", path, std::strerror(errno)), nullptr);
-            return kFailed;
-        }
+        if (!file)
+            return failed(fmt::format("Can't open file ({}): {}", path, std::strerror(errno)));
+        in_batch_ = true;
         Json pages = Json::array();
         int status = 0, count = 0;
-        for (std::string line; status == 0 && std::getline(file, line);) {
-            std::istringstream text(line.substr(0, line.find('#')));
-            std::vector<std::string> words;
-            for (std::string word; text >> word;) words.push_back(word);
-            if (words.empty()) continue;
+        for (std::string line; status == 0 && read_line(file, line);) {
+            std::vector<std::string> parts = split(line);
+            if (parts.empty()) continue;
             ++count;
             Json page;
-            const auto shown = words;
-            status = run(std::move(words), true, options_.json ? &page : nullptr);
+            const auto shown = parts;
+            status = run(std::move(parts), options_.json ? &page : nullptr);
             std::fflush(stdout);
             if (options_.json) pages.push_back({{"command", shown}, {"output", page}});
         }
@@ -137,33 +227,74 @@ class Tool {
         return status;
     }
 
+    int failed(const std::string& what) const {
+        report(what, nullptr);
+        return kFailed;
+    }
+
   private:
-    Output carry_out(Words words, bool in_batch) {
-        usage_text_ = usage(self_);
-        const std::string object = words.take("an object");
-        if (object == "help") return {.json = {}, .text = usage_text_};
-        if (object == "version") return version();
-        bool known = false;
-        for (const char* its : kObjects) known |= object == its;
-        if (!known) throw UsageError(fmt::format("unknown object '{}'", object));
-        usage_text_ = usage_of(self_, object);
-        const std::string name = words.empty() ? "show" : words.take("a command");
-        if (name == "help") return {.json = {}, .text = usage_text_};
-        for (const Command& command : kCommands) {
-            if (object != command.object ||
-                (name != command.name && (!command.alias || name != command.alias))) {
-                continue;
-            }
-            Output out = command.run(options_, words);
-            if (command.changes && !in_batch && !std::getenv("EBPF_SERVICE")) {
-                fmt::print(
-                    stderr,
-                    "Warning: without a service (EBPF_SERVICE) objects, pins and attachments "
-                    "end with this process; `batch file` runs several commands in one\n");
-            }
-            return out;
+    // A line without its comment; a backslash at its end goes on with the next.
+    static bool read_line(std::istream& file, std::string& line) {
+        line.clear();
+        for (std::string part; std::getline(file, part);) {
+            part.resize(std::min(part.size(), part.find('#')));
+            const bool more = !part.empty() && part.back() == '\\';
+            if (more) part.back() = ' ';
+            line += part;
+            if (!more) return true;
         }
-        throw UsageError(fmt::format("unknown command '{} {}'", object, name));
+        return !line.empty();
+    }
+    // Words; quotes hold together what stands in them.
+    static std::vector<std::string> split(const std::string& line) {
+        std::vector<std::string> words;
+        char quote = 0;
+        bool in_word = false;
+        for (const char c : line) {
+            if (quote ? c == quote : c == '"' || c == '\'') {
+                quote = quote ? 0 : c;
+                if (!in_word) words.emplace_back();
+                in_word = true;
+            } else if (!quote && std::isspace(static_cast<unsigned char>(c))) {
+                in_word = false;
+            } else {
+                if (!in_word) words.emplace_back();
+                in_word = true;
+                words.back() += c;
+            }
+        }
+        return words;
+    }
+
+    Output carry_out(Words words, bool in_batch) {
+        if (words.empty() || words.next_is("help")) throw ShowUsage{0};
+        const std::string word = words.take();
+        const Object* const object = find(kObjects, word, [](const Object&) { return true; });
+        if (!object) {
+            if (is_short_for(word, "version")) return version();
+            throw ShowUsage();
+        }
+        if (object->usage.empty())
+            throw Failure(fmt::format("the object '{}' is not supported yet", object->name));
+        usage_text_ = usage_of(self_, *object);
+        const std::string name = words.empty() ? "show" : words.take();
+        const Command* const command = find(kCommands, name, [&](const Command& its) {
+            return std::string_view(its.object) == object->name;
+        });
+        if (is_short_for(name, "help")) throw ShowUsage{0};
+        if (!command) throw ShowUsage();
+        if (!command->run) {
+            throw Failure(fmt::format("the command '{} {}' is not supported yet", object->name,
+                                      command->name));
+        }
+        wrong_ = command->wrong;
+        Output out = command->run(options_, words);
+        if (command->changes && !in_batch && !options_.json && !std::getenv("EBPF_SERVICE")) {
+            fmt::print(stderr,
+                       "Warning: without a service (EBPF_SERVICE) objects, pins and attachments "
+                       "end with this process; `batch file` runs several commands in one\n");
+        }
+        return out;
     }
 
     Output version() const {
@@ -177,55 +308,73 @@ class Tool {
                                     CASEMENT_VERSION, libbpf)};
     }
 
-    void show(const Json& json) const {
-        std::puts(json.dump(options_.pretty ? 4 : -1, ' ', false, Json::error_handler_t::replace)
-                      .c_str());
-    }
+    void show(const Json& json) const { std::puts(json_text(json, options_.pretty).c_str()); }
 
+    // An empty text says nothing: neither an object nor an error, as bpftool does for a name or tag
+    // that nothing has.
     void report(const std::string& what, Json* page) const {
         const Json json = {{"error", what}};
         if (page) {
-            *page = json;
+            if (!what.empty()) *page = json;
         } else if (options_.json) {
-            show(json);
-        } else {
+            what.empty() ? void(std::puts("")) : show(json);
+        } else if (!what.empty()) {
             fmt::print(stderr, "Error: {}\n", what);
         }
     }
 
     std::string self_, usage_text_;
     Options options_;
+    int wrong_ = kFailed;
+    bool in_batch_ = false;
 };
 
 int main_of(int argc, char** argv) {
+    constexpr option kLong[] = {{"json", no_argument, nullptr, 'j'},
+                                {"pretty", no_argument, nullptr, 'p'},
+                                {"bpffs", no_argument, nullptr, 'f'},
+                                {"nomount", no_argument, nullptr, 'n'},
+                                {"version", no_argument, nullptr, 'V'},
+                                {"help", no_argument, nullptr, 'h'},
+                                {nullptr, 0, nullptr, 0}};
     Options options;
-    bool version = false;
-    int at = 1;
-    for (; at < argc && argv[at][0] == '-' && argv[at][1]; ++at) {
-        const std::string word = argv[at];
-        if (word == "-j" || word == "--json") {
-            options.json = true;
-        } else if (word == "-p" || word == "--pretty") {
-            options.json = options.pretty = true;
-        } else if (word == "-f" || word == "--bpffs") {
-            options.pins = true;
-        } else if (word == "-V" || word == "--version") {
-            version = true;
-        } else if (word == "-jp" || word == "-pj") {
-            options.json = options.pretty = true;
-        } else if (word == "-jf" || word == "-fj") {
-            options.json = options.pins = true;
-        } else {
-            fmt::print(stderr, "Error: unrecognized option '{}'\n\n{}", word, usage(argv[0]));
-            return kFailed;
+    std::vector<std::string> instead;
+    opterr = 0;
+    for (int letter = 0; (letter = getopt_long(argc, argv, "jpfnVh", kLong, nullptr)) != -1;) {
+        switch (letter) {
+            case 'j':
+                options.json = true;
+                break;
+            case 'p':
+                options.json = options.pretty = true;
+                break;
+            case 'f':
+                options.pins = true;
+                break;
+            case 'n':
+                break;  // nothing is ever mounted
+            case 'V':
+                instead = {"version"};
+                break;
+            case 'h':
+                instead = {"help"};
+                break;
+            default: {
+                const int status =
+                    Tool(argv[0], options)
+                        .failed(fmt::format("unrecognized option '{}'", argv[optind - 1]));
+                if (!options.json) std::fputs(usage(argv[0]).c_str(), stderr);
+                return status;
+            }
         }
+        if (!instead.empty()) break;
     }
-    std::vector<std::string> words(argv + at, argv + argc);
-    if (version) words = {"version"};
-    if (words.empty()) words = {"help"};
     Tool tool(argv[0], options);
-    if (words.size() == 3 && words[0] == "batch" && words[1] == "file") return tool.batch(words[2]);
-    return tool.run(words, false, nullptr);
+    std::vector<std::string> words(argv + optind, argv + argc);
+    if (!instead.empty()) return tool.run(instead, nullptr);
+    if (!words.empty() && is_short_for(words[0], "batch"))
+        return tool.batch(Words({words.begin() + 1, words.end()}));
+    return tool.run(std::move(words), nullptr);
 }
 
 }  // namespace
@@ -236,6 +385,6 @@ int main(int argc, char** argv) {
         return bpftool::main_of(argc, argv);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "Error: %s\n", error.what());
-        return 255;
+        return bpftool::kFailed;
     }
 }

@@ -2,7 +2,9 @@
 // bpftool map
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -38,20 +40,27 @@ size_t value_bytes(const bpf_map_info& info) {
                          : info.value_size;
 }
 
+std::string head_text(const bpf_map_info& info) {
+    std::string text = fmt::format("{}: {}  ", info.id, type_name(info.type));
+    if (info.name[0]) text += fmt::format("name {}  ", info.name);
+    return text + fmt::format("flags 0x{:x}\n", info.map_flags);
+}
+Json head_json(const bpf_map_info& info) {
+    Json json = {{"id", info.id}, {"type", type_name(info.type)}};
+    if (info.name[0]) json["name"] = info.name;
+    json["flags"] = info.map_flags;
+    return json;
+}
+
 void show(const Options& options, int fd, Output& out) {
     const bpf_map_info info = map_info(fd);
-    Json json = {{"id", info.id}, {"type", type_name(info.type)}};
-    std::string text = fmt::format("{}: {}  ", info.id, type_name(info.type));
-    if (info.name[0]) {
-        json["name"] = info.name;
-        text += fmt::format("name {}  ", info.name);
-    }
-    json["flags"] = info.map_flags;
+    Json json = head_json(info);
     json["bytes_key"] = info.key_size;
     json["bytes_value"] = info.value_size;
     json["max_entries"] = info.max_entries;
-    text += fmt::format("flags 0x{:x}\n\tkey {}B  value {}B  max_entries {}", info.map_flags,
-                        info.key_size, info.value_size, info.max_entries);
+    std::string text =
+        head_text(info) + fmt::format("\tkey {}B  value {}B  max_entries {}", info.key_size,
+                                      info.value_size, info.max_entries);
     show_pins(options, kPinnedMap, info.id, json, text);
     if (info.btf_id) {
         json["btf_id"] = info.btf_id;
@@ -61,33 +70,44 @@ void show(const Options& options, int fd, Output& out) {
     out.text += text + "\n";
 }
 
-// DATA := { [hex] BYTES }
+// DATA := { [hex] BYTES }. A byte past 255 is an error here; bpftool takes its lowest eight bits.
 Bytes data(Words& words, const char* what, size_t size) {
     const int base = words.take_if("hex") ? 16 : 0;
     Bytes bytes;
     while (bytes.size() < size) {
         if (words.empty())
             throw Failure(fmt::format("{} expected {} bytes got {}", what, size, bytes.size()));
-        const std::string word = words.take("a byte");
+        const std::string word = words.take();
         char* end = nullptr;
         const unsigned long byte = std::strtoul(word.c_str(), &end, base);
-        if (*end || byte > 255) throw Failure("error parsing byte: " + word);
+        if (word.empty() || *end || byte > 255) throw Failure("error parsing byte: " + word);
         bytes.push_back(static_cast<unsigned char>(byte));
     }
     return bytes;
 }
 
-Bytes key_of(Words& words, const bpf_map_info& info) {
-    if (!words.take_if("key")) throw UsageError("expected 'key'");
-    return data(words, "key", info.key_size);
-}
+// An element as the command line says it. `object` is what its value names, and has to stay open
+// until the update.
+struct Element {
+    std::optional<Bytes> key, value;
+    std::optional<__u64> flags;
+    Fd object;
+};
 
 // VALUE := { DATA | MAP | PROG }, as the map's type wants it; the same for each CPU.
-Bytes value_of(Words& words, const bpf_map_info& info) {
+Bytes value_of(const Options& options, Words& words, const bpf_map_info& info, Fd& object) {
     if (of_maps(info) || info.type == BPF_MAP_TYPE_PROG_ARRAY) {
-        Fd fd = of_maps(info) ? map(words) : program(words);
-        const int number =
-            fd.release();  // until the process ends: it has to be there at the update
+        if (words.count() < 2) {
+            throw Failure(fmt::format("not enough value arguments for map {}",
+                                      of_maps(info) ? "in map" : "of progs"));
+        }
+        if (!of_maps(info) && words.next_is("id") && !options.json) {
+            fmt::print(stderr,
+                       "Warning: updating program array via MAP_ID, make sure this map is kept "
+                       "open\n         by some process or pinned otherwise update will be lost\n");
+        }
+        object = of_maps(info) ? map(words) : program(words);
+        const int number = object.get();
         Bytes bytes(sizeof number);
         std::memcpy(bytes.data(), &number, sizeof number);
         return bytes;
@@ -98,6 +118,40 @@ Bytes value_of(Words& words, const bpf_map_info& info) {
     for (size_t at = 0; at < all.size(); at += slot_size(info))
         std::copy(one.begin(), one.end(), all.begin() + static_cast<long>(at));
     return all;
+}
+
+// The rest of the words, in any order. What a command has no use for, or has had, is an error.
+Element element(const Options& options, Words& words, const bpf_map_info& info, bool with_value) {
+    constexpr struct {
+        const char* word;
+        __u64 flags;
+    } kFlags[] = {{"any", BPF_ANY}, {"noexist", BPF_NOEXIST}, {"exist", BPF_EXIST}};
+    Element its;
+    while (!words.empty()) {
+        if (words.take_if("key")) {
+            if (info.key_size == 0) throw Failure("unnecessary key");
+            if (its.key) throw Failure("duplicate key");
+            its.key = data(words, "key", info.key_size);
+        } else if (words.take_if("value")) {
+            if (!with_value) throw Failure("unnecessary value");
+            if (its.value) throw Failure("duplicate value");
+            its.value = value_of(options, words, info, its.object);
+        } else {
+            const auto* const flag =
+                std::find_if(std::begin(kFlags), std::end(kFlags),
+                             [&](const auto& one) { return words.next_is(one.word); });
+            if (flag == std::end(kFlags))
+                throw Failure("expected key or value, got: " + words.peek());
+            if (its.flags || !with_value)
+                throw Failure("flags specified multiple times: " + words.peek());
+            its.flags = flag->flags;
+            (void)words.take();
+        }
+    }
+    if (info.key_size != 0 && !its.key) throw Failure("did not find key");
+    if (with_value && !its.value) throw Failure("did not find value");
+    if (!its.key) its.key.emplace();
+    return its;
 }
 
 Json entry_json(const bpf_map_info& info, const Bytes& key, const Bytes& value) {
@@ -116,27 +170,33 @@ Json entry_json(const bpf_map_info& info, const Bytes& key, const Bytes& value) 
 }
 
 std::string entry_text(const bpf_map_info& info, const Bytes& key, const Bytes& value) {
+    constexpr size_t kLine = 16;
     if (!per_cpu(info)) {
-        const bool line = key.size() + value.size() <= 24;
-        return fmt::format("key:{}{}{}value:{}{}\n", line ? ' ' : '\n', hex(key),
-                           line ? "  " : "\n", line ? ' ' : '\n', hex(value));
+        const bool line =
+            key.size() <= kLine && value.size() <= kLine && key.size() + value.size() <= 24;
+        const char* const gap = line ? " " : "\n";
+        const std::string front =
+            key.empty() ? "" : fmt::format("key:{}{}{}", gap, hex(key), line ? "  " : "\n");
+        return fmt::format("{}value:{}{}\n", front, gap, hex(value));
     }
     std::string text = "key:\n" + hex(key) + "\n";
     for (size_t at = 0, cpu = 0; at < value.size(); at += slot_size(info), ++cpu) {
         const Bytes one(value.begin() + static_cast<long>(at),
                         value.begin() + static_cast<long>(at + info.value_size));
-        text += fmt::format("value (CPU {:02}):{}{}\n", cpu, info.value_size > 16 ? '\n' : ' ',
+        text += fmt::format("value (CPU {:02}):{}{}\n", cpu, info.value_size > kLine ? '\n' : ' ',
                             hex(one));
     }
     return text;
 }
 
-void dump(int fd, Output& out) {
-    const bpf_map_info info = map_info(fd);
-    Json entries = Json::array();
+// The elements of one map; the status says whether they could be walked.
+void dump(int fd, const bpf_map_info& info, Json& entries, Output& out) {
+    entries = Json::array();
     Bytes key(info.key_size), next(info.key_size);
+    int walked = 0;
     for (bool first = true;
-         bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data()) == 0; first = false) {
+         (walked = bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data())) == 0;
+         first = false) {
         key = next;
         Bytes value(value_bytes(info));
         if (bpf_map_lookup_elem(fd, key.data(), value.data()) == 0) {
@@ -148,17 +208,9 @@ void dump(int fd, Output& out) {
             out.text += fmt::format("key:\n{}\nvalue:\n{}\n", hex(key), std::strerror(errno));
         }
     }
+    if (errno != ENOENT) out.status = (256 - errno) & 0xff;
     const size_t count = entries.size();
     out.text += fmt::format("Found {} element{}\n", count, count == 1 ? "" : "s");
-    out.json.push_back(std::move(entries));
-}
-
-__u32 number(Words& words, const char* what) {
-    const std::string word = words.take(what);
-    char* end = nullptr;
-    const unsigned long value = std::strtoul(word.c_str(), &end, 0);
-    if (*end || value > 0xffffffff) throw Failure(fmt::format("can't parse {} as {}", word, what));
-    return static_cast<__u32>(value);
 }
 
 std::optional<bpf_map_type> type_of(const std::string& name) {
@@ -174,84 +226,101 @@ std::optional<bpf_map_type> type_of(const std::string& name) {
 Output map_show(const Options& options, Words& words) {
     Output out;
     out.json = Json::array();
-    const bool one = !words.empty();
+    const bool one = handle_follows(words);
     for (const Fd& fd : one ? maps(words) : all_maps()) show(options, fd.get(), out);
-    words.nothing_more();
     if (one && out.json.size() == 1) out.json = Json(out.json[0]);
     return out;
 }
 
 Output map_create(const Options&, Words& words) {
-    const std::string path = words.take("a path to pin at");
+    words.need(7);
+    const std::string path = words.take();
     std::optional<bpf_map_type> type;
-    __u32 key_size = 0, value_size = 0, entries = 0;
+    __u32 key_size = 0, value_size = 0, entries = 0, flags = 0;
+    const struct {
+        const char* word;
+        const char* what;
+        __u32* value;
+    } kNumbers[] = {{"key", "key size", &key_size},
+                    {"value", "value size", &value_size},
+                    {"entries", "max entries", &entries},
+                    {"flags", "flags", &flags}};
     std::string name;
-    LIBBPF_OPTS(bpf_map_create_opts, options);
-    std::optional<Fd> inner;
+    Fd inner;
     while (!words.empty()) {
+        words.need(2);
         if (words.take_if("type")) {
-            const std::string word = words.take("a map type");
+            if (type) throw Failure("map type already specified");
+            const std::string word = words.take();
             type = type_of(word);
             if (!type) throw Failure("unrecognized map type: " + word);
         } else if (words.take_if("name")) {
-            name = words.take("a name");
-        } else if (words.take_if("key")) {
-            key_size = number(words, "key size");
-        } else if (words.take_if("value")) {
-            value_size = number(words, "value size");
-        } else if (words.take_if("entries")) {
-            entries = number(words, "max entries");
-        } else if (words.take_if("flags")) {
-            options.map_flags = number(words, "flags");
+            name = words.take();
+        } else if (words.take_if("dev")) {
+            const std::string device = words.take();
+            if (if_nametoindex(device.c_str()) == 0)
+                fail_errno(fmt::format("unrecognized netdevice '{}'", device), kFailed);
+            throw Failure("maps cannot be put into network hardware");
         } else if (words.take_if("inner_map")) {
-            inner.emplace(map(words));
-            options.inner_map_fd = static_cast<__u32>(inner->get());
+            inner = map(words);
         } else {
-            throw UsageError("unknown arg " + words.peek());
+            const auto* const number =
+                std::find_if(std::begin(kNumbers), std::end(kNumbers),
+                             [&](const auto& its) { return words.take_if(its.word); });
+            if (number == std::end(kNumbers)) throw Failure("unknown arg " + words.peek());
+            if (*number->value != 0)
+                throw Failure(fmt::format("{} already specified", number->what));
+            *number->value = words.number(number->what);
         }
     }
     if (!type) throw Failure("map type not specified");
     if (name.empty()) throw Failure("map name not specified");
-    const Fd fd(bpf_map_create(*type, name.c_str(), key_size, value_size, entries, &options));
-    if (fd.get() < 0) fail_errno("map create failed");
-    if (bpf_obj_pin(fd.get(), path.c_str())) fail_errno("can't pin the object (" + path + ")");
+    LIBBPF_OPTS(bpf_map_create_opts, options);
+    options.map_flags = flags;
+    if (inner) options.inner_map_fd = static_cast<__u32>(inner.get());
+    const Fd fd(bpf_map_create(*type, name.substr(0, BPF_OBJ_NAME_LEN - 1).c_str(), key_size,
+                               value_size, entries, &options));
+    if (!fd) fail_errno("map create failed", kFailed);
+    if (bpf_obj_pin(fd.get(), path.c_str()))
+        fail_errno(fmt::format("can't pin the object ({})", path));
     return {};
 }
 
 Output map_dump(const Options&, Words& words) {
+    if (words.count() != 2) throw ShowUsage();
     const std::vector<Fd> found = maps(words);
-    words.nothing_more();
     Output out;
+    if (found.size() == 1) {
+        dump(found[0].get(), map_info(found[0].get()), out.json, out);
+        return out;
+    }
     out.json = Json::array();
-    for (const Fd& fd : found) dump(fd.get(), out);
-    if (out.json.size() == 1) out.json = Json(out.json[0]);
+    for (const Fd& fd : found) {
+        const bpf_map_info info = map_info(fd.get());
+        if (!out.text.empty()) out.text += '\n';
+        out.text += head_text(info);
+        Json page = head_json(info);
+        dump(fd.get(), info, page["elements"], out);
+        out.json.push_back(std::move(page));
+    }
     return out;
 }
 
-Output map_update(const Options&, Words& words) {
+Output map_update(const Options& options, Words& words) {
+    if (words.count() < 2) throw ShowUsage();
     const Fd fd = map(words);
-    const bpf_map_info info = map_info(fd.get());
-    const Bytes key = info.key_size ? key_of(words, info) : Bytes{};
-    if (!words.take_if("value")) throw UsageError("expected 'value'");
-    const Bytes value = value_of(words, info);
-    __u64 flags = BPF_ANY;
-    if (words.take_if("noexist")) {
-        flags = BPF_NOEXIST;
-    } else if (words.take_if("exist")) {
-        flags = BPF_EXIST;
-    } else {
-        (void)words.take_if("any");
-    }
-    words.nothing_more();
-    if (bpf_map_update_elem(fd.get(), key.data(), value.data(), flags)) fail_errno("update failed");
+    const Element its = element(options, words, map_info(fd.get()), true);
+    if (bpf_map_update_elem(fd.get(), its.key->data(), its.value->data(),
+                            its.flags.value_or(BPF_ANY)))
+        fail_errno("update failed");
     return {};
 }
 
-Output map_lookup(const Options&, Words& words) {
+Output map_lookup(const Options& options, Words& words) {
+    if (words.count() < 2) throw ShowUsage();
     const Fd fd = map(words);
     const bpf_map_info info = map_info(fd.get());
-    const Bytes key = info.key_size ? key_of(words, info) : Bytes{};
-    words.nothing_more();
+    const Bytes key = *element(options, words, info, false).key;
     Bytes value(value_bytes(info));
     Output out;
     if (bpf_map_lookup_elem(fd.get(), key.data(), value.data()) == 0) {
@@ -259,19 +328,19 @@ Output map_lookup(const Options&, Words& words) {
         out.text = entry_text(info, key, value);
     } else if (errno == ENOENT) {
         out.text = "key:\n" + hex(key) + "\n\nNot found\n";
-        out.not_found = true;
+        out.status = 256 - ENOENT;
     } else {
         fail_errno("lookup failed");
     }
     return out;
 }
 
-Output map_getnext(const Options&, Words& words) {
+Output map_getnext(const Options& options, Words& words) {
+    if (words.count() < 2) throw ShowUsage();
     const Fd fd = map(words);
     const bpf_map_info info = map_info(fd.get());
     const bool from = !words.empty();
-    const Bytes key = from ? key_of(words, info) : Bytes{};
-    words.nothing_more();
+    const Bytes key = from ? *element(options, words, info, false).key : Bytes{};
     Bytes next(info.key_size);
     if (bpf_map_get_next_key(fd.get(), from ? key.data() : nullptr, next.data()))
         fail_errno("can't get next key");
@@ -283,20 +352,42 @@ Output map_getnext(const Options&, Words& words) {
     return out;
 }
 
-Output map_delete(const Options&, Words& words) {
+Output map_delete(const Options& options, Words& words) {
+    if (words.count() < 2) throw ShowUsage();
     const Fd fd = map(words);
-    const Bytes key = key_of(words, map_info(fd.get()));
-    words.nothing_more();
-    if (bpf_map_delete_elem(fd.get(), key.data())) fail_errno("delete failed");
+    const Element its = element(options, words, map_info(fd.get()), false);
+    if (bpf_map_delete_elem(fd.get(), its.key->data())) fail_errno("delete failed");
+    return {};
+}
+
+Output map_pop(const Options&, Words& words) {
+    if (words.count() < 2) throw ShowUsage();
+    const Fd fd = map(words);
+    const bpf_map_info info = map_info(fd.get());
+    Bytes value(value_bytes(info));
+    Output out;
+    if (bpf_map_lookup_and_delete_elem(fd.get(), nullptr, value.data()) == 0) {
+        out.json = entry_json(info, {}, value);
+        out.text = entry_text(info, {}, value);
+    } else if (errno == ENOENT) {
+        out.text = "Error: empty map\n";
+        out.status = 256 - ENOENT;
+    } else {
+        fail_errno("pop failed");
+    }
+    return out;
+}
+
+Output map_freeze(const Options&, Words& words) {
+    words.need(2);
+    const Fd fd = map(words);
+    if (!words.empty()) throw Failure(fmt::format("what is '{}'?", words.peek()));
+    if (bpf_map_freeze(fd.get())) fail_errno("failed to freeze map");
     return {};
 }
 
 Output map_pin(const Options&, Words& words) {
-    const Fd fd = map(words);
-    const std::string path = words.take("a path");
-    words.nothing_more();
-    if (bpf_obj_pin(fd.get(), path.c_str())) fail_errno("can't pin the object (" + path + ")");
-    return {};
+    return pin(map, words);
 }
 
 }  // namespace bpftool

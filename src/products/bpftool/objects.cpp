@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Finding objects by the words of the command line.
+// Words of the command line, and finding objects by them.
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -31,25 +32,53 @@ std::vector<Fd> all(int (*next_id)(__u32, __u32*), int (*by_id)(__u32)) {
     return found;
 }
 
-__u32 number(const std::string& text, const char* what) {
-    char* end = nullptr;
-    const unsigned long value = std::strtoul(text.c_str(), &end, 0);
-    if (text.empty() || *end || value > 0xffffffff)
-        throw Failure(fmt::format("can't parse {} as {}", text, what));
-    return static_cast<__u32>(value);
+// A kind of object: its number among pins, and its name in errors.
+struct Kind {
+    __u32 type;
+    const char* name;
+};
+constexpr Kind kMap{1, "map"}, kLink{2, "link"}, kProgram{3, "prog"};
+
+std::vector<std::string> pinned_paths(__u32 type) {
+    std::vector<std::string> paths;
+    for (;;) {
+        char path[4096] = {};
+        ebpf::spec::PinGetNextAttr attr{
+            .start = paths.empty() ? 0 : reinterpret_cast<__u64>(paths.back().c_str()),
+            .path = reinterpret_cast<__u64>(path),
+            .path_len = sizeof path,
+            .type = type};
+        if (ebpf_bpf(static_cast<int>(ebpf::spec::Command::PinGetNext),
+                     reinterpret_cast<bpf_attr*>(&attr), sizeof attr) < 0) {
+            return paths;
+        }
+        paths.emplace_back(path);
+    }
 }
 
-Fd by_id(int (*get)(__u32), const std::string& text) {
-    const __u32 id = number(text, "ID");
-    const int fd = get(id);
-    if (fd < 0) fail_errno(fmt::format("get by id ({})", id));
-    return Fd(fd);
+Fd pinned(const Kind& wanted, const std::string& path) {
+    Fd fd(bpf_obj_get(path.c_str()));
+    if (!fd) fail_errno(fmt::format("bpf obj get ({})", path), kFailed);
+    for (const Kind& kind : {kMap, kLink, kProgram}) {
+        if (kind.type == wanted.type) continue;
+        const auto others = pinned_paths(kind.type);
+        if (std::find(others.begin(), others.end(), path) != others.end())
+            throw Failure(fmt::format("incorrect object type: {}", kind.name));
+    }
+    return fd;
 }
 
-Fd pinned(const std::string& path) {
-    const int fd = bpf_obj_get(path.c_str());
-    if (fd < 0) fail_errno(fmt::format("bpf obj get ({})", path));
-    return Fd(fd);
+Fd by_id(int (*get)(__u32), Words& words, const char* error) {
+    const __u32 id = words.number("ID");
+    Fd fd(get(id));
+    if (!fd) fail_errno(fmt::format("{} ({})", error, id), kFailed);
+    return fd;
+}
+
+std::vector<Fd> one(Fd fd) {
+    std::vector<Fd> found;
+    found.push_back(std::move(fd));
+    return found;
 }
 
 template <typename Fits>
@@ -57,12 +86,12 @@ std::vector<Fd> those(std::vector<Fd> from, Fits&& fits) {
     std::vector<Fd> found;
     for (Fd& fd : from)
         if (fits(fd.get())) found.push_back(std::move(fd));
+    if (found.empty()) throw Failure("");
     return found;
 }
 
 Fd only(std::vector<Fd> found, const char* what) {
-    if (found.empty()) throw Failure(fmt::format("no {} of that name or tag", what));
-    if (found.size() > 1) throw Failure(fmt::format("several {}s match this handle", what));
+    if (found.size() > 1) throw Failure(fmt::format("several {} match this handle", what));
     return std::move(found.front());
 }
 
@@ -72,29 +101,81 @@ std::string tag_of(const bpf_prog_info& info) {
     return text;
 }
 
+std::string tag(Words& words) {
+    std::string tag = words.take();
+    const bool fits = tag.size() == 2 * BPF_TAG_SIZE &&
+                      tag.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (!fits) throw Failure("can't parse tag");
+    std::transform(tag.begin(), tag.end(), tag.begin(), [](unsigned char c) { return tolower(c); });
+    return tag;
+}
+
+std::string name(Words& words, size_t room) {
+    std::string name = words.take();
+    if (name.size() >= room) throw Failure("can't parse name");
+    return name;
+}
+
+[[noreturn]] void no_handle(const char* expected, const Words& words) {
+    throw Failure(fmt::format("expected {}, got: '{}'?", expected, words.peek()));
+}
+
 }  // namespace
 
-void fail_errno(const std::string& what) {
-    throw Failure(what + ": " + std::strerror(errno));
+void fail_errno(const std::string& what, int status) {
+    const int error = errno;
+    throw Failure(what + ": " + std::strerror(error), status ? status : (256 - error) & 0xff);
 }
 
-std::string Words::take(const char* what) {
-    if (words_.empty()) throw UsageError(fmt::format("expected {} at the end", what));
-    std::string word = words_.front();
-    words_.pop_front();
-    return word;
+bool is_short_for(const std::string& word, const char* whole) {
+    return !word.empty() && std::strncmp(whole, word.c_str(), word.size()) == 0;
 }
-// A word may be cut short, as in bpftool: "p" is "pinned" where nothing else begins so.
+
+const std::string& Words::peek() const {
+    static const std::string none;
+    return empty() ? none : words_[at_];
+}
+std::string Words::take() {
+    need(1);
+    return words_[at_++];
+}
+bool Words::next_is(const char* word) const {
+    return is_short_for(peek(), word);
+}
 bool Words::take_if(const char* word) {
-    if (words_.empty() || words_.front().empty() ||
-        std::strncmp(word, words_.front().c_str(), words_.front().size()) != 0) {
-        return false;
-    }
-    words_.pop_front();
+    if (!next_is(word)) return false;
+    ++at_;
     return true;
 }
-void Words::nothing_more() const {
-    if (!words_.empty()) throw UsageError("unexpected: " + words_.front());
+void Words::need(size_t needed, int status) const {
+    if (count() >= needed) return;
+    throw Failure(fmt::format("'{}' needs at least {} arguments, {} found",
+                              at_ ? words_[at_ - 1] : "", needed, count()),
+                  status);
+}
+__u32 Words::number(const char* what) {
+    const std::string word = take();
+    char* end = nullptr;
+    const unsigned long value = std::strtoul(word.c_str(), &end, 0);
+    if (word.empty() || *end || value > 0xffffffff)
+        throw Failure(fmt::format("can't parse {} as {}", word, what));
+    return static_cast<__u32>(value);
+}
+
+bool handle_follows(const Words& words) {
+    if (words.count() != 0 && words.count() != 2)
+        throw Failure(fmt::format("what is '{}'?", words.peek()));
+    return !words.empty();
+}
+
+Output pin(Fd (*object)(Words&), Words& words) {
+    words.need(3, kInvalid);
+    const Fd fd = object(words);
+    words.need(1);
+    const std::string path = words.take();
+    if (bpf_obj_pin(fd.get(), path.c_str()))
+        fail_errno(fmt::format("can't pin the object ({})", path));
+    return {};
 }
 
 std::vector<Fd> all_programs() {
@@ -108,55 +189,45 @@ std::vector<Fd> all_links() {
 }
 
 std::vector<Fd> programs(Words& words) {
-    std::vector<Fd> found;
-    if (words.take_if("id")) {
-        found.push_back(by_id(bpf_prog_get_fd_by_id, words.take("an id")));
-    } else if (words.take_if("pinned")) {
-        found.push_back(pinned(words.take("a path")));
-    } else if (words.take_if("tag")) {
-        const std::string tag = words.take("a tag");
-        return those(all_programs(), [&](int fd) { return tag_of(program_info(fd)) == tag; });
-    } else if (words.take_if("name")) {
-        const std::string name = words.take("a name");
-        return those(all_programs(), [&](int fd) {
-            return name.substr(0, BPF_OBJ_NAME_LEN - 1) == program_info(fd).name;
-        });
-    } else {
-        throw UsageError(fmt::format("expected 'id', 'tag', 'name' or 'pinned', got: '{}'",
-                                     words.empty() ? "" : words.peek()));
+    constexpr size_t kFullName = 128;  // the longest in type information
+    if (words.take_if("id")) return one(by_id(bpf_prog_get_fd_by_id, words, "get by id"));
+    if (words.take_if("tag")) {
+        const std::string its = tag(words);
+        return those(all_programs(), [&](int fd) { return tag_of(program_info(fd)) == its; });
     }
-    return found;
+    if (words.take_if("name")) {
+        const std::string its = name(words, kFullName).substr(0, BPF_OBJ_NAME_LEN - 1);
+        return those(all_programs(), [&](int fd) { return its == program_info(fd).name; });
+    }
+    if (words.take_if("pinned")) return one(pinned(kProgram, words.take()));
+    no_handle("'id', 'tag', 'name' or 'pinned'", words);
 }
 Fd program(Words& words) {
-    return only(programs(words), "program");
+    return only(programs(words), "programs");
 }
 
 std::vector<Fd> maps(Words& words) {
-    std::vector<Fd> found;
-    if (words.take_if("id")) {
-        found.push_back(by_id(bpf_map_get_fd_by_id, words.take("an id")));
-    } else if (words.take_if("pinned")) {
-        found.push_back(pinned(words.take("a path")));
-    } else if (words.take_if("name")) {
-        const std::string name = words.take("a name");
-        return those(all_maps(), [&](int fd) {
-            return name.substr(0, BPF_OBJ_NAME_LEN - 1) == map_info(fd).name;
-        });
-    } else {
-        throw UsageError(fmt::format("expected 'id', 'name' or 'pinned', got: '{}'",
-                                     words.empty() ? "" : words.peek()));
+    if (words.take_if("id")) return one(by_id(bpf_map_get_fd_by_id, words, "get map by id"));
+    if (words.take_if("name")) {
+        const std::string its = name(words, BPF_OBJ_NAME_LEN);
+        return those(all_maps(), [&](int fd) { return its == map_info(fd).name; });
     }
-    return found;
+    if (words.take_if("pinned")) return one(pinned(kMap, words.take()));
+    no_handle("'id', 'name' or 'pinned'", words);
 }
 Fd map(Words& words) {
-    return only(maps(words), "map");
+    return only(maps(words), "maps");
 }
 
 Fd link(Words& words) {
-    if (words.take_if("id")) return by_id(bpf_link_get_fd_by_id, words.take("an id"));
-    if (words.take_if("pinned")) return pinned(words.take("a path"));
-    throw UsageError(
-        fmt::format("expected 'id' or 'pinned', got: '{}'", words.empty() ? "" : words.peek()));
+    if (words.take_if("id")) {
+        const __u32 id = words.number("ID");
+        Fd fd(bpf_link_get_fd_by_id(id));
+        if (!fd) fail_errno(fmt::format("failed to get link with ID {}", static_cast<int>(id)));
+        return fd;
+    }
+    if (words.take_if("pinned")) return pinned(kLink, words.take());
+    no_handle("'id' or 'pinned'", words);
 }
 
 bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids) {
@@ -176,47 +247,23 @@ bpf_map_info map_info(int fd) {
 
 std::vector<std::string> pins(__u32 type, __u32 id) {
     std::vector<std::string> found;
-    std::string start;
-    for (;;) {
-        char path[4096] = {};
-        ebpf::spec::PinGetNextAttr attr{
-            .start = start.empty() ? 0 : reinterpret_cast<__u64>(start.c_str()),
-            .path = reinterpret_cast<__u64>(path),
-            .path_len = sizeof path,
-            .type = type};
-        if (ebpf_bpf(static_cast<int>(ebpf::spec::Command::PinGetNext),
-                     reinterpret_cast<bpf_attr*>(&attr), sizeof attr) < 0) {
-            return found;
-        }
-        start = path;
-        const Fd fd(bpf_obj_get(path));
-        if (fd.get() < 0) continue;
-        const __u32 its = type == 1   ? info_of<bpf_map_info>(fd.get()).id
-                          : type == 2 ? info_of<bpf_link_info>(fd.get()).id
-                                      : info_of<bpf_prog_info>(fd.get()).id;
-        if (its == id) found.emplace_back(path);
+    for (const std::string& path : pinned_paths(type)) {
+        const Fd fd(bpf_obj_get(path.c_str()));
+        if (!fd) continue;
+        const __u32 its = type == kMap.type    ? info_of<bpf_map_info>(fd.get()).id
+                          : type == kLink.type ? info_of<bpf_link_info>(fd.get()).id
+                                               : info_of<bpf_prog_info>(fd.get()).id;
+        if (its == id) found.push_back(path);
     }
+    return found;
 }
 
 void show_pins(const Options& options, __u32 type, __u32 id, Json& json, std::string& text) {
     if (!options.pins) return;
     const std::vector<std::string> paths = pins(type, id);
+    if (paths.empty()) return;
     json["pinned"] = paths;
     for (const std::string& path : paths) text += fmt::format("\n\tpinned {}", path);
-}
-
-std::string hex(const std::vector<unsigned char>& bytes) {
-    std::string text;
-    for (size_t i = 0; i < bytes.size(); ++i) {
-        if (i != 0) text += i % 16 == 0 ? "\n" : i % 8 == 0 ? "  " : " ";
-        text += fmt::format("{:02x}", bytes[i]);
-    }
-    return text;
-}
-Json hex_json(const std::vector<unsigned char>& bytes) {
-    Json array = Json::array();
-    for (const unsigned char byte : bytes) array.push_back(fmt::format("0x{:02x}", byte));
-    return array;
 }
 
 }  // namespace bpftool

@@ -7,7 +7,6 @@
 
 #include <bpf/bpf.h>
 
-#include <deque>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -19,31 +18,49 @@ namespace bpftool {
 
 using Json = nlohmann::ordered_json;
 
-// Ends the command with "Error: ..." and status 255.
+// Ends the command with "Error: ...", or in silence when there is nothing to say.
 struct Failure : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    // `status` is the exit status; 0: the one that the command has for wrong words.
+    explicit Failure(const std::string& what, int its_status = 0)
+        : std::runtime_error(what), status(its_status) {}
+    int status;
 };
-// The same for words that are none of the command's: its usage is shown too.
-struct UsageError : Failure {
-    using Failure::Failure;
-};
-[[noreturn]] void fail_errno(const std::string& what);
+constexpr int kFailed = 255;   // what bpftool's -1 is to a shell
+constexpr int kInvalid = 234;  // and its -EINVAL
+constexpr int kWrongLink = 1;  // what `link detach` says of all its failures
 
-// What stands behind the command's name.
+// Ends the command with its usage, on the error output as bpftool's.
+struct ShowUsage {
+    int status = kFailed;
+};
+
+// Ends the command with errno's text; the status is `status`, or errno's own as bpftool's -errno
+// looks to a shell.
+[[noreturn]] void fail_errno(const std::string& what, int status = 0);
+
+// What stands behind the command's name. A word may be cut short, as in bpftool: "p" is "pinned"
+// where nothing else begins so.
 class Words {
   public:
-    explicit Words(std::vector<std::string> words) : words_(words.begin(), words.end()) {}
-    bool empty() const { return words_.empty(); }
-    const std::string& peek() const { return words_.front(); }
-    // The next one; `what` it was to be, for the error.
-    std::string take(const char* what);
+    explicit Words(std::vector<std::string> words) : words_(std::move(words)) {}
+    size_t count() const { return words_.size() - at_; }
+    bool empty() const { return count() == 0; }
+    // The next one; none: the empty word.
+    const std::string& peek() const;
+    std::string take();
+    bool next_is(const char* word) const;
     // Takes the next one if it is `word`.
     bool take_if(const char* word);
-    void nothing_more() const;
+    // Fails, naming the last word taken, when fewer than `needed` follow.
+    void need(size_t needed, int status = 0) const;
+    // Takes a number; `what` it is, for the error.
+    __u32 number(const char* what);
 
   private:
-    std::deque<std::string> words_;
+    std::vector<std::string> words_;
+    size_t at_ = 0;
 };
+bool is_short_for(const std::string& word, const char* whole);
 
 struct Options {
     bool json = false, pretty = false, pins = false;
@@ -53,17 +70,22 @@ struct Options {
 struct Output {
     Json json;
     std::string text;
-    bool not_found = false;  // status 255 without an error
+    int status = 0;  // of the tool
 };
 
 using ebpf::products::Fd;
 
-// `id N`, `pinned FILE`, `tag T`, `name N`: all that fit, or the one that does.
+// `id N`, `pinned FILE`, `tag T`, `name N`: all that fit (at least one), or the one that does.
 std::vector<Fd> programs(Words& words);
 Fd program(Words& words);
 std::vector<Fd> maps(Words& words);
 Fd map(Words& words);
 Fd link(Words& words);
+// For a command that shows one, those that fit or all: true when there is a handle. Anything else
+// but two words is an error.
+bool handle_follows(const Words& words);
+// PROG|MAP|LINK FILE: the command `pin` of each.
+Output pin(Fd (*object)(Words&), Words& words);
 std::vector<Fd> all_programs();
 std::vector<Fd> all_maps();
 std::vector<Fd> all_links();
@@ -78,14 +100,17 @@ void show_pins(const Options& options, __u32 type, __u32 id, Json& json, std::st
 // Bytes as bpftool shows them: hexadecimal, two groups of eight on a line.
 std::string hex(const std::vector<unsigned char>& bytes);
 Json hex_json(const std::vector<unsigned char>& bytes);
+// The same with their place and as characters.
+std::string hex_dump(const std::vector<unsigned char>& bytes);
+// JSON as bpftool lays it out.
+std::string json_text(const Json& json, bool pretty);
 
 struct Command {
     const char* object;
     const char* name;
-    const char* alias;  // or null
     Output (*run)(const Options& options, Words& words);
-    const char* usage;  // what follows the name
-    bool changes;       // objects, which end with the process when there is no service
+    bool changes;         // objects, which end with the process when there is no service
+    int wrong = kFailed;  // status for wrong words
 };
 
 Output prog_show(const Options&, Words&);
@@ -102,6 +127,8 @@ Output map_update(const Options&, Words&);
 Output map_lookup(const Options&, Words&);
 Output map_getnext(const Options&, Words&);
 Output map_delete(const Options&, Words&);
+Output map_pop(const Options&, Words&);
+Output map_freeze(const Options&, Words&);
 Output map_pin(const Options&, Words&);
 Output link_show(const Options&, Words&);
 Output link_detach(const Options&, Words&);
