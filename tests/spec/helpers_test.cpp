@@ -435,6 +435,56 @@ TEST(Helpers, CallersAsAKernelSays) {
     EXPECT_EQ(types, 26);
 }
 
+// The general helpers of eBPF for Windows, in the order of its numbers, as
+// programs name them.
+TEST(Helpers, EveryGeneralHelperOfWindowsHasARow) {
+    const char* const names[] = {
+        "map_lookup_elem",
+        "map_update_elem",
+        "map_delete_elem",
+        "map_lookup_and_delete_elem",
+        "tail_call",
+        "get_prandom_u32",
+        "ktime_get_boot_ns",
+        "get_smp_processor_id",
+        "ktime_get_ns",
+        "csum_diff",
+        "ringbuf_output",
+        "trace_printk2",
+        "trace_printk3",
+        "trace_printk4",
+        "trace_printk5",
+        "map_push_elem",
+        "map_pop_elem",
+        "map_peek_elem",
+        "get_current_pid_tgid",
+        "get_current_logon_id",
+        "is_current_admin",
+        "memcpy_s",
+        "memcmp_s",
+        "memset",
+        "memmove_s",
+        "get_socket_cookie",
+        "strncpy_s",
+        "strncat_s",
+        "strnlen_s",
+        "ktime_get_boot_ms",
+        "ktime_get_ms",
+        "perf_event_output",
+        "get_current_process_start_key",
+        "get_current_thread_create_time",
+        "redirect_map",
+    };
+    u32 number = 0;
+    for (const char* name : names) {
+        const std::optional<Helper> helper = helper_from_number(Dialect::Windows, ++number);
+        ASSERT_TRUE(helper) << number;
+        EXPECT_EQ(info(*helper).name, std::string("bpf_") + name) << number;
+    }
+    EXPECT_EQ(number, 35u);
+    EXPECT_FALSE(helper_from_number(Dialect::Windows, 36));
+}
+
 TEST(Helpers, RowsAreComplete) {
     for (int i = 0; i < kHelperCount; ++i) {
         const HelperInfo& row = info(static_cast<Helper>(i));
