@@ -28,6 +28,12 @@ class Descriptors {
 
     // Closes the handles whose descriptors are gone. Called wherever objects are made or dropped.
     virtual void sweep() = 0;
+
+    // Takes back what made a ring's descriptor readable, where something does: whoever calls it
+    // reads the ring then.
+    virtual void settle(int) {}
+    // The memory that RING_MAP gave, known by its consumer's page, is not used any more.
+    virtual void unmap_ring(u64) {}
 };
 
 }  // namespace ebpf::api

@@ -15,6 +15,7 @@
 #include "api/bpf.hpp"
 #include "api/errors.hpp"
 #include "api/opts.hpp"
+#include "api/session.hpp"
 #include "spec/ring_buffer.hpp"
 
 using namespace ebpf;
@@ -32,9 +33,16 @@ struct Ring {
     u64 mask;
 };
 
+// What is left in the ring makes its descriptor readable again.
+void look_again(const Ring& ring) {
+    spec::RingWaitAttr attr{.map_fd = static_cast<u32>(ring.map)};
+    (void)api::bpf(spec::Command::RingWait, attr);
+}
+
 // Hands finished records to the callback until there is none, at most `limit`. The number of them,
 // or the negative value that the callback returned; that record counts as consumed.
 i64 consume(Ring& ring, i64 limit) {
+    api::session()->descriptors->settle(ring.map);
     i64 count = 0;
     u64 position = ring.consumer->load(std::memory_order_acquire);
     while (count < limit && position < ring.producer->load(std::memory_order_acquire)) {
@@ -50,7 +58,10 @@ i64 consume(Ring& ring, i64 limit) {
         }
         const int status = ring.callback(ring.context, record + spec::ring::kHeaderSize, size);
         ring.consumer->store(position, std::memory_order_release);
-        if (status < 0) return status;
+        if (status < 0) {
+            look_again(ring);
+            return status;
+        }
         ++count;
     }
     return count;
@@ -105,6 +116,10 @@ int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn s
 }
 
 void ring_buffer__free(struct ring_buffer* rb) {
+    if (!rb) return;
+    for (const Ring& ring : rb->rings) {
+        api::session()->descriptors->unmap_ring(reinterpret_cast<u64>(ring.consumer));
+    }
     delete rb;
 }
 

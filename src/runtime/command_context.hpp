@@ -15,6 +15,7 @@ struct CommandContext {
     Runtime& runtime;
     Session& session;
     spec::Dialect dialect;
+    const spec::Caller& caller;
 };
 
 Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a);

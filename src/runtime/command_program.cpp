@@ -224,6 +224,15 @@ Result<i64> handle(CommandContext& c, spec::ProgBindMapAttr& a) {
     return 0;
 }
 
+namespace {
+
+Status still_waits(const spec::Caller& caller) {
+    if (caller.waits.call == nullptr || caller.waits.call(caller.waits.self)) return {};
+    return fail(Errc::Canceled, {}, "test run whose caller is gone");
+}
+
+}  // namespace
+
 Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     TRY_ASSIGN(const Ref<Program> program, program_of(c, a.prog_fd));
     constexpr u32 kLiveFrames = 2;  // BPF_F_TEST_XDP_LIVE_FRAMES
@@ -266,7 +275,14 @@ Result<i64> handle(CommandContext& c, spec::ProgTestRunAttr& a) {
     // Runs between two chances for others, and for what the program replaced in maps to go.
     constexpr u64 kBatchNs = 20'000;
     u32 batch = 1;
+    constexpr u64 kAskNs = 10'000'000;  // whether the caller is still there
+    u64 ask_at = kAskNs;
     for (u32 done = 0; done < repeat && entered;) {
+        if (elapsed >= ask_at) {
+            ask_at = elapsed + kAskNs;
+            entered = still_waits(c.caller);
+            continue;
+        }
         EpochGuard guard(c.runtime.epochs());
         entered = guard.status();
         const u32 until = repeat - done > batch ? done + batch : repeat;

@@ -22,7 +22,7 @@ Result<i64> run_command(CommandContext& c, void* attr, const char* name) {
 
 Result<i64> dispatch(Runtime& runtime, const spec::Caller& caller, spec::Command command,
                      void* attr) {
-    CommandContext c{runtime, *static_cast<Session*>(caller.session), caller.dialect};
+    CommandContext c{runtime, *static_cast<Session*>(caller.session), caller.dialect, caller};
     switch (command) {
 #define COMMAND(id, number, name, access)                                 \
     case spec::Command::id:                                               \

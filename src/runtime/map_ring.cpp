@@ -14,6 +14,7 @@
 
 #include "platform/memory.hpp"
 #include "runtime/map.hpp"
+#include "runtime/runtime.hpp"
 #include "spec/ring_buffer.hpp"
 
 namespace ebpf::runtime {
@@ -34,9 +35,10 @@ struct Header {
 
 // In the ring's private page.
 struct Ring {
-    explicit Ring(const platform::RingMemory& m) : memory(m) {}
+    Ring(const platform::RingMemory& m, const Map& map) : memory(m), owner(map) {}
 
     platform::RingMemory memory;
+    const Map& owner;
     platform::SpinLock lock;
     u64 reserved = 0;  // the producer's position, where consumers cannot write it
     u64 pending = 0;   // everything before it is finished
@@ -59,7 +61,7 @@ Ring& ring_of(const Map& map) {
 
 Status create(Map& map) {
     TRY_ASSIGN(const platform::RingMemory memory, platform::create_ring(map.max_entries));
-    map.state = new (memory.base) Ring(memory);
+    map.state = new (memory.base) Ring(memory, map);
     return {};
 }
 
@@ -110,7 +112,10 @@ void ring_commit(void* data, u64 flags, bool discard) {
     const u64 position = static_cast<u64>(record - ring.memory.data());
     const bool waiting =
         (ring.consumer().load(std::memory_order_acquire) & ring.mask()) == position;
-    if ((flags & kForceWakeup) != 0 || (waiting && (flags & kNoWakeup) == 0)) ring.ready.signal();
+    if ((flags & kForceWakeup) == 0 && (!waiting || (flags & kNoWakeup) != 0)) return;
+    ring.ready.signal();
+    const Config& config = ring.owner.runtime->config();
+    if (config.ring_ready != nullptr) config.ring_ready(config.ring_self, ring.owner.id);
 }
 
 Status ring_output(Map& map, const void* data, u64 size, u64 flags) {

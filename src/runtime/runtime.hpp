@@ -25,6 +25,10 @@ struct Config {
     // The values of at most so many arrays lie in pages that others may read (MAP_MEMORY's part 2);
     // each costs a descriptor and a page. Those that applications map are not counted.
     u32 shared_arrays = 0;
+    // A consumer of the ring buffer with this id should look, who may be asleep; may be null.
+    // Called by programs, <= DISPATCH.
+    void (*ring_ready)(void* self, u32 map_id) = nullptr;
+    void* ring_self = nullptr;
 };
 
 class Runtime {

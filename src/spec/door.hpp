@@ -17,6 +17,12 @@ struct Caller {
     void* session = nullptr;
     Dialect dialect{};
     bool privileged = false;  // may use commands whose row says Privileged (PROG_INSTALL ...)
+    // Whether the caller is still there: a long command that nobody waits for ends with Canceled.
+    // Null: it is. Not asked at DISPATCH.
+    struct {
+        const void* self = nullptr;
+        bool (*call)(const void* self) = nullptr;
+    } waits{};
 };
 
 // Handles that no session gives out: what a descriptor was that is none of the session's objects. A

@@ -5,9 +5,11 @@
 // that it takes otherwise; the figures are printed.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <grp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstdio>
@@ -174,6 +176,91 @@ TEST(ServiceHammer, LookupsEndWithTheDaemon) {
               }),
               0);
     daemon.stop();
+}
+
+// --- who may connect and do what -----------------------------------------------------------------
+
+constexpr u32 kNobody = 65534;  // a user, and in Debian the group "nogroup"
+
+// What `body` answers in a child that is nobody, also of the group.
+template <typename Body>
+int as_nobody(const Daemon& daemon, Body&& body) {
+    if (chmod(daemon.folder().c_str(), 0755) != 0) return -1;
+    return in_child([&] {
+        setenv("EBPF_SERVICE", daemon.path().c_str(), 1);
+        const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "roots", 4, 8, 4, nullptr);
+        if (map < 0) return 100;
+        return in_child([&] {
+            if (setgroups(0, nullptr) || setgid(kNobody) || setuid(kNobody)) return 101;
+            return body(map);
+        });
+    });
+}
+
+bool lacks_root() {
+    return geteuid() != 0;
+}
+
+TEST(ServiceAccess, OthersAreNotLetIn) {
+    if (lacks_root()) GTEST_SKIP() << "needs root, to become somebody else";
+    Daemon daemon;
+    ASSERT_TRUE(daemon.served());
+    EXPECT_EQ(as_nobody(daemon,
+                        [](int map) {
+                            const u32 key = 0;
+                            u64 value = 0;
+                            if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 8, 1, nullptr) >= 0)
+                                return 1;
+                            return bpf_map_lookup_elem(map, &key, &value) < 0 ? 0 : 2;
+                        }),
+              0);
+}
+
+TEST(ServiceAccess, EverybodyMayUseWhatHeWasPassed) {
+    if (lacks_root()) GTEST_SKIP() << "needs root, to become somebody else";
+    Daemon daemon({"--no-live", "--everybody"});
+    ASSERT_TRUE(daemon.served());
+    EXPECT_EQ(as_nobody(daemon,
+                        [&](int map) {
+                            u32 key = 0, id = 0;
+                            u64 value = 7;
+                            if (bpf_map_update_elem(map, &key, &value, BPF_ANY) != 0) return 1;
+                            value = 0;
+                            for (int i = 0; i < 8; ++i)
+                                if (bpf_map_lookup_elem(map, &key, &value) != 0 || value != 7)
+                                    return 2;
+                            if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 8, 1, nullptr) != -EPERM)
+                                return 3;
+                            if (bpf_map_get_next_id(0, &id) != -EPERM) return 4;
+                            if (bpf_map_get_fd_by_id(1) != -EPERM) return 5;
+                            if (bpf_obj_pin(map, "/t/pin") != -EPERM) return 6;
+                            if (bpf_obj_get("/t/pin") != -EPERM) return 7;
+                            if (bpf_prog_load(BPF_PROG_TYPE_XDP, "p", "GPL", kReturnTwo.data(),
+                                              kReturnTwo.size(), nullptr) != -EPERM)
+                                return 8;
+                            if (daemon.figures().open_files != 0) return 9;  // not to be told
+                            return 0;
+                        }),
+              0);
+}
+
+TEST(ServiceAccess, TheGroupMayDoEverything) {
+    if (lacks_root()) GTEST_SKIP() << "needs root, to become somebody else";
+    if (!getgrnam("nogroup")) GTEST_SKIP() << "no group \"nogroup\"";
+    Daemon daemon({"--no-live", "--group", "nogroup"});
+    ASSERT_TRUE(daemon.served());
+    struct stat status{};
+    ASSERT_EQ(stat(daemon.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0660u);
+    EXPECT_EQ(as_nobody(daemon,
+                        [&](int) {
+                            u32 id = 0;
+                            if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 8, 1, nullptr) < 0)
+                                return 1;
+                            if (bpf_map_get_next_id(0, &id) != 0) return 2;
+                            return daemon.figures().open_files != 0 ? 0 : 3;
+                        }),
+              0);
 }
 
 // A daemon with few descriptors says so to who asks for more, and serves on.

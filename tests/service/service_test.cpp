@@ -5,6 +5,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -222,9 +224,8 @@ TEST_F(Service, MapsOfMapsTakeDescriptors) {
     for (const int fd : {inner, outer, again}) close(fd);
 }
 
-TEST_F(Service, RingBuffersAreMappedAndWaitedFor) {
-    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, 65536, nullptr);
-    ASSERT_GE(ring, 0);
+// A program that writes 77 into a ring.
+int make_writer(int ring) {
     // *(u64 *)(r10 - 8) = 77; bpf_ringbuf_output(ring, r10 - 8, 8, 0); return 0
     const std::array<bpf_insn, 9> code = {{{0x7a, 10, 0, -8, 77},
                                            {0x18, 1, 1, 0, ring},
@@ -235,8 +236,23 @@ TEST_F(Service, RingBuffersAreMappedAndWaitedFor) {
                                            {0xb7, 4, 0, 0, 0},
                                            {0x85, 0, 0, 0, 130},
                                            {0x95, 0, 0, 0, 0}}};
-    const int program =
-        bpf_prog_load(BPF_PROG_TYPE_XDP, "out", "GPL", code.data(), code.size(), nullptr);
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "out", "GPL", code.data(), code.size(), nullptr);
+}
+
+// Mappings of files with this name that this process has.
+u32 mappings(const char* name) {
+    std::ifstream lines("/proc/self/maps");
+    u32 count = 0;
+    for (std::string line; std::getline(lines, line);) {
+        count += line.find(name) != std::string::npos ? 1 : 0;
+    }
+    return count;
+}
+
+TEST_F(Service, RingBuffersAreMappedAndWaitedFor) {
+    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, 65536, nullptr);
+    ASSERT_GE(ring, 0);
+    const int program = make_writer(ring);
     ASSERT_GE(program, 0);
     u64 sum = 0;
     const auto add = [](void* to, void* data, size_t size) {
@@ -264,6 +280,144 @@ TEST_F(Service, RingBuffersAreMappedAndWaitedFor) {
     EXPECT_EQ(sum, 3u * 77);
     ring_buffer__free(reader);
     for (const int fd : {ring, program}) close(fd);
+}
+
+TEST_F(Service, ARingsDescriptorBecomesReadable) {
+    const int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, 65536, nullptr);
+    ASSERT_GE(ring, 0);
+    const int program = make_writer(ring);
+    ASSERT_GE(program, 0);
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event event{.events = EPOLLIN, .data = {}};
+    ASSERT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, ring, &event), 0);
+    const auto readable = [&](int timeout) { return epoll_wait(epoll, &event, 1, timeout) == 1; };
+    char data[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data, .repeat = 3);
+    u32 left = 0;  // records until the callback says that it has enough
+    const auto count = [](void* to, void*, size_t) { return --*static_cast<u32*>(to) ? 0 : -7; };
+    ring_buffer* const reader = ring_buffer__new(ring, count, &left, nullptr);
+    ASSERT_NE(reader, nullptr);
+    for (int round = 0; round < 50; ++round) {
+        ASSERT_FALSE(readable(0)) << "round " << round;
+        ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+        ASSERT_TRUE(readable(10'000)) << "round " << round;
+        left = 100;
+        ASSERT_EQ(ring_buffer__consume(reader), 3);
+    }
+    // What was left in the ring keeps it readable, also for a descriptor that comes later.
+    ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    left = 1;
+    EXPECT_EQ(ring_buffer__consume(reader), -7);
+    EXPECT_TRUE(readable(10'000));
+    bpf_map_info info{};
+    u32 size = sizeof info;
+    ASSERT_EQ(bpf_obj_get_info_by_fd(ring, &info, &size), 0);
+    const int second = bpf_map_get_fd_by_id(info.id);
+    pollfd wanted{second, POLLIN, 0};
+    EXPECT_EQ(poll(&wanted, 1, 10'000), 1);
+    left = 100;
+    EXPECT_EQ(ring_buffer__consume(reader), 2);
+    ring_buffer__free(reader);
+    EXPECT_EQ(mappings("memfd:ebpf-ring"), 0u) << "nobody reads it any more";
+    for (const int fd : {ring, second, program, epoll}) close(fd);
+}
+
+// --- maps that applications map ------------------------------------------------------------------
+
+// The tests of mmap() and of BTF, as a client.
+TEST_F(Service, MapsTestsHoldHere) {
+    if (!*CASEMENT_MAPS_TEST) GTEST_SKIP() << "no clang for its programs";
+    EXPECT_EQ(in_child([] {
+                  const int null = open("/dev/null", O_WRONLY);
+                  dup2(null, STDOUT_FILENO);
+                  execl(CASEMENT_MAPS_TEST, "maps_test",
+                        "--gtest_filter=Mapped.*:Btf.*-Mapped.FrozenIsReadOnly", nullptr);
+                  return 127;
+              }),
+              0);
+}
+
+TEST_F(Service, AMappedArrayIsSharedAndReleased) {
+    const u64 before = daemon().figures().maps;
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+    const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapped", 4, 8, 64, &opts);
+    ASSERT_GE(map, 0);
+    EXPECT_EQ(in_child([&] {
+                  void* const at = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+                  if (at == MAP_FAILED) return 1;
+                  static_cast<u64*>(at)[7] = 77;
+                  return value_of(map, 7) == 77 && set(map, 8, 88) == 0 ? 0 : 2;
+              }),
+              0);
+    EXPECT_EQ(value_of(map, 7), 77u);
+    EXPECT_EQ(value_of(map, 8), 88u);
+    // The daemon cannot see who has it mapped for writing.
+    EXPECT_EQ(bpf_map_freeze(map), -EBUSY);
+    // A file of the client's own is no map, though it is sealed as one.
+    const int own = memfd_create("own", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ASSERT_EQ(ftruncate(own, 4096), 0);
+    EXPECT_EQ(set(own, 0, 1), -EINVAL);
+    ASSERT_EQ(fcntl(own, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    EXPECT_EQ(set(own, 0, 1), -EINVAL);
+    close(own);
+
+    void* const kept = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, map, 0);
+    close(map);
+    usleep(50'000);
+    EXPECT_EQ(daemon().figures().maps, before + 1) << "as on Linux a mapping is a reference";
+    munmap(kept, 4096);
+    EXPECT_TRUE(eventually([&] { return daemon().figures().maps == before; }));
+
+    // Killed with its descriptors and mappings, a client releases them.
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 10; ++i) {
+            const int one = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapped", 4, 8, 64, &opts);
+            (void)mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, one, 0);
+        }
+        (void)!write(ready[1], "x", 1);
+        pause();
+    }
+    char byte = 0;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    EXPECT_EQ(daemon().figures().maps, before + 10);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    EXPECT_TRUE(eventually([&] { return daemon().figures().maps == before; }));
+    for (const int fd : ready) close(fd);
+}
+
+// --- long commands -------------------------------------------------------------------------------
+
+// Hours of test runs end with the client that asked for them.
+TEST_F(Service, ATestRunEndsWithItsClient) {
+    const u64 before = daemon().figures().programs;
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        // 100 instructions, so that it takes minutes.
+        std::vector<bpf_insn> code(100, bpf_insn{0x07, 0, 0, 0, 1});
+        code.front() = {0xb7, 0, 0, 0, 2};
+        code.push_back({0x95, 0, 0, 0, 0});
+        const int program =
+            bpf_prog_load(BPF_PROG_TYPE_XDP, "long", "GPL", code.data(), code.size(), nullptr);
+        char data[64] = {};
+        LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data,
+                    .repeat = 0x7fffffff);
+        (void)!write(ready[1], "x", 1);
+        _exit(bpf_prog_test_run_opts(program, &run) == 0 ? 0 : 1);
+    }
+    char byte = 0;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    usleep(100'000);
+    EXPECT_EQ(daemon().figures().programs, before + 1);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    EXPECT_TRUE(eventually([&] { return daemon().figures().programs == before; }));
+    for (const int fd : ready) close(fd);
 }
 
 TEST_F(Service, LargeMessagesGoAsFiles) {
@@ -379,15 +533,7 @@ TEST_F(Service, MappedValuesAreNobodyElses) {
 
 // The library's mappings of closed arrays go, whoever closed them.
 TEST_F(Service, MappingsOfClosedArraysGo) {
-    const auto mappings = [] {
-        std::ifstream lines("/proc/self/maps");
-        u32 count = 0;
-        for (std::string line; std::getline(lines, line);) {
-            count += line.find("memfd:ebpf-map") != std::string::npos ? 1 : 0;
-        }
-        return count;
-    };
-    const u32 before = mappings();
+    const u32 before = mappings("memfd:ebpf-map");
     const int kept = make_map(BPF_MAP_TYPE_ARRAY);
     map_for_lookups(kept);
     for (int i = 0; i < 500; ++i) {
@@ -395,7 +541,7 @@ TEST_F(Service, MappingsOfClosedArraysGo) {
         map_for_lookups(map);
         close(map);
     }
-    EXPECT_LE(mappings(), before + 66);
+    EXPECT_LE(mappings("memfd:ebpf-map"), before + 66);
     const u64 asked = served();
     map_for_lookups(kept);
     EXPECT_LT(served() - asked, 8u) << "what is in use stays mapped";

@@ -38,7 +38,7 @@ class Client {
 
   private:
     std::mutex mutex_;
-    std::unordered_map<u32, u64> granted_;  // handle -> cookie of the token it meant
+    std::unordered_map<u32, service::Cookie> granted_;  // handle -> cookie of the token it meant
 };
 
 // Clients by the secrets that connections of one process share.

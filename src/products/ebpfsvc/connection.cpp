@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 
 #include "api/prog_load.hpp"
+#include "spec/map_types.hpp"
 #include "wire/translate.hpp"
 
 namespace ebpf::ebpfsvc {
@@ -39,6 +41,12 @@ class Share {
     std::atomic<u64>& used_;
     u64 mine_ = 0;
 };
+
+// Whether the peer still waits for its answer.
+bool is_there(const void* descriptor) {
+    pollfd peer{*static_cast<const int*>(descriptor), POLLRDHUP, 0};
+    return poll(&peer, 1, 0) == 0;
+}
 
 // Whether a command's result is a new handle.
 bool gives_handle(u32 command, const Result<i64>& result) {
@@ -147,7 +155,7 @@ Result<Connection::Answer> Connection::hello(const service::Frame& frame) {
 
 Result<Connection::Answer> Connection::present(service::Packet& packet) {
     if (packet.count != 1) return fail(Errc::BadFormat, {}, "descriptors", packet.count);
-    TRY_ASSIGN(const u64 cookie, service::cookie_of(packet.descriptors[0].get()));
+    TRY_ASSIGN(const service::Cookie cookie, service::cookie_of(packet.descriptors[0].get()));
     const auto token = shared_.tokens.by_cookie(cookie);
     if (!token) return fail(Errc::InvalidArgument, {}, "a descriptor of nothing of ours");
     client_->grant(*token);
@@ -176,6 +184,8 @@ Result<Connection::Answer> Connection::call(service::Packet& packet) {
         (command.access == spec::Access::Operator && !client_->peer.is_operator)) {
         return refuse(Error{.code = Errc::AccessDenied, .what = command.name});
     }
+    // What a client closed before is gone for its next question, as on Linux.
+    if (command.access == spec::Access::Operator) shared_.tokens.release_closed();
     Share share(shared_.large);
     const u32 size = request->plan.reply_size;
     if (const auto room = share.add(size); !room) return refuse(room.error());
@@ -191,6 +201,8 @@ Result<i64> Connection::carry_out(wire::Request& request, Held& held) {
     check_handles(request, held);
     spec::Caller caller = shared_.context.caller();
     caller.dialect = static_cast<spec::Dialect>(request.header.dialect);
+    const int peer = channel_.descriptor();
+    caller.waits = {&peer, &is_there};
     void* const attr = request.attr.data();
     switch (request.plan.command->command) {
         case spec::Command::ProgLoad: {
@@ -204,8 +216,14 @@ Result<i64> Connection::carry_out(wire::Request& request, Held& held) {
         case spec::Command::RingWait: {
             auto& wait = *static_cast<spec::RingWaitAttr*>(attr);
             if (wait.timeout_ms < 0 || wait.timeout_ms > kMaxWaitMs) wait.timeout_ms = kMaxWaitMs;
-            break;
+            const auto ready = shared_.context.door()(caller, spec::Command::RingWait, attr);
+            const auto ring = held.token(wait.map_fd);
+            if (ready && *ready == 1 && ring) shared_.context.rings().ready((*ring)->shape.id);
+            return ready;
         }
+        case spec::Command::MapFreeze:
+            TRY(may_freeze(request, held));
+            break;
         case spec::Command::RingMap:  // the packet Memory gives the pages
         case spec::Command::HandleClose:
         case spec::Command::HandleDuplicate:  // descriptors are closed and duplicated as such
@@ -214,6 +232,20 @@ Result<i64> Connection::carry_out(wire::Request& request, Held& held) {
             break;
     }
     return shared_.context.door()(caller, request.plan.command->command, attr);
+}
+
+// Who has a map's pages mapped for writing is seen of the daemon's own process only: what clients
+// may have mapped so is not frozen. What programs only read never is (see map_array.cpp), so that a
+// frozen map of theirs is constant.
+Status Connection::may_freeze(const wire::Request& request, const Held& held) {
+    const u32 handle = reinterpret_cast<const spec::MapFreezeAttr*>(request.attr.data())->map_fd;
+    constexpr u32 kNotWritten = spec::kMapReadOnly | spec::kMapReadOnlyProgram;
+    const auto map = held.token(handle);
+    if (!map || ((*map)->shape.map_flags & spec::kMapMmapable) == 0 ||
+        ((*map)->shape.map_flags & kNotWritten) != 0) {
+        return {};
+    }
+    return fail(Errc::Busy, {}, "freezing a map that clients may have mapped for writing");
 }
 
 // A handle that the client may not name becomes none, which the execution context refuses where
@@ -243,7 +275,7 @@ Result<i64> Connection::hand_over(Result<i64> result, const wire::Request& reque
     out.frame.handle = published.token->handle;
     out.frame.shape = published.token->shape;
     out.descriptor = std::move(published.theirs);
-    return result;
+    return i64{out.frame.handle};  // another one where a file's token was there already
 }
 
 // --- memory and figures --------------------------------------------------------------------------
@@ -253,19 +285,13 @@ Result<i64> Connection::hand_over(Result<i64> result, const wire::Request& reque
 Result<Connection::Answer> Connection::memory(const service::Frame& frame) {
     const Held held(shared_.tokens, *client_);
     TRY_ASSIGN(const auto token, held.token(frame.handle));
+    if (token->is_file()) return fail(Errc::NotSupported, {}, "the descriptor is the memory");
     spec::Caller daemon = shared_.context.caller();
     daemon.privileged = true;
     spec::MapMemoryAttr memory{.map_fd = token->handle, .part = static_cast<u32>(frame.value)};
     TRY(shared_.context.door()(daemon, spec::Command::MapMemory, &memory));
-    const auto native = static_cast<i64>(memory.native);
-    constexpr int kFlags[] = {-1, O_RDONLY, O_WRONLY, O_RDWR};
-    const int flags = kFlags[memory.access & 3];
-    if (native < 0 || flags < 0) return fail(Errc::NotSupported, {}, "memory of this map");
-    char path[40];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%lld", static_cast<long long>(native));
     Answer out;
-    out.descriptor = Fd(open(path, flags | O_CLOEXEC));
-    if (!out.descriptor) return fail(service::error_of_errno(errno), {}, "memory of a map");
+    TRY_ASSIGN(out.descriptor, open_pages(memory));
     out.frame.shape = token->shape;
     out.frame.bytes = memory.size;
     out.frame.value = memory.access;

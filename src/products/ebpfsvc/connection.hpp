@@ -42,6 +42,7 @@ class Connection {
     Result<Answer> status();
 
     Result<i64> carry_out(wire::Request& request, Held& held);
+    static Status may_freeze(const wire::Request& request, const Held& held);
     static void check_handles(wire::Request& request, Held& held);
     Result<i64> hand_over(Result<i64> result, const wire::Request& request, Answer& answer);
 

@@ -34,7 +34,10 @@ Context::~Context() {
 Status Context::start() {
     TRY(compilers_.start());
     service_.compiler = compilers_.compiler();
-    runtime::Config config{.shared_arrays = shared_arrays_};
+    runtime::Config config{
+        .shared_arrays = shared_arrays_,
+        .ring_ready = [](void* self, u32 map) { static_cast<RingSignals*>(self)->ready(map); },
+        .ring_self = &rings_};
     if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
     TRY_ASSIGN(runtime_, runtime::Runtime::create(config));
     TRY(runtime_->register_engine(interpreter::kEngine));

@@ -7,6 +7,7 @@
 #include "engine/service.hpp"
 #include "hooks/xdp.hpp"
 #include "products/compile_child/pool.hpp"
+#include "products/ebpfsvc/ring_signals.hpp"
 #include "products/service/protocol.hpp"
 #include "runtime/runtime.hpp"
 #include "sources/live.hpp"
@@ -30,6 +31,7 @@ class Context {
     // The daemon itself, in the session of all handles; not privileged.
     const spec::Caller& caller() const { return caller_; }
     u32 slots() const { return runtime_->epochs().slots(); }
+    RingSignals& rings() { return rings_; }
     void count(service::Figures& status) const;
     std::string confinement() const { return compilers_.confinement(); }
 
@@ -37,6 +39,7 @@ class Context {
     hooks::XdpHook xdp_;
     sources::LiveInterfaces live_;
     const u32 shared_arrays_;
+    RingSignals rings_;
     runtime::Runtime* runtime_ = nullptr;
     engine::Service service_;
     compile_child::Pool compilers_;

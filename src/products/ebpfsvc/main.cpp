@@ -136,7 +136,7 @@ int serve(const Options& options) {
     ebpfsvc::Context context(options.live, static_cast<u32>(shared_arrays), options.compiling);
     if (const auto started = context.start(); !started) return complain(started.error());
     ebpfsvc::Tokens tokens(
-        context.door(), context.caller(),
+        context.door(), context.caller(), context.rings(),
         static_cast<u32>(std::min<u64>(files - reserve - shared_arrays, 1u << 24)));
     if (const auto started = tokens.start(); !started) return complain(started.error());
     ebpfsvc::Clients clients;

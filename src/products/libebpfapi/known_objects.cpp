@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "products/service/channel.hpp"
 #include "runtime/map.hpp"
 
 namespace ebpf::products {
@@ -79,7 +78,7 @@ std::shared_ptr<KnownObjects::Entry> KnownObjects::find(u32 handle) const {
     return found == by_handle_.end() ? nullptr : found->second;
 }
 
-std::optional<u32> KnownObjects::handle(u64 cookie, int descriptor) {
+std::optional<u32> KnownObjects::handle(const service::Cookie& cookie, int descriptor) {
     const std::scoped_lock guard(mutex_);
     const auto found = by_cookie_.find(cookie);
     if (found == by_cookie_.end()) return {};
@@ -133,7 +132,7 @@ bool KnownObjects::is_open(const Entry& entry) const {
     return cookie && *cookie == entry.cookie;
 }
 
-void KnownObjects::closing(u64 cookie) {
+void KnownObjects::closing(const service::Cookie& cookie) {
     const std::scoped_lock guard(mutex_);
     const auto found = by_cookie_.find(cookie);
     if (found == by_cookie_.end()) return;

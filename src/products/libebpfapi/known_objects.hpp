@@ -9,11 +9,13 @@
 // is in use.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "products/service/channel.hpp"
 #include "spec/commands.hpp"
 #include "spec/map_types.hpp"
 #include "wire/message.hpp"
@@ -45,14 +47,14 @@ class KnownObjects {
   public:
     struct Object {
         u32 handle = 0;
-        u64 cookie = 0;
+        service::Cookie cookie;
         wire::Shape shape{};
     };
 
     void learn(const Object& object);
     void clear();
     // The handle of the object with this cookie, whose descriptor is `descriptor` now.
-    std::optional<u32> handle(u64 cookie, int descriptor);
+    std::optional<u32> handle(const service::Cookie& cookie, int descriptor);
     // InvalidFd.
     Result<wire::Shape> shape(u32 handle);
 
@@ -64,7 +66,7 @@ class KnownObjects {
     // Values for lookups of `handle`, unless it is another object's by now.
     void keep_values(u32 handle, u32 id, std::shared_ptr<const ArrayValues> values);
     // The descriptor is about to be closed.
-    void closing(u64 cookie);
+    void closing(const service::Cookie& cookie);
     // Unmaps values whose descriptors are closed, when there are enough of them to look for.
     void sweep();
 
@@ -88,7 +90,7 @@ class KnownObjects {
     bool is_open(const Entry& entry) const;
 
     std::mutex mutex_;
-    std::unordered_map<u64, std::shared_ptr<Entry>> by_cookie_;
+    std::map<service::Cookie, std::shared_ptr<Entry>> by_cookie_;
     std::unordered_map<u32, std::shared_ptr<Entry>> by_handle_;
     // What was mapped since the last sweep, or stayed then, and how much of it makes the next.
     u64 mapped_bytes_ = 0, sweep_bytes_ = kSweepBytes;

@@ -2,9 +2,11 @@
 #include "products/libebpfapi/remote.hpp"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -41,7 +43,7 @@ Result<RemoteService::Lease> RemoteService::take() const {
         std::memcpy(secret_, answer.secret, sizeof secret_);
         const std::scoped_lock objects(objects_mutex_);
         known_.clear();
-        rings_.clear();
+        for (MappedRing& ring : rings_) ring.map = 0;
     }
     return connection;
 }
@@ -115,7 +117,7 @@ Result<int> RemoteService::publish(u32 handle) {
 }
 
 Result<u32> RemoteService::handle(int descriptor) const {
-    TRY_ASSIGN(const u64 cookie, service::cookie_of(descriptor));
+    TRY_ASSIGN(const service::Cookie cookie, service::cookie_of(descriptor));
     if (const auto known = known_.handle(cookie, descriptor)) return *known;
     TRY_ASSIGN(Lease connection, take());
     const Status presented =
@@ -238,15 +240,17 @@ Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
 }
 
 // The page with the consumer's position can be written, the producer's and the data only read; the
-// data stands twice in a row, so that no record is split. A ring is mapped once and stays so.
+// data stands twice in a row, so that no record is split. A ring is mapped once for all its users.
 Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
     TRY_ASSIGN(const wire::Shape ring, known_.shape(attr.map_fd));
     {
         const std::scoped_lock lock(objects_mutex_);
-        if (const auto found = rings_.find(ring.id); found != rings_.end()) {
-            const u32 map = attr.map_fd;
-            attr = found->second;
-            attr.map_fd = map;
+        for (MappedRing& known : rings_) {
+            if (known.map != ring.id) continue;
+            const u32 handle = attr.map_fd;
+            attr = known.at;
+            attr.map_fd = handle;
+            ++known.users;
             return 0;
         }
     }
@@ -278,8 +282,28 @@ Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
     attr.data = reinterpret_cast<u64>(base + kPage);
     attr.data_size = data;
     const std::scoped_lock lock(objects_mutex_);
-    rings_[ring.id] = attr;
+    rings_.push_back({.at = attr, .map = ring.id});
     return 0;
+}
+
+void RemoteService::unmap_ring(u64 consumer) {
+    const std::scoped_lock lock(objects_mutex_);
+    const auto found = std::ranges::find(rings_, consumer,
+                                         [](const MappedRing& ring) { return ring.at.consumer; });
+    if (found == rings_.end() || --found->users != 0) return;
+    munmap(reinterpret_cast<void*>(found->at.consumer), platform::kPageSize);
+    munmap(reinterpret_cast<void*>(found->at.producer),
+           platform::kPageSize + 2 * found->at.data_size);
+    rings_.erase(found);
+}
+
+// A number that is another file's by now is let alone.
+void RemoteService::settle(int ring) {
+    const auto cookie = service::cookie_of(ring);
+    if (!cookie || !known_.handle(*cookie, ring)) return;
+    std::array<char, 64> bytes;
+    while (recv(ring, bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
 }
 
 // The daemon lets nobody wait for long, so that a dead client's thread there ends.

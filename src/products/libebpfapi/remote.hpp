@@ -36,6 +36,8 @@ class RemoteService : public api::Descriptors {
     Result<u32> handle(int descriptor) const override;
     void close(int descriptor) override;
     void sweep() override { known_.sweep(); }
+    void settle(int ring) override;
+    void unmap_ring(u64 consumer) override;
 
     // Around fork(): nothing is half done in the child, which forgets its parent's connections.
     void before_fork();
@@ -80,7 +82,12 @@ class RemoteService : public api::Descriptors {
     mutable KnownObjects known_;
     mutable std::mutex objects_mutex_;
     std::unordered_map<u32, Fd> new_;  // received, not published yet; by handle
-    mutable std::unordered_map<u32, spec::RingMapAttr> rings_;  // mapped ones, by the map's id
+    struct MappedRing {
+        spec::RingMapAttr at;
+        u32 map = 0;  // its id; 0: of a daemon that is gone
+        u32 users = 1;
+    };
+    mutable std::vector<MappedRing> rings_;
     std::atomic<u64> ids_{0};
 };
 

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "spec/errors.hpp"
 
@@ -173,11 +175,32 @@ Status Channel::read_file(Packet& packet, const Admit& admit) {
     return {};
 }
 
-Result<u64> cookie_of(int descriptor) {
-    u64 cookie = 0;
-    socklen_t size = sizeof cookie;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0) return cookie;
-    return fail(errno == EBADF ? Errc::InvalidFd : Errc::InvalidArgument, {}, "descriptor",
+namespace {
+
+std::optional<Cookie> cookie_of_file(int descriptor) {
+    constexpr int kFixed = F_SEAL_SHRINK | F_SEAL_GROW;
+    const int seals = fcntl(descriptor, F_GET_SEALS);
+    if (seals < 0 || (seals & kFixed) != kFixed) return {};
+    struct statx status{};
+    constexpr unsigned kWanted = STATX_INO | STATX_BTIME;
+    if (statx(descriptor, "", AT_EMPTY_PATH, kWanted, &status) != 0 ||
+        (status.stx_mask & kWanted) != kWanted) {
+        return {};
+    }
+    const auto seconds = static_cast<u64>(status.stx_btime.tv_sec);
+    return Cookie{status.stx_ino, seconds * 1'000'000'000 + status.stx_btime.tv_nsec,
+                  u64{status.stx_dev_major} << 32 | status.stx_dev_minor};
+}
+
+}  // namespace
+
+Result<Cookie> cookie_of(int descriptor) {
+    Cookie cookie;
+    socklen_t size = sizeof cookie.number;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie.number, &size) == 0) return cookie;
+    const bool closed = errno == EBADF;
+    if (const auto file = cookie_of_file(descriptor)) return *file;
+    return fail(closed ? Errc::InvalidFd : Errc::InvalidArgument, {}, "descriptor",
                 static_cast<u64>(descriptor));
 }
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <compare>
 #include <vector>
 
 #include "products/fd.hpp"
@@ -58,10 +59,17 @@ class Channel {
     std::vector<std::byte> buffer_;
 };
 
-// The cookie of a socket (SO_COOKIE), which no other has or will have. InvalidFd when `descriptor`
-// is none at all, InvalidArgument when it is no socket (as Linux answers for a file that is no BPF
-// object).
-Result<u64> cookie_of(int descriptor);
+// What no other object's descriptor has or will have: of a socket SO_COOKIE, of a sealed file in
+// memory its inode and when that was made, since inodes' numbers come again after 2^32 files.
+struct Cookie {
+    u64 number = 0;
+    u64 born = 0;  // of a file: ns since 1970
+    u64 device = 0;
+    auto operator<=>(const Cookie&) const = default;
+};
+// InvalidFd when `descriptor` is none at all, InvalidArgument when it is neither (as Linux answers
+// for a file that is no BPF object).
+Result<Cookie> cookie_of(int descriptor);
 
 // A sealed file in memory with this content. TooManyDescriptors, NoMemory.
 Result<Fd> sealed_file(Bytes content);
