@@ -243,8 +243,10 @@ class Analyzer {
     // helper.cpp
     struct CallSite {
         const spec::HelperProto* proto = nullptr;
-        i32 map = -1;  // index of the map argument
-        Reg field{};   // pointer to the lock or timer
+        i32 map = -1;            // index of the map argument
+        bool inner_map = false;  // it was found at run time; `map` is its template
+        Reg field{};             // pointer to the lock or timer
+        Reg key{};               // of the map, when it is a constant
         u32 alloc_size = 0;
         u32 released = 0;   // reference that the call ends
         u32 cast_of = 0;    // reference of the socket in the arguments
@@ -255,7 +257,8 @@ class Analyzer {
     bool check_argument(CallSite& site, int n);
     bool check_memory_argument(CallSite& site, int n);
     bool check_map_argument(CallSite& site, int n);
-    void note_key(const Reg& pointer, u32 size);
+    Reg note_key(const Reg& pointer, u32 size);
+    bool is_always_there(const CallSite& site) const;
     bool check_helper_memory(int argument, const Reg& base, u64 least, u64 most, bool write,
                              bool fills);
     bool set_result(const CallSite& site);

@@ -266,18 +266,19 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
                           " must be the map that the timer lies in, " + map(site.field.index).name);
     }
     site.map = static_cast<i32>(value.index);
+    site.inner_map = value.object != 0;
     if (n == 0) {
         i32& seen = insn_notes_[now_.pc].map;
         // An inner map is another one every time; only a map named by the instruction is constant.
-        const i32 named = value.object != 0 ? -1 : site.map;
+        const i32 named = site.inner_map ? -1 : site.map;
         seen = seen == -2 ? named : seen == named ? seen : -1;
     }
     return true;
 }
 
 // A key of four bytes that is the same on every path: then its map's place for it is, too. That the
-// other paths have this key is relied on.
-void Analyzer::note_key(const Reg& pointer, u32 size) {
+// other paths have this key is relied on. Returns the key when it is a constant on this path.
+Reg Analyzer::note_key(const Reg& pointer, u32 size) {
     InsnNotes& notes = insn_notes_[now_.pc];
     ir::InsnFacts& fact = facts_.insns[now_.pc];
     const Cell* key = nullptr;
@@ -288,9 +289,22 @@ void Analyzer::note_key(const Reg& pointer, u32 size) {
     notes.key_differs |= key == nullptr || !key->reg.is_constant() ||
                          (notes.key_seen && key->reg.num.value() != fact.key);
     notes.key_seen = true;
-    if (notes.key_differs) return;
-    fact.key = static_cast<u32>(key->reg.num.value());
-    if (!planted(222)) need(key->reg);
+    if (!notes.key_differs) {
+        fact.key = static_cast<u32>(key->reg.num.value());
+        if (!planted(222)) need(key->reg);
+    }
+    return key != nullptr && key->reg.is_constant() ? key->reg : Reg{};
+}
+
+// An array has a value for every index below its size, so a lookup of such a constant cannot fail
+// (Linux since 6.14). An inner map may have another size than its template.
+bool Analyzer::is_always_there(const CallSite& site) const {
+    const ir::MapDef& m = map(static_cast<u32>(site.map));
+    const spec::MapTypeInfo& type = spec::info(m.type);
+    const u64 size = u64{m.max_entries} + (planted(223) ? 1 : 0);
+    return site.proto->id == spec::Helper::map_lookup_elem && type.index_key &&
+           type.holds == spec::Holds::Bytes && !site.inner_map && site.key.is_constant() &&
+           site.key.num.value() < size;
 }
 
 bool Analyzer::check_memory_argument(CallSite& site, int n) {
@@ -350,7 +364,7 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     // A bloom filter is asked whether the value is in it.
     const bool writes = kind == ArgKind::UninitMapValue && m.type != spec::MapType::BloomFilter;
     if (!check_helper_memory(n, value, size, size, writes, writes)) return false;
-    if (kind == ArgKind::MapKey) note_key(value, m.key_size);
+    if (kind == ArgKind::MapKey) site.key = note_key(value, m.key_size);
     return true;
 }
 
@@ -444,8 +458,9 @@ bool Analyzer::set_result(const CallSite& site) {
                 result = Reg::pointer(Kind::MapValue);
                 result.index = static_cast<u32>(site.map);
             }
-            result.nullable = true;
-            result.id = fresh_id();
+            result.nullable = !is_always_there(site);
+            if (result.nullable || m.spin_lock_offset >= 0) result.id = fresh_id();
+            if (!result.nullable && !planted(224)) need(site.key);
             break;
         }
         case RetKind::AllocMemOrNull:

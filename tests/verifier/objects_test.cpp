@@ -60,7 +60,10 @@ OBJECTS(Locks,  //
         Case{"GivenBackTwice", "lock-region", kLocked + kTake + kGive + kGive + kNone},
         Case{"NeverTaken", "lock-region", kLocked + kGive + kNone},
         Case{"TakenTwice", "lock-region", kLocked + kTake + kTake + kGive + kNone},
-        Case{"MayBeNull", "null-pointer", lookup(8) + "r1 = r0\ncall 93\n" + kReturn0},
+        Case{"MayBeNull", "null-pointer",
+             "call 7\n*(u32 *)(r10 - 4) = r0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 8\ncall 1\n"
+             "r1 = r0\ncall 93\n" +
+                 kReturn0},
         Case{"AnotherLookupsValueIsGiven", "lock-region",
              kLocked + lookup(8) + "if r0 == 0 goto none\nr7 = r0\n" + kTake +
                  "r1 = r7\ncall 94\n" + kNone},

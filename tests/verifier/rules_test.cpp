@@ -354,6 +354,29 @@ RULES(MapValues,
       {"InnerMapIsNoMemory", "bad-address",
        LOOKUP("7") "if r0 == 0 goto +1\nr1 = *(u64 *)(r0 + 0)\n" RETURN0});
 
+// A lookup in an array with a constant index below its size cannot fail.
+#define ARRAY(map, key) key "r2 = r10\nr2 += -4\nld_pseudo r1, 5, " map "\ncall 1\n"
+#define READ "r1 = *(u64 *)(r0 + 0)\n" RETURN0
+RULES(ArrayIndex, {"Last", "accept", ARRAY("1", "*(u32 *)(r10 - 4) = 15\n") READ},
+      {"OnePast", "null-pointer", ARRAY("1", "*(u32 *)(r10 - 4) = 16\n") READ},
+      {"Negative", "null-pointer", ARRAY("1", "*(u32 *)(r10 - 4) = -1\n") READ},
+      {"PerCpu", "accept", ARRAY("4", "*(u32 *)(r10 - 4) = 0\n") READ},
+      {"PerCpuOnePast", "null-pointer", ARRAY("4", "*(u32 *)(r10 - 4) = 1\n") READ},
+      {"Hash", "null-pointer", ARRAY("0", "*(u32 *)(r10 - 4) = 0\n") READ},
+      {"Unknown", "null-pointer", ARRAY("1", "call 7\nr0 &= 15\n*(u32 *)(r10 - 4) = r0\n") READ},
+      {"OneOfTwoPaths", "null-pointer",
+       ARRAY("1", "*(u32 *)(r10 - 4) = 0\ncall 7\nif r0 == 0 goto +1\n*(u32 *)(r10 - 4) = 16\n")
+           READ},
+      {"OnBothPaths", "accept",
+       ARRAY("1", "*(u32 *)(r10 - 4) = 0\ncall 7\nif r0 == 0 goto +1\n*(u32 *)(r10 - 4) = 15\n")
+           READ},
+      {"OfAHelper", "null-pointer",
+       ARRAY("1", "*(u32 *)(r10 - 4) = 0\nr2 = 0\nr3 = r10\nr3 += -4\nr4 = 4\ncall 189\n") READ},
+      {"WithALock", "map-field", ARRAY("8", "*(u32 *)(r10 - 4) = 0\n") READ},
+      {"OfAnInnerMap", "null-pointer",
+       LOOKUP("11") "if r0 == 0 goto out\nr1 = r0\nr2 = r10\nr2 += -4\ncall 1\nr1 = *(u32 *)(r0 + "
+                    "0)\nout:\n" RETURN0});
+
 RULES(Helpers, {"NoSuchHelper", "unknown-helper", "call 9999\n" RETURN0},
       {"HelperOfAnotherType", "unknown-helper", "r2 = 0\ncall 26\n" RETURN0},
       {"ByRegister", "accept", "r6 = 5\ncallx r6\n" RETURN0},
@@ -684,7 +707,7 @@ TEST(Facts, AreWhatTheEnginesRelyOn) {
         "r6 += 1\n"
         "r7 = 100\n"
         "r7 /= r6\n"               // 5 never by zero
-        LOOKUP("1")                // 6..10
+        LOOKUP("0")                // 6..10
         "if r0 == 0 goto +3\n"     // 11
         "r1 = *(u64 *)(r0 + 0)\n"  // 12 map value
         "r7 %= r1\n"               // 13 maybe zero
@@ -695,7 +718,7 @@ TEST(Facts, AreWhatTheEnginesRelyOn) {
     EXPECT_EQ(insns[0].memory, ir::MemoryKind::Context);
     EXPECT_EQ(insns[1].memory, ir::MemoryKind::Stack);
     EXPECT_TRUE(insns[5].divisor_nonzero);
-    EXPECT_EQ(insns[10].constant_map, 1);
+    EXPECT_EQ(insns[10].constant_map, 0);
     EXPECT_EQ(insns[12].memory, ir::MemoryKind::MapValue);
     EXPECT_FALSE(insns[13].divisor_nonzero);
     EXPECT_TRUE(insns[15].reachable);

@@ -15,7 +15,7 @@ namespace ebpf::verifier::oracle {
 namespace {
 
 constexpr int kStates = 26;  // 100 .. 125
-constexpr int kRules = 23;   // 200 .. 222
+constexpr int kRules = 25;   // 200 .. 224
 constexpr u64 kFillings = 80;
 constexpr u64 kGenerated = 60;
 

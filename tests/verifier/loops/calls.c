@@ -97,7 +97,7 @@ LOOP(counter_by_pointer) {
 LOOP(helper_in_loop) {
     u64 sum = 0;
     for (u32 i = 0; i < 4; ++i) {
-        u32 key = i;
+        u32 key = i + random32();
         struct words* w = lookup(&words_map, &key);
         PICK(if (!w) continue, );
         sum += w->word[i];  // twin: null-pointer

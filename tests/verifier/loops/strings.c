@@ -31,7 +31,7 @@ LOOP(string_copy) {
 }
 
 LOOP(string_compare) {
-    struct bytes *x = get_bytes(0), *y = get_bytes(1);
+    struct bytes *x = get_bytes(0), *y = get_bytes(random32());
     if (!x PICK(|| !y, )) return XDP_DROP;  // twin: null-pointer
     for (u32 i = 0; i < 64; ++i) {  // twin: null-pointer
         if (x->data[i] != y->data[i]) return XDP_DROP;  // twin: null-pointer

@@ -79,6 +79,7 @@ class Machine {
     bool call(const isa::Insn& i);
     bool helper(u32 number);
     bool helper_memory(u64 address, u64 size, bool write, bool read);
+    bool finds(u32 map, u64 key);
     bool exit();
     bool enter(u32 target, u32 return_to, i32 callback_of);
     bool enter_callback_again();

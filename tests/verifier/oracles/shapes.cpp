@@ -61,6 +61,12 @@ constexpr Shape kShapes[] = {
     // Values of maps and records.
     {"MapValue", LOOKUP("{0|1}") "{if r0 == 0 goto out|r3 = 0}\nr0 {+=|-=} {0|4|8}\nr3 = *(" SIZE
                                  " *)(r0 + {0..64})\nout:\n" RETURN0},
+    // Of an array with a constant index, of which there are three.
+    {"ArrayIndex",
+     "*(u32 *)(r10 - 4) = {15|16}\n" NUMBER "if r0 > {2..4} goto +1\n*(u32 *)(r10 - 4) = {14|15}\n"
+     "if r0 > {1..3} goto +1\n*(u32 *)(r10 - 4) = {14|15}\n" LONG
+     "r2 = r10\nr2 += -4\nld_pseudo r1, 5, {0|1}\ncall 1\nr3 = *(u64 *)(r0 + "
+     "0)\n" RETURN0},
     {"MapValueVariable", LOOKUP("1") "r6 = r0\nif r6 == 0 goto out\n" NUMBER
                                      "r0 &= {7|15|31|63}\nr6 {+=|-=} r0\nr3 = *(" SIZE
                                      " *)(r6 + {0..48})\nout:\n" RETURN0},
