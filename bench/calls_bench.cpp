@@ -2,7 +2,8 @@
 //
 // What calls cost in machine code, beside the same in C in the same run: an empty run beside an
 // indirect call, the same through a hook, a call of a helper beside a direct call of the same
-// function. Prints nanoseconds (the best of many rounds) and ratios.
+// function, a lookup in an array beside the same loads. Prints nanoseconds (the best of many
+// rounds) and ratios.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -37,6 +38,25 @@ constexpr u64 kCalls = 1000;
     return result;
 }
 
+// The array that programs and C look things up in, at keys that are in memory.
+constexpr u32 kEntries = kCalls + 1;
+u64 values[kEntries];
+
+[[gnu::noipa]] u64 look_up(u64, u64 key, u64, u64, u64, code::Invocation*) {
+    const u32 index = *reinterpret_cast<const u32*>(key);
+    return index < kEntries ? reinterpret_cast<u64>(&values[index]) : 0;
+}
+
+[[gnu::noinline]] u64 sum_directly() {
+    u64 result = 0;
+    for (u32 n = kCalls; n != 0; --n) {
+        volatile u32 key = n;
+        const u32 index = key;
+        if (index < kEntries) result += values[index];
+    }
+    return result;
+}
+
 u64 empty(void*, u64, code::Invocation*) {
     return 0;
 }
@@ -64,17 +84,24 @@ void must(const Status& status) {
 class Code {
   public:
     explicit Code(std::vector<Insn> insns, const jit::Options& options = {},
-                  code::HelperFn helper = &far_helper) {
+                  code::HelperFn helper = &far_helper, const ir::Facts& facts = {}) {
         ir::Program program;
         program.insns = std::move(insns);
+        program.maps.resize(1);
+        program.maps[0].type = spec::MapType::Array;
+        program.maps[0].value_size = sizeof values[0];
+        program.maps[0].max_entries = kEntries;
         must(ir::resolve_control_flow(program));
-        const auto output = value_or_die(jit::compile(program, {}, jit::Target::host(), options));
+        const auto output =
+            value_or_die(jit::compile(program, facts, jit::Target::host(), options));
         pages_.emplace(value_or_die(platform::CodePages::create(output.text.size())));
         std::ranges::copy(output.text, pages_->writable().begin());
-        const code::Resolver resolver{reinterpret_cast<void*>(helper),
-                                      [](void* self, code::RelocKind, u32, u32) -> Result<u64> {
-                                          return reinterpret_cast<u64>(self);
-                                      }};
+        const code::Resolver resolver{
+            reinterpret_cast<void*>(helper),
+            [](void* self, code::RelocKind kind, u32, u32) -> Result<u64> {
+                const bool array = kind == code::RelocKind::ArrayValues64;
+                return reinterpret_cast<u64>(array ? values : self);
+            }};
         const auto text = pages_->writable().first(output.text.size());
         if (const Status status = code::relocate(text, output.relocations, resolver); !status)
             value_or_die<int>(std::unexpected(status.error()));
@@ -125,6 +152,43 @@ std::vector<Insn> calling_program() {
             {.form = Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Ne), .dst = 6, .off = -6},
             alu(AluOp::Mov, 0, 7),
             {.form = Form::Exit}};
+}
+
+// r7 = 0; r6 = kCalls; do { key = r6; r0 = lookup(map, &key); if (r0) r7 += *r0; } while (--r6)
+std::vector<Insn> lookup_program() {
+    return {alu_imm(AluOp::Mov, 7, 0),
+            alu_imm(AluOp::Mov, 6, kCalls),
+            {.form = Form::StoreReg, .width = isa::Width::W32, .dst = 10, .src = 6, .off = -4},
+            alu(AluOp::Mov, 2, 10),
+            alu_imm(AluOp::Add, 2, -4),
+            {.form = Form::Wide, .kind = static_cast<u8>(isa::WideKind::MapIndex), .dst = 1},
+            {.form = Form::Call, .imm = static_cast<i64>(spec::Helper::map_lookup_elem)},
+            {.form = Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Eq), .dst = 0, .off = 2},
+            {.form = Form::Load, .width = isa::Width::W64, .dst = 1, .src = 0},
+            alu(AluOp::Add, 7, 1),
+            alu_imm(AluOp::Sub, 6, 1),
+            {.form = Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Ne), .dst = 6, .off = -11},
+            alu(AluOp::Mov, 0, 7),
+            {.form = Form::Exit}};
+}
+
+void print_lookups() {
+    for (u32 i = 0; i < kEntries; ++i) values[i] = i * i;
+    ir::Facts facts;
+    facts.insns.assign(lookup_program().size(), {.reachable = true});
+    const Code called(lookup_program(), {}, &look_up, facts);
+    facts.insns[6].constant_map = 0;
+    const Code inlined(lookup_program(), {}, &look_up, facts);
+    for (const Code* code : {&called, &inlined}) {
+        code::Invocation invocation;
+        if (code->entry()(nullptr, 0, &invocation) == sum_directly()) continue;
+        std::fprintf(stderr, "bench_calls: the program looks up something else\n");
+        std::exit(1);
+    }
+    const double direct = best(10, [] { (void)sum_directly(); }) / kCalls;
+    print("lookup in an array, in C", direct, direct);
+    print("... in a program, inlined", of_entry(inlined.entry(), 10) / kCalls, direct);
+    print("... by a helper, far away", of_entry(called.entry(), 10) / kCalls, direct);
 }
 
 // An execution context with an XDP hook that has an empty program, `return XDP_PASS`.
@@ -237,5 +301,6 @@ int main() {
     print("... with blind_constants", of_entry(blind.entry(), 10) / kCalls, direct);
     const Code watched(calling_program(), {.metered = true, .cancellable = true}, near);
     print("... metered and cancellable", of_entry(watched.entry(), 10) / kCalls, direct);
+    print_lookups();
     return 0;
 }

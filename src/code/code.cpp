@@ -18,7 +18,7 @@ u32 extent(EngineKind engine, RelocKind kind) {
 }
 
 bool is_known(RelocKind kind) {
-    return kind >= RelocKind::Helper64 && kind <= RelocKind::HelperNear32;
+    return kind >= RelocKind::Helper64 && kind <= RelocKind::ArrayValues64;
 }
 
 // An offset in text that can be entered or called.
@@ -56,7 +56,11 @@ Status check_relocation(const CodeView& code, const Relocation& r) {
         case RelocKind::Map64:
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             [[fallthrough]];
+        case RelocKind::ArrayValues64:
         case RelocKind::MapValue64:
+            if (r.kind == RelocKind::ArrayValues64 && code.engine == EngineKind::Interpreter) {
+                return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
+            }
             if (r.index >= code.map_count)
                 return fail(Errc::OutOfBounds, where, "map index", r.index);
             return {};

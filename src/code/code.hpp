@@ -25,6 +25,8 @@ enum class RelocKind : u8 {
     HelperOrNull64 = 5,  // machine code, 8 bytes: as Helper64, or 0 where there is none
     HelperNear32 = 6,    // machine code, 4 bytes: how far helper `index` is from behind them; as
                          //          they are (a detour that the text has) if more than 2 GiB
+    ArrayValues64 = 7,   // machine code, 8 bytes: address of the first value of map `index`, an
+                         //          array of `addend` elements and no other
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 // The embedder's helpers that a call by register reaches: those with numbers below.

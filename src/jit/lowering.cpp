@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "jit/lowering.hpp"
 
+#include "spec/helpers.hpp"
+#include "spec/map_types.hpp"
+
 namespace ebpf::jit {
 
 using isa::Insn;
@@ -78,6 +81,27 @@ Result<std::optional<code::Relocation>> Lowering::address_of(const Insn& insn, u
             return unsupported("variable by BTF id", static_cast<u64>(insn.imm));
     }
     return unsupported("kind of two-slot instruction", insn.kind);
+}
+
+std::optional<Lowering::ArrayLookup> Lowering::array_lookup(const Insn& call) const {
+    // Where constants are blinded, the size is one, and a call has none.
+    if (facts_.insns.empty() || options_.blind_constants) return {};
+    if (call.imm != static_cast<i64>(spec::Helper::map_lookup_elem)) return {};
+    const ir::InsnFacts& fact = facts_.insns[at_];
+    if (fact.constant_map < 0 || static_cast<u32>(fact.constant_map) >= program_.maps.size())
+        return {};
+    const ir::MapDef& map = program_.maps[static_cast<u32>(fact.constant_map)];
+    constexpr u64 kReach = 0x7fff'ffff;  // of an immediate
+    const u64 stride = spec::value_stride(map.value_size);
+    if (map.type != spec::MapType::Array || map.value_size == 0 || stride > kReach) return {};
+    ArrayLookup lookup{.map = static_cast<u32>(fact.constant_map),
+                       .entries = map.max_entries,
+                       .stride = static_cast<u32>(stride),
+                       .offset = {}};
+    const u64 offset = u64{fact.key} * stride;
+    if (fact.constant_key && fact.key < map.max_entries && offset <= kReach)
+        lookup.offset = static_cast<i32>(offset);
+    return lookup;
 }
 
 u32 Lowering::deepest_chain(std::span<const u32> native_bytes, u32 thunk, u32 entry) const {

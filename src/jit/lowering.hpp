@@ -55,6 +55,16 @@ class Lowering {
     // Unsupported for what has no address here, OutOfBounds for a map that the program lacks.
     Result<std::optional<code::Relocation>> address_of(const isa::Insn& insn, u32 target) const;
 
+    // A helper call that looks up an element of an array which the proof names: bounds and address
+    // of it are arithmetic.
+    struct ArrayLookup {
+        u32 map = 0;
+        u32 entries = 0;
+        u32 stride = 0;             // bytes from value to value, a multiple of 8
+        std::optional<i32> offset;  // of the value, where the key is a constant
+    };
+    std::optional<ArrayLookup> array_lookup(const isa::Insn& call) const;
+
     // Bytes of the deepest chain of native frames, their helpers' own not included. `native_bytes`
     // is each function's; stubs lie before callbacks (`thunk`) and the entry (`entry`).
     u32 deepest_chain(std::span<const u32> native_bytes, u32 thunk, u32 entry) const;

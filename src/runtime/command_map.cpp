@@ -200,7 +200,7 @@ Result<i64> handle(CommandContext& c, spec::MapCreateAttr& a) {
     map->extra = a.map_extra;
     map->inner = inner;
     map->slots = c.runtime.epochs().slots();
-    map->value_stride = (a.value_size + 7) & ~7u;
+    map->value_stride = static_cast<u32>(spec::value_stride(a.value_size));
     map->forgotten = map_forgotten;
     Status made = map->ops->create(*map);
     if (made) {

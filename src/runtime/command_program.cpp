@@ -36,6 +36,13 @@ struct Addresses {
             return fail(Errc::OutOfBounds, {}, "offset in a map's value", offset);
         return reinterpret_cast<u64>(address);
     }
+    // Code that has the array's size in it is for an array of that size.
+    Result<u64> array_values(u32 index, u32 entries) const {
+        const Map& map = *program.maps[index];
+        if (map.max_entries != entries)
+            return fail(Errc::InvalidArgument, {}, "entries of the array", map.max_entries);
+        return map_value(index, 0);
+    }
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend) {
         const auto& addresses = *static_cast<const Addresses*>(self);
         switch (kind) {
@@ -45,6 +52,8 @@ struct Addresses {
                 return reinterpret_cast<u64>(addresses.program.maps[index]);
             case code::RelocKind::MapValue64:
                 return addresses.map_value(index, addend);
+            case code::RelocKind::ArrayValues64:
+                return addresses.array_values(index, addend);
             case code::RelocKind::Function64:
             case code::RelocKind::HelperOrNull64:
             case code::RelocKind::HelperNear32:

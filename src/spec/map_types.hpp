@@ -79,6 +79,11 @@ std::optional<MapType> map_type_from_number(Dialect dialect, u32 number);
 // The type with this name ("lru_hash"), in any dialect.
 std::optional<MapType> map_type_from_name(std::string_view name);
 
+// Bytes from value to value where they lie in a row, as in arrays.
+constexpr u64 value_stride(u32 value_size) {
+    return (u64{value_size} + 7) & ~u64{7};
+}
+
 // Whether sizes keep to the rules of the row (what creation checks before anything else). page_size
 // is the ring buffers' granule, in bytes.
 bool fits(const MapTypeInfo& type, Dialect dialect, u32 key_size, u32 value_size, u32 max_entries,

@@ -65,7 +65,7 @@ TEST_F(Validate, Relocations) {
     EXPECT_EQ(with({.offset = 57, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = ~u32{0}, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind{0}}), "BadFormat: relocation kind");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{7}}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{8}}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Helper64, .reserved = {0, 1, 0}}),
               "ReservedField: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Map64, .index = 2}), "OutOfBounds: map index");
@@ -78,6 +78,9 @@ TEST_F(Validate, Relocations) {
               "OutOfBounds: function");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Function64, .index = 1}),
               "ReservedField: index");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ArrayValues64, .index = 1, .addend = 9}), "Ok");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ArrayValues64, .index = 2}),
+              "OutOfBounds: map index");
     EXPECT_EQ(with({.offset = 60, .kind = RelocKind::HelperNear32}), "Ok");
     EXPECT_EQ(with({.offset = 61, .kind = RelocKind::HelperNear32}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::HelperNear32, .addend = 1}),
@@ -105,6 +108,7 @@ TEST_F(Validate, Interpreter) {
               "BadFormat: relocation between instructions");
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Helper64}), "Ok");
     EXPECT_EQ(with({.offset = 48, .kind = RelocKind::HelperNear32}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 48, .kind = RelocKind::ArrayValues64}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Map64}), "OutOfBounds: relocation");
     relocations_.clear();
     view_.text = Bytes(text_).first(63);

@@ -3,6 +3,7 @@
 // Machine code for AArch64, run by a small program for that CPU (a64_runner.c) under qemu-aarch64.
 // One emulator serves the whole test program. Helpers are called back over its pipes: they run
 // here, so that they see numbers, not the emulated program's memory.
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,9 +14,12 @@
 
 #include "engine.hpp"
 #include "jit/jit.hpp"
+#include "spec/helpers.hpp"
 
 namespace ebpf::engines {
 namespace {
+
+using isa::Insn;
 
 static_assert(sizeof(code::Invocation) == 104, "a64_runner.c has it too");
 
@@ -86,6 +90,11 @@ class AArch64Engine : public Engine {
         return emulate(output, memory, helpers);
     }
 
+    // Machine code without helpers; the values of arrays stand where the code begins.
+    static Result<u64> run(const jit::Output& output, MutableBytes memory) {
+        return emulate(output, memory, {});
+    }
+
   private:
     static constexpr std::size_t kHelpers = 8;  // a64_runner.c
 
@@ -96,9 +105,12 @@ class AArch64Engine : public Engine {
         std::vector<u64> relocations;
         for (const code::Relocation& r : output.relocations) {
             const auto found = helpers.find(r.index & ~code::kCustomHelper);
-            const bool function = r.kind == code::RelocKind::Function64;
-            if (function) {
+            if (r.kind == code::RelocKind::Function64) {
                 relocations.insert(relocations.end(), {r.offset, 1, r.addend});
+            } else if (r.kind == code::RelocKind::ArrayValues64) {
+                relocations.insert(relocations.end(), {r.offset, 1, 0});
+            } else if (r.kind == code::RelocKind::Map64) {
+                relocations.insert(relocations.end(), {r.offset, 2, 0});
             } else if (found != helpers.end()) {
                 relocations.insert(relocations.end(), {r.offset, 0, called.size()});
                 called.push_back(found->second);
@@ -153,6 +165,79 @@ class AArch64Engine : public Engine {
     std::string name_;
     jit::Options options_;
 };
+
+Insn mov(isa::Reg dst, isa::Reg src) {
+    return {.form = isa::Form::AluReg,
+            .kind = static_cast<u8>(isa::AluOp::Mov),
+            .width = isa::Width::W64,
+            .dst = dst,
+            .src = src};
+}
+
+// The distance from an array's value at a constant key to that at the key in memory, plus 1; or 0
+// where there is none.
+ir::Program distance_program(u32 entries, u32 value_size) {
+    const Insn map{
+        .form = isa::Form::Wide, .kind = static_cast<u8>(isa::WideKind::MapIndex), .dst = 1};
+    const Insn lookup{.form = isa::Form::Call,
+                      .imm = static_cast<i64>(spec::Helper::map_lookup_elem)};
+    Insn none{.form = isa::Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Eq)};
+    none.off = 8;
+    Insn subtract = mov(6, 0), increment{.form = isa::Form::AluImm, .width = isa::Width::W64};
+    subtract.kind = static_cast<u8>(isa::AluOp::Sub);
+    increment.kind = static_cast<u8>(isa::AluOp::Add);
+    increment.imm = 1;
+    ir::Program program;
+    program.insns = {mov(2, 1),
+                     mov(7, 1),
+                     map,
+                     lookup,
+                     none,
+                     mov(6, 0),
+                     map,
+                     mov(2, 7),
+                     lookup,
+                     subtract,
+                     mov(0, 6),
+                     increment,
+                     {.form = isa::Form::Exit}};
+    program.maps.push_back({.name = {},
+                            .type = spec::MapType::Array,
+                            .key_size = 4,
+                            .value_size = value_size,
+                            .max_entries = entries,
+                            .initial = {}});
+    EXPECT_TRUE(ir::resolve_control_flow(program));
+    return program;
+}
+
+TEST(AArch64, LooksUpInArrays) {
+    for (const u32 entries : {1u, 2u, 4096u, 70000u, 0x7FFF'FFFFu, ~u32{0}}) {
+        for (const u32 size : {1u, 8u, 12u, 24u, 4096u, 70000u, 0x7FFF'FFF8u}) {
+            const ir::Program program = distance_program(entries, size);
+            ir::Facts facts;
+            facts.insns.assign(program.insns.size(), {.reachable = true});
+            facts.insns[3].constant_map = facts.insns[8].constant_map = 0;
+            facts.insns[8].constant_key = true;
+            const u64 origin = entries > 1 ? 1 : 0;
+            facts.insns[8].key = static_cast<u32>(origin);
+            const jit::Target target{.cpu = code::Cpu::AArch64,
+                                     .convention = jit::CallingConvention::Aapcs64};
+            const auto output = jit::compile(program, facts, target);
+            ASSERT_TRUE(output);
+            ASSERT_TRUE(code::validate(output->view(0)));
+            for (const u32 key : {0u, 1u, 2u, 4095u, 69999u, 70000u, 0x7FFF'FFFEu, ~u32{0}}) {
+                std::array<u32, 2> memory{key, ~u32{0}};
+                const auto r0 =
+                    AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)));
+                ASSERT_TRUE(r0);
+                const u64 stride = (u64{size} + 7) / 8 * 8;
+                EXPECT_EQ(*r0, key < entries ? (key - origin) * stride + 1 : 0)
+                    << entries << " " << size;
+            }
+        }
+    }
+}
 
 const bool kRegistered =
     register_engine(std::make_unique<AArch64Engine>("jit_aarch64", jit::Options{})) &&

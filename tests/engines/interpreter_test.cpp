@@ -42,6 +42,7 @@ Result<u64> resolve(void* self, RelocKind kind, u32 index, u32 addend) {
         case RelocKind::Function64:
         case RelocKind::HelperOrNull64:
         case RelocKind::HelperNear32:
+        case RelocKind::ArrayValues64:
             break;
     }
     return fail(Errc::Unsupported);

@@ -2,6 +2,7 @@
 // Jumps near and far, calls, frames, callbacks and tail calls, in both calling conventions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <ctime>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "isa/semantics.hpp"
+#include "spec/helpers.hpp"
 #include "support.hpp"
 
 namespace ebpf::jit::test {
@@ -688,6 +690,101 @@ TEST_P(Control, RelocationsAreWhereTheyShouldBe) {
         Placed(value, GetParam().convention, [](const auto&) { return 0x1234'5678'9ABC'DEF0u; })
             .run(nullptr),
         0x1234'5678'9ABC'DEF0u);
+}
+
+// --- lookups in arrays ---------------------------------------------------------------------------
+
+// r0 = lookup(map 0, r1), as the verifier describes it.
+struct LookupProgram {
+    ir::Program program =
+        link({mov(2, 1), wide(WideKind::MapIndex, 1, 0),
+              call_helper(static_cast<u32>(spec::Helper::map_lookup_elem)), exit()},
+             1);
+    ir::Facts facts;
+
+    LookupProgram(u32 entries, u32 value_size) {
+        program.maps[0].type = spec::MapType::Array;
+        program.maps[0].key_size = 4;
+        program.maps[0].value_size = value_size;
+        program.maps[0].max_entries = entries;
+        facts.insns.assign(4, {.reachable = true});
+        facts.insns[2].constant_map = 0;
+        facts.stack_used = {0};
+        facts.max_call_depth = 1;
+    }
+    bool calls(const Target& target, const Options& options = {}) const {
+        const auto output = compile(program, facts, target, options);
+        EXPECT_TRUE(output);
+        return output && std::ranges::any_of(output->relocations, [](const code::Relocation& r) {
+                   return r.kind == code::RelocKind::HelperNear32 ||
+                          r.kind == code::RelocKind::Helper64;
+               });
+    }
+};
+
+constexpr u64 kValues = 0x7FFF'1234'5670;
+
+u64 values_of_array(const code::Relocation& r) {
+    if (r.kind != code::RelocKind::ArrayValues64) return 1;
+    EXPECT_EQ(r.index, 0u);
+    return kValues;
+}
+
+TEST_P(Control, LookupsInArraysAreArithmetic) {
+    for (const u32 entries : {1u, 2u, 127u, 128u, 255u, 0x7FFF'FFFFu, 0x8000'0000u, ~u32{0}}) {
+        for (const u32 size : {1u, 4u, 8u, 9u, 16u, 24u, 64u, 1000u, 4096u, 0x7FFF'FFF8u}) {
+            const LookupProgram lookup(entries, size);
+            const Output output = compiled(lookup.program, GetParam(), lookup.facts);
+            EXPECT_TRUE(code::validate(output.view(0)));
+            const Placed code(output, GetParam().convention, values_of_array);
+            const u64 stride = (u64{size} + 7) / 8 * 8;
+            for (const u32 key : {0u, 1u, 2u, 126u, 127u, 128u, 254u, 255u, 0x7FFF'FFFEu,
+                                  0x7FFF'FFFFu, 0x8000'0000u, ~u32{0} - 1, ~u32{0}}) {
+                struct {
+                    u32 key;
+                    u32 not_the_key = ~u32{0};
+                } memory{key};
+                code::Invocation invocation;
+                ASSERT_EQ(code.run(&memory, 0, &invocation),
+                          key < entries ? kValues + key * stride : 0)
+                    << entries << " of " << size << " bytes, " << key;
+            }
+        }
+    }
+}
+
+TEST_P(Control, LookupsAtConstantsAreAddresses) {
+    for (const u32 key : {0u, 1u, 3u, 4u, 0x7FFF'FFFFu, ~u32{0}}) {
+        LookupProgram lookup(4, 12);
+        lookup.facts.insns[2].constant_key = true;
+        lookup.facts.insns[2].key = key;
+        const Output output = compiled(lookup.program, GetParam(), lookup.facts);
+        code::Invocation invocation;
+        u32 memory = key;
+        EXPECT_EQ(
+            Placed(output, GetParam().convention, values_of_array).run(&memory, 0, &invocation),
+            key < 4 ? kValues + u64{key} * 16 : 0);
+    }
+}
+
+TEST_P(Control, OtherLookupsAreCalls) {
+    EXPECT_FALSE(LookupProgram(4, 8).calls(GetParam()));
+    EXPECT_TRUE(LookupProgram(4, 8).calls(GetParam(), {.blind_constants = true}));
+    EXPECT_TRUE(LookupProgram(4, 0x7FFF'FFF9).calls(GetParam()));  // no immediate
+    LookupProgram other(4, 8);
+    for (const auto type : {spec::MapType::Hash, spec::MapType::PercpuArray,
+                            spec::MapType::ArrayOfMaps, spec::MapType::LpmTrie}) {
+        other.program.maps[0].type = type;
+        EXPECT_TRUE(other.calls(GetParam()));
+    }
+    LookupProgram unknown(4, 8);
+    unknown.facts.insns[2].constant_map = -1;
+    EXPECT_TRUE(unknown.calls(GetParam()));
+    unknown.facts = {};
+    EXPECT_TRUE(unknown.calls(GetParam()));
+    LookupProgram helper(4, 8);
+    helper.program.insns[2] = call_helper(static_cast<u32>(spec::Helper::map_lookup_percpu_elem));
+    EXPECT_TRUE(helper.calls(GetParam()));
 }
 
 TEST_P(Control, WhatIsUnsupportedSaysSo) {

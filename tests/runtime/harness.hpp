@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,7 @@ class Fixture : public testing::Test {
     void start(u32 slots);  // instead of the default
     void stop();
 
+    std::map<i64, MapSpec> created_;  // by handle: what compilers are told
     Runtime* runtime_ = nullptr;
     spec::Door door_;
     void* session_ = nullptr;

@@ -61,6 +61,43 @@ std::vector<Insn> operator+(std::vector<Insn> a, const std::vector<Insn>& b) {
     return a;
 }
 
+// Lookups that the compiler knows the array of, over flags and sizes.
+TEST_P(Programs, LookUpInArrays) {
+    for (const u32 flags : {0u, u32{spec::kMapMmapable}, u32{spec::kMapReadOnlyProgram}}) {
+        for (const u32 size : {8u, 12u, 16u, 24u, 4096u}) {
+            const i64 map =
+                create({.type = spec::MapType::Array, .value = size, .entries = 5, .flags = flags});
+            ASSERT_GT(map, 0) << flags;
+            std::vector<std::byte> value(size);
+            for (u32 key = 0; key < 5; ++key) {
+                value[0] = static_cast<std::byte>(key + 1);
+                ASSERT_EQ(update(map, &key, value.data()), 0);
+            }
+            const i64 program = install(
+                key_from_context() + std::vector<Insn>{call(Helper::map_lookup_elem), jeq(0, 0, 1),
+                                                       load(W64, 0, 0, 0), exit()},
+                {map});
+            ASSERT_GT(program, 0) << last_.what;
+            for (const u64 key : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 0x7fff'ffffu, ~0u})
+                EXPECT_EQ(test_run(program, key), key < 5 ? static_cast<i64>(key) + 1 : 0) << size;
+        }
+    }
+}
+
+TEST_P(Programs, CodeForAnArrayOfAnotherSizeIsRefused) {
+    if (GetParam() != Engine::Jit) GTEST_SKIP() << "calls the helper";
+    const i64 map = create({.type = spec::MapType::Array, .entries = 5});
+    const std::vector<Insn> lookup =
+        key_from_context() + std::vector<Insn>{call(Helper::map_lookup_elem), exit()};
+    EXPECT_GT(install(lookup, {map}), 0);
+    created_[map].entries = 6;
+    EXPECT_EQ(install(lookup, {map}), failed(Errc::InvalidArgument));
+    // And an array it must be.
+    const i64 hash = create({.type = spec::MapType::Hash, .entries = 5});
+    created_[hash].type = spec::MapType::Array;
+    EXPECT_EQ(install(lookup, {hash}), failed(Errc::OutOfBounds));
+}
+
 TEST_P(Programs, LookUpAndUpdateMaps) {
     for (const auto type : {spec::MapType::Hash, spec::MapType::Array}) {
         const i64 map = create({.type = type, .entries = 8});

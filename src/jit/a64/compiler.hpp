@@ -74,6 +74,7 @@ class Compiler : private Lowering {
     void add_imm(Width w, Gpr d, Gpr n, i64 value);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
+    void lower_array_lookup(const ArrayLookup& lookup);
     void helper_call(u32 helper);
     void finish_helper_call();
     Status lower_wide(const isa::Insn& insn, u32 target);

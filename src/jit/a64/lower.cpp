@@ -379,6 +379,10 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             check_fault();
             return {};
         case CallKind::Helper:
+            if (const auto lookup = array_lookup(insn)) {
+                lower_array_lookup(*lookup);
+                return {};
+            }
             helper_call(static_cast<u32>(insn.imm));
             check_fault();  // of a callback
             return {};
@@ -386,6 +390,28 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
     }
     return unsupported("kind of call", insn.kind);
+}
+
+// r0 = the key < entries ? values + key * stride : 0.
+void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
+    const Gpr result = reg(0);
+    const code::Relocation values{
+        .kind = code::RelocKind::ArrayValues64, .index = lookup.map, .addend = lookup.entries};
+    if (lookup.offset) {
+        a_.literal(result, values);
+        if (*lookup.offset != 0) add_imm(Width::W64, result, result, *lookup.offset);
+        return;
+    }
+    const Label outside = a_.new_label();
+    a_.access(Access::Load, Width::W32, kTemp, reg(2), 0, kTemp3);
+    a_.mov_imm(kTemp2, lookup.entries);
+    a_.mov(Width::W64, result, kZero);
+    a_.rrr(op::kSubs, Width::W32, kZero, kTemp, kTemp2);
+    a_.jump(Cc::Hs, outside);
+    a_.mov_imm(kTemp2, lookup.stride);
+    a_.literal(kTemp3, values);
+    a_.rrrr(op::kMadd, Width::W64, result, kTemp, kTemp2, kTemp3);
+    a_.bind(outside);
 }
 
 // r1 to r5 are where helpers take them.

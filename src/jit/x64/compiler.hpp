@@ -165,6 +165,7 @@ class Compiler : private Lowering {
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
     void indexed_call(Gpr number);
+    void lower_array_lookup(const ArrayLookup& lookup);
     void pass_arguments();
     void helper_call(u32 helper);
     void call_near(u32 helper);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Jumps, calls and addresses that the execution context fills in.
+#include <bit>
 #include <cstddef>
 
 #include "code/engine.hpp"
@@ -63,6 +64,10 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             check_fault();
             return {};
         case CallKind::Helper:
+            if (const auto lookup = array_lookup(insn)) {
+                lower_array_lookup(*lookup);
+                return {};
+            }
             helper_call(static_cast<u32>(insn.imm));
             check_fault();  // of a callback
             return {};
@@ -70,6 +75,36 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
     }
     return unsupported("kind of call", insn.kind);
+}
+
+// r0 = the key < entries ? values + key * stride : 0. The multiples of 8 that strides are come from
+// the address's scale.
+void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
+    const Gpr result = reg(0);
+    const auto values = [&] {
+        relocate(a_.mov_imm64(result, 0), code::RelocKind::ArrayValues64, lookup.map,
+                 lookup.entries);
+    };
+    if (lookup.offset) {
+        values();
+        if (*lookup.offset != 0) a_.arith(Arith::Add, Width::W64, result, *lookup.offset);
+        return;
+    }
+    a_.load(Width::W32, kScratch, memory(2, 0));
+    a_.mov_imm(result, 0);
+    a_.arith(Arith::Cmp, Width::W32, kScratch, static_cast<i32>(lookup.entries));
+    const u32 outside = a_.code.hop(Cc::AE);
+    constexpr u8 kScaleLog2 = 3;
+    const u32 factor = lookup.stride >> kScaleLog2;
+    if (std::has_single_bit(factor)) {
+        if (factor != 1)
+            a_.shift(Shift::Shl, Width::W64, kScratch, static_cast<u8>(std::countr_zero(factor)));
+    } else {
+        a_.imul(Width::W64, kScratch, kScratch, static_cast<i32>(factor));
+    }
+    values();
+    a_.lea(Width::W64, result, {result, 0, kScratch, kScaleLog2});
+    a_.code.land(outside);
 }
 
 // As in the interpreter, the value is the number of one of the embedder's own helpers. Where it is

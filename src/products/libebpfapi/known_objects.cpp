@@ -13,10 +13,6 @@
 namespace ebpf::products {
 namespace {
 
-u64 stride(u32 value_size) {
-    return (u64{value_size} + 7) & ~u64{7};
-}
-
 // An array whose values the daemon may share: locks and timers in them are not for applications.
 bool is_shared_array(const wire::Shape& shape) {
     const auto type = spec::map_type_from_number(spec::Dialect::Linux, shape.map_type);
@@ -34,7 +30,8 @@ bool is_held(int descriptor) {
 }  // namespace
 
 std::shared_ptr<const ArrayValues> ArrayValues::map(int file, u64 bytes, const wire::Shape& array) {
-    if (array.value_size == 0 || bytes / stride(array.value_size) < array.max_entries) return {};
+    if (array.value_size == 0 || bytes / spec::value_stride(array.value_size) < array.max_entries)
+        return {};
     void* const base = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
     if (base == MAP_FAILED) return {};
     return std::make_shared<ArrayValues>(static_cast<const std::byte*>(base), bytes, array);
@@ -46,7 +43,7 @@ ArrayValues::~ArrayValues() {
 
 Status ArrayValues::read(u32 index, void* value) const {
     if (index >= entries_) return fail(Errc::KeyNotFound, {}, "index", index);
-    runtime::read_words(value, base_ + index * stride(value_size_), value_size_);
+    runtime::read_words(value, base_ + index * spec::value_stride(value_size_), value_size_);
     return {};
 }
 
