@@ -85,17 +85,17 @@ TEST_P(Programs, LookUpInArrays) {
 }
 
 TEST_P(Programs, CodeForAnArrayOfAnotherSizeIsRefused) {
-    if (GetParam() != Engine::Jit) GTEST_SKIP() << "calls the helper";
+    const bool compiled_in = GetParam() == Engine::Jit;  // else the helper is called
     const i64 map = create({.type = spec::MapType::Array, .entries = 5});
     const std::vector<Insn> lookup =
         key_from_context() + std::vector<Insn>{call(Helper::map_lookup_elem), exit()};
     EXPECT_GT(install(lookup, {map}), 0);
     created_[map].entries = 6;
-    EXPECT_EQ(install(lookup, {map}), failed(Errc::InvalidArgument));
+    EXPECT_EQ(install(lookup, {map}) == failed(Errc::InvalidArgument), compiled_in);
     // And an array it must be.
     const i64 hash = create({.type = spec::MapType::Hash, .entries = 5});
     created_[hash].type = spec::MapType::Array;
-    EXPECT_EQ(install(lookup, {hash}), failed(Errc::OutOfBounds));
+    EXPECT_EQ(install(lookup, {hash}) == failed(Errc::OutOfBounds), compiled_in);
 }
 
 TEST_P(Programs, LookUpAndUpdateMaps) {
