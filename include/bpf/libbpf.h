@@ -247,6 +247,61 @@ LIBBPF_API int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_
 LIBBPF_API int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms);
 LIBBPF_API int ring_buffer__consume(struct ring_buffer* rb);
 
+/* --- Perf buffers ------------------------------------------------------------------------------
+ */
+
+struct perf_buffer;
+struct perf_event_attr;
+struct perf_event_header;
+typedef void (*perf_buffer_sample_fn)(void* ctx, int cpu, void* data, __u32 size);
+typedef void (*perf_buffer_lost_fn)(void* ctx, int cpu, __u64 cnt);
+struct perf_buffer_opts {
+    size_t sz;
+};
+#define perf_buffer_opts__last_field sz
+
+/* `page_cnt` (a power of two) pages for each CPU. The CPUs' rings go into the map, which gets other
+ * ones out again at perf_buffer__free(). EINVAL for another map; NULL with errno set. */
+LIBBPF_API struct perf_buffer* perf_buffer__new(int map_fd, size_t page_cnt,
+                                                perf_buffer_sample_fn sample_cb,
+                                                perf_buffer_lost_fn lost_cb, void* ctx,
+                                                const struct perf_buffer_opts* opts);
+
+enum bpf_perf_event_ret {
+    LIBBPF_PERF_EVENT_DONE = 0,
+    LIBBPF_PERF_EVENT_ERROR = -1,
+    LIBBPF_PERF_EVENT_CONT = -2,
+};
+typedef enum bpf_perf_event_ret (*perf_buffer_event_fn)(void* ctx, int cpu,
+                                                        struct perf_event_header* event);
+struct perf_buffer_raw_opts {
+    size_t sz;
+    long : 0;
+    long : 0;
+    int cpu_cnt; /* 0: all; else the CPUs of `cpus`, whose rings stand at `map_keys` */
+    int* cpus;
+    int* map_keys;
+};
+#define perf_buffer_raw_opts__last_field map_keys
+
+/* The same with whole records. EOPNOTSUPP for other events than samples that programs write
+ * (PERF_COUNT_SW_BPF_OUTPUT with PERF_SAMPLE_RAW), and for keys that are not the CPUs' numbers. */
+LIBBPF_API struct perf_buffer* perf_buffer__new_raw(int map_fd, size_t page_cnt,
+                                                    struct perf_event_attr* attr,
+                                                    perf_buffer_event_fn event_cb, void* ctx,
+                                                    const struct perf_buffer_raw_opts* opts);
+LIBBPF_API void perf_buffer__free(struct perf_buffer* pb);
+/* EOPNOTSUPP: rings are not waited for by descriptors; perf_buffer__poll() waits. */
+LIBBPF_API int perf_buffer__epoll_fd(const struct perf_buffer* pb);
+/* Number of rings that had something; 0 after timeout_ms (-1: never), negative when a callback
+ * ended with an error. */
+LIBBPF_API int perf_buffer__poll(struct perf_buffer* pb, int timeout_ms);
+LIBBPF_API int perf_buffer__consume(struct perf_buffer* pb);
+LIBBPF_API int perf_buffer__consume_buffer(struct perf_buffer* pb, size_t buf_idx);
+LIBBPF_API size_t perf_buffer__buffer_cnt(const struct perf_buffer* pb);
+/* The descriptor of a ring, which lives as long as `pb`. It is a ring buffer map's. */
+LIBBPF_API int perf_buffer__buffer_fd(const struct perf_buffer* pb, size_t buf_idx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -240,6 +240,17 @@ int reuse_pinned(bpf_map& map) {
     return 1;
 }
 
+// As libbpf does it: no number of entries means all CPUs. In the dialect of eBPF for Windows there
+// is neither key nor value, and the number is the bytes of a ring; here who opens the perf buffer
+// says how large the rings are.
+void size_perf_array(ir::MapDef& def) {
+    const bool windows = def.key_size == 0 && def.value_size == 0;
+    if (windows) def.key_size = def.value_size = sizeof(u32);
+    if (windows || def.max_entries == 0) {
+        def.max_entries = api::session() ? api::session()->possible_cpus : 1;
+    }
+}
+
 int create_map(bpf_map& map) {
     if (map.fd >= 0) return 0;  // bpf_map__reuse_fd()
     if (map.bad) return negative(*map.bad);
@@ -249,6 +260,7 @@ int create_map(bpf_map& map) {
             return reused < 0 ? reused : 0;
         }
     }
+    if (map.def.type == spec::MapType::PerfEventArray) size_perf_array(map.def);
     const int fd = create(map);
     if (fd < 0) {
         api::print(LIBBPF_WARN, "libbpf: map '%s': failed to create: %s(%d)\n", map.name(),

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// ring_buffer__*: the consumer's side of ring buffer maps. The map's memory has Linux's layout: a
-// page with the consumer's position, a page with the producer's, and the data, mapped twice in a
-// row so that no record is split. A record is an 8-byte header, whose first word is the length with
-// two flag bits, and the data, padded to 8 bytes.
+// ring_buffer__*: the consumer's side of ring buffer maps.
 #include <bpf/libbpf.h>
 
-#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <memory>
 #include <vector>
 
-#include "api/bpf.hpp"
 #include "api/errors.hpp"
 #include "api/opts.hpp"
+#include "api/ring_reader.hpp"
 #include "api/session.hpp"
-#include "spec/ring_buffer.hpp"
 
 using namespace ebpf;
 using api::negative;
@@ -27,10 +22,7 @@ struct Ring {
     int map;  // the application's descriptor
     ring_buffer_sample_fn callback;
     void* context;
-    std::atomic<u64>* consumer;
-    const std::atomic<u64>* producer;
-    std::byte* data;
-    u64 mask;
+    api::RingReader reader;
 };
 
 // What is left in the ring makes its descriptor readable again.
@@ -41,30 +33,16 @@ void look_again(const Ring& ring) {
 
 // Hands finished records to the callback until there is none, at most `limit`. The number of them,
 // or the negative value that the callback returned; that record counts as consumed.
-i64 consume(Ring& ring, i64 limit) {
+i64 consume(const Ring& ring, i64 limit) {
     api::session()->descriptors->settle(ring.map);
-    i64 count = 0;
-    u64 position = ring.consumer->load(std::memory_order_acquire);
-    while (count < limit && position < ring.producer->load(std::memory_order_acquire)) {
-        std::byte* const record = ring.data + (position & ring.mask);
-        const u32 header =
-            std::atomic_ref<u32>(*reinterpret_cast<u32*>(record)).load(std::memory_order_acquire);
-        if (header & spec::ring::kBusy) break;
-        const u32 size = spec::ring::data_bytes(header);
-        position += spec::ring::record_bytes(size);
-        if (header & spec::ring::kDiscarded) {
-            ring.consumer->store(position, std::memory_order_release);
-            continue;
-        }
-        const int status = ring.callback(ring.context, record + spec::ring::kHeaderSize, size);
-        ring.consumer->store(position, std::memory_order_release);
-        if (status < 0) {
-            look_again(ring);
-            return status;
-        }
-        ++count;
-    }
-    return count;
+    int status = 0;
+    const i64 count = ring.reader.consume(limit, [&](std::byte* data, u32 size) {
+        status = ring.callback(ring.context, data, size);
+        return status >= 0;
+    });
+    if (status >= 0) return count;
+    look_again(ring);
+    return status;
 }
 
 }  // namespace
@@ -77,7 +55,7 @@ namespace {
 
 i64 consume_all(ring_buffer* rb) {
     i64 total = 0;
-    for (Ring& ring : rb->rings) {
+    for (const Ring& ring : rb->rings) {
         const i64 count = consume(ring, INT_MAX - total);
         if (count < 0) return count;
         total += count;
@@ -102,23 +80,16 @@ struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb
 int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn sample_cb,
                      void* ctx) {
     if (!rb || !sample_cb) return negative(EINVAL);
-    spec::RingMapAttr attr{.map_fd = static_cast<u32>(map_fd)};
-    if (const auto mapped = api::bpf(spec::Command::RingMap, attr); !mapped)
-        return negative(mapped.error());
-    rb->rings.push_back({.map = map_fd,
-                         .callback = sample_cb,
-                         .context = ctx,
-                         .consumer = reinterpret_cast<std::atomic<u64>*>(attr.consumer),
-                         .producer = reinterpret_cast<const std::atomic<u64>*>(attr.producer),
-                         .data = reinterpret_cast<std::byte*>(attr.data),
-                         .mask = attr.data_size - 1});
+    const auto reader = api::RingReader::open(map_fd);
+    if (!reader) return negative(reader.error());
+    rb->rings.push_back({map_fd, sample_cb, ctx, *reader});
     return 0;
 }
 
 void ring_buffer__free(struct ring_buffer* rb) {
     if (!rb) return;
     for (const Ring& ring : rb->rings) {
-        api::session()->descriptors->unmap_ring(reinterpret_cast<u64>(ring.consumer));
+        ring.reader.unmap();
     }
     delete rb;
 }

@@ -350,9 +350,9 @@ Result<i64> handle(CommandContext& c, spec::RingMapAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::RingWaitAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    if (map->ops != &kRingOps || a.index != 0)
+    if (map->ops->wait == nullptr || a.index != 0)
         return fail(Errc::InvalidArgument, {}, "not a ring buffer");
-    return ring_wait(*map, a.timeout_ms) ? 1 : 0;
+    return map->ops->wait(*map, a.timeout_ms) ? 1 : 0;
 }
 
 }  // namespace ebpf::runtime

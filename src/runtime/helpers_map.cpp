@@ -4,6 +4,8 @@
 // function of the program, called as its engine wants (code::call_function); when it ends early the
 // invocation's fault says so, and the helper returns at once.
 #include "runtime/helper_call.hpp"
+#include "spec/perf_record.hpp"
+#include "spec/program_types.hpp"
 
 namespace ebpf::runtime {
 namespace {
@@ -72,12 +74,45 @@ HELPER_FUNCTION(for_each_map_elem) {
     return map.ops->for_each(map, invocation->slot, {&walk, &Walk::visit});
 }
 
+// The packet that a context is about, by the fields that say where it begins and ends.
+struct Packet {
+    bool exists = false;
+    Bytes bytes;
+};
+
+Packet packet_of(const Program& program, const void* context) {
+    const spec::ProgramTypeInfo* type = spec::program_info(program.dialect, program.type);
+    const std::byte* ends[2] = {};
+    if (type == nullptr) return {};
+    for (const spec::ContextField& field : type->context.fields) {
+        const bool start = field.kind == spec::FieldKind::PacketStart;
+        if (!start && field.kind != spec::FieldKind::PacketEnd) continue;
+        std::memcpy(&ends[start ? 0 : 1],
+                    static_cast<const std::byte*>(context) + field.native_offset,
+                    sizeof(const std::byte*));
+    }
+    if (ends[0] == nullptr || ends[1] < ends[0]) return {};
+    return {true, {ends[0], static_cast<std::size_t>(ends[1] - ends[0])}};
+}
+
+HELPER_FUNCTION(perf_event_output) {
+    const Packet packet = packet_of(program_of(*invocation), memory(r1));
+    const u64 known = spec::perf::kIndexMask | (packet.exists ? spec::perf::kContextMask : 0);
+    if ((r3 & ~known) != 0) return returned(invocation, Errc::InvalidArgument);
+    const u64 of_packet = (r3 & spec::perf::kContextMask) >> spec::perf::kContextShift;
+    if (of_packet > packet.bytes.size()) return returned(invocation, Errc::InvalidPointer);
+    const Bytes data(memory<const std::byte>(r4), r5);
+    return returned(invocation, perf_output(map_at(r2), invocation->slot, r3, data,
+                                            packet.bytes.first(of_packet)));
+}
+
 constexpr HelperRow kRows[] = {
     {spec::Helper::map_push_elem, helper_map_push_elem},
     {spec::Helper::map_pop_elem, helper_map_pop_elem},
     {spec::Helper::map_peek_elem, helper_map_peek_elem},
     {spec::Helper::map_lookup_percpu_elem, helper_map_lookup_percpu_elem},
     {spec::Helper::map_lookup_and_delete_elem, helper_map_lookup_and_delete_elem},
+    {spec::Helper::perf_event_output, helper_perf_event_output},
     {spec::Helper::loop, helper_loop},
     {spec::Helper::for_each_map_elem, helper_for_each_map_elem},
 };

@@ -25,6 +25,7 @@ constexpr Row kRows[] = {
     {spec::MapType::BloomFilter, &kBloomOps},
     {spec::MapType::PercpuArray, &kPercpuArrayOps},
     {spec::MapType::ProgArray, &kProgArrayOps},
+    {spec::MapType::PerfEventArray, &kPerfEventArrayOps},
     {spec::MapType::Ringbuf, &kRingOps},
 };
 

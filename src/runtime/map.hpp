@@ -82,6 +82,9 @@ struct MapOps {
     const void* (*key_of)(const Map& map, const void* value, u32& index) = nullptr;
     // What applications may map; false when there is no such part.
     bool (*memory)(const Map& map, u32 part, MapMemory& memory) = nullptr;
+    // Whether there is something to read; waits at most timeout_ms (-1: for ever). PASSIVE, outside
+    // epochs.
+    bool (*wait)(Map& map, i32 timeout_ms) = nullptr;
     // No application can reach the map any more.
     void (*forgotten)(Map& map) = nullptr;
 
@@ -156,6 +159,7 @@ extern const MapOps kQueueOps;
 extern const MapOps kStackOps;
 extern const MapOps kBloomOps;
 extern const MapOps kProgArrayOps;
+extern const MapOps kPerfEventArrayOps;
 extern const MapOps kRingOps;
 
 // --- what one type offers beside the operations -------------------------------------------------
@@ -185,9 +189,21 @@ struct RingView {
     u64 size;
 };
 RingView ring_view(const Map& map);
-// Whether there is something to read; waits at most timeout_ms (-1: for ever). PASSIVE, outside
-// epochs.
-bool ring_wait(Map& map, i32 timeout_ms);
+// For who wakes the consumer himself: finishes a record, and says whether the consumer may wait for
+// it; whether there is a finished record that nobody has read; counts one that did not fit.
+bool ring_finish(void* record, bool discard);
+bool ring_has_data(const Map& map);
+void ring_count_lost(Map& map);
+
+// Perf event arrays. Writes a sample of `data` and `packet` into the ring at the flags' index,
+// which is the slot's own. Errors, in Linux's order: TooLarge (index), KeyNotFound (no ring there),
+// NotSupported (another slot's), OutOfSpace: the ring's lost records have become one more.
+Status perf_output(Map& map, u32 slot, u64 flags, Bytes data, Bytes packet);
+bool perf_wait(Map& map, i32 timeout_ms);
+// The object at `index` of an array of objects, or null; valid inside the epoch.
+Object* object_at(const Map& map, u64 index);
+// Of an array of objects: signalled when one of them has something new.
+platform::Event& object_array_event(const Map& map);
 
 // Copy a value into a map and out of one by words, while others do the same, so that no word is
 // seen half-written (Linux: bpf_long_memcpy). The map's side is 8-byte aligned; the last words are

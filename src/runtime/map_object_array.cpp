@@ -3,7 +3,8 @@
 // Arrays of objects. Prog arrays: programs for tail calls, all of one type and dialect. A program
 // that is in an array keeps it alive, and the array the program; the circle ends when no
 // application can reach the array any more: then it is emptied, as on Linux. Arrays of maps: a map
-// that holds maps is in no other, so there are no circles.
+// that holds maps is in no other, so there are no circles. Perf event arrays: ring buffers
+// (map_perf.cpp).
 #include <cstring>
 
 #include "platform/memory.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 struct Entries {
     platform::SpinLock lock;  // writers
+    platform::Event ready;
     bool typed = false;
     spec::ProgramType type{};
     spec::Dialect dialect{};
@@ -52,6 +54,11 @@ void forgotten(Map& map) {
     for (u32 i = 0; i < map.max_entries; ++i) exchange(map, i, nullptr);
 }
 
+// Linux drops the rings with the descriptor that they were put in by, unless this flag is set.
+void rings_forgotten(Map& map) {
+    if ((map.flags & spec::kMapPreserveElems) == 0) forgotten(map);
+}
+
 void destroy(Map& map) {
     forgotten(map);
     platform::release(map.state);
@@ -68,6 +75,19 @@ Status check_map(Map& map, Object& object) {
     return check_inner(map, static_cast<Map&>(object));
 }
 
+// Linux wants a performance event: of any other descriptor it says this.
+Status check_ring(Map&, Object& object) {
+    const bool ring = object.kind == ObjectKind::Map && static_cast<Map&>(object).ops == &kRingOps;
+    return ring ? Status{} : fail(Errc::InvalidFd, {}, "not a ring buffer");
+}
+
+Status create_perf(Map& map) {
+    if (map.key_size == 0) {
+        return fail(Errc::NotSupported, {}, "eBPF for Windows' perf event array, with own rings");
+    }
+    return create(map);
+}
+
 template <Status (*check)(Map&, Object&)>
 Status write_object(Map& map, const void* key, Object& object, u64 flags) {
     if (flags != kUpdateAny) return fail(Errc::InvalidArgument, {}, "flags", flags);
@@ -77,11 +97,6 @@ Status write_object(Map& map, const void* key, Object& object, u64 flags) {
     acquire(object);
     exchange(map, index, &object);
     return {};
-}
-
-Object* object_at(const Map& map, u64 index) {
-    if (index >= map.max_entries) return nullptr;
-    return entries_of(map).objects[index].load(std::memory_order_acquire);
 }
 
 void* lookup_map(Map& map, const void* key, u32) {
@@ -108,6 +123,15 @@ Status next_key(Map& map, const void* key, void* next) {
 }
 
 }  // namespace
+
+Object* object_at(const Map& map, u64 index) {
+    if (index >= map.max_entries) return nullptr;
+    return entries_of(map).objects[index].load(std::memory_order_acquire);
+}
+
+platform::Event& object_array_event(const Map& map) {
+    return entries_of(map).ready;
+}
 
 Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect) {
     if (map.ops != &kProgArrayOps) return {};
@@ -143,5 +167,14 @@ const MapOps kArrayOfMapsOps = {.create = create,
                                 .read = read,
                                 .next_key = next_key,
                                 .write_object = write_object<check_map>};
+
+const MapOps kPerfEventArrayOps = {.create = create_perf,
+                                   .destroy = destroy,
+                                   .remove = remove,
+                                   .next_key = next_key,
+                                   .no_batches = true,
+                                   .write_object = write_object<check_ring>,
+                                   .wait = perf_wait,
+                                   .forgotten = rings_forgotten};
 
 }  // namespace ebpf::runtime

@@ -100,18 +100,31 @@ void* ring_reserve(Map& map, u64 size) {
     return record + kHeaderSize;
 }
 
-void ring_commit(void* data, u64 flags, bool discard) {
-    auto* record = static_cast<std::byte*>(data) - kHeaderSize;
-    auto* header = reinterpret_cast<Header*>(record);
+namespace {
+
+// The ring that a record lies in.
+Ring& ring_around(std::byte* record) {
+    const u32 pages = reinterpret_cast<Header*>(record)->pages;
     const u64 page = reinterpret_cast<u64>(record) & ~u64{platform::kPageSize - 1};
-    Ring& ring = *reinterpret_cast<Ring*>(page - u64{header->pages} * platform::kPageSize);
-    std::atomic_ref length(header->length);
+    return *reinterpret_cast<Ring*>(page - u64{pages} * platform::kPageSize);
+}
+
+}  // namespace
+
+bool ring_finish(void* data, bool discard) {
+    auto* record = static_cast<std::byte*>(data) - kHeaderSize;
+    const Ring& ring = ring_around(record);
+    std::atomic_ref length(reinterpret_cast<Header*>(record)->length);
     const u32 size = length.load(std::memory_order_relaxed) & ~kBusy;
     length.exchange(discard ? size | kDiscarded : size, std::memory_order_seq_cst);
     // Only a consumer that has read everything before this record can be asleep.
     const u64 position = static_cast<u64>(record - ring.memory.data());
-    const bool waiting =
-        (ring.consumer().load(std::memory_order_acquire) & ring.mask()) == position;
+    return (ring.consumer().load(std::memory_order_acquire) & ring.mask()) == position;
+}
+
+void ring_commit(void* data, u64 flags, bool discard) {
+    Ring& ring = ring_around(static_cast<std::byte*>(data) - kHeaderSize);
+    const bool waiting = ring_finish(data, discard);
     if ((flags & kForceWakeup) == 0 && (!waiting || (flags & kNoWakeup) != 0)) return;
     ring.ready.signal();
     const Config& config = ring.owner.runtime->config();
@@ -141,22 +154,29 @@ RingView ring_view(const Map& map) {
     return {memory.consumer(), memory.producer(), memory.data(), memory.data_size};
 }
 
-bool ring_wait(Map& map, i32 timeout_ms) {
-    Ring& ring = ring_of(map);
-    const u32 ticket = ring.ready.ticket();
-    // A record that is reserved but not finished is no data yet; its end will signal.
-    const auto has_data = [&ring] {
-        const u64 consumer = ring.consumer().load(std::memory_order_acquire);
-        if (consumer == ring.producer().load(std::memory_order_acquire)) return false;
-        auto* header =
-            reinterpret_cast<Header*>(ring.memory.data() + (consumer & ring.mask() & ~u64{7}));
-        return (std::atomic_ref(header->length).load(std::memory_order_acquire) & kBusy) == 0;
-    };
-    if (has_data() || timeout_ms == 0) return has_data();
-    return ring.ready.wait(ticket, timeout_ms) || has_data();
+// A record that is reserved but not finished is no data yet; its end will signal.
+bool ring_has_data(const Map& map) {
+    const Ring& ring = ring_of(map);
+    const u64 consumer = ring.consumer().load(std::memory_order_acquire);
+    if (consumer == ring.producer().load(std::memory_order_acquire)) return false;
+    auto* header =
+        reinterpret_cast<Header*>(ring.memory.data() + (consumer & ring.mask() & ~u64{7}));
+    return (std::atomic_ref(header->length).load(std::memory_order_acquire) & kBusy) == 0;
+}
+
+void ring_count_lost(Map& map) {
+    auto* lost = reinterpret_cast<u64*>(ring_of(map).memory.producer() + spec::ring::kLostOffset);
+    std::atomic_ref(*lost).fetch_add(1, std::memory_order_release);
 }
 
 namespace {
+
+bool wait(Map& map, i32 timeout_ms) {
+    Ring& ring = ring_of(map);
+    const u32 ticket = ring.ready.ticket();
+    if (ring_has_data(map) || timeout_ms == 0) return ring_has_data(map);
+    return ring.ready.wait(ticket, timeout_ms) || ring_has_data(map);
+}
 
 bool memory(const Map& map, u32 part, MapMemory& memory) {
     const platform::RingMemory& ring = ring_of(map).memory;
@@ -173,6 +193,6 @@ bool memory(const Map& map, u32 part, MapMemory& memory) {
 
 }  // namespace
 
-const MapOps kRingOps = {.create = create, .destroy = destroy, .memory = memory};
+const MapOps kRingOps = {.create = create, .destroy = destroy, .memory = memory, .wait = wait};
 
 }  // namespace ebpf::runtime

@@ -69,7 +69,7 @@ bool fits(SizeRule rule, Dialect dialect, u32 size) {
     return false;
 }
 
-bool fits(EntriesRule rule, u32 entries, u32 page_size) {
+bool fits(EntriesRule rule, Dialect dialect, u32 entries, u32 page_size) {
     switch (rule) {
         case EntriesRule::Positive:
             return entries > 0;
@@ -80,7 +80,8 @@ bool fits(EntriesRule rule, u32 entries, u32 page_size) {
         case EntriesRule::RingBytes:
             return entries > 0 && (entries & (entries - 1)) == 0 && entries % page_size == 0;
         case EntriesRule::PerCpu:
-            return true;
+            if (dialect == Dialect::Linux) return entries > 0;
+            return fits(EntriesRule::RingBytes, dialect, entries, page_size);
     }
     return false;
 }
@@ -114,7 +115,7 @@ std::optional<MapType> map_type_from_name(std::string_view name) {
 bool fits(const MapTypeInfo& type, Dialect dialect, u32 key_size, u32 value_size, u32 max_entries,
           u32 page_size) {
     return fits(type.key, dialect, key_size) && fits(type.value, dialect, value_size) &&
-           fits(type.entries, max_entries, page_size);
+           fits(type.entries, dialect, max_entries, page_size);
 }
 
 }  // namespace ebpf::spec

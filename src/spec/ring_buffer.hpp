@@ -14,6 +14,10 @@ inline constexpr u32 kDiscarded = 1u << 30;  // finished, to be skipped
 inline constexpr u64 kMaxData = kDiscarded - 1;
 inline constexpr u32 kHeaderSize = 8;
 
+// Behind the producer's position, in its page: how many records did not fit, counted for the rings
+// of perf event arrays (eBPF for Windows has the same word there).
+inline constexpr u64 kLostOffset = 64;
+
 // The length of the data that a header's first word tells.
 constexpr u32 data_bytes(u32 header) {
     return header & ~(kBusy | kDiscarded);

@@ -173,10 +173,11 @@ void set_key(const MapTypeInfo& type, Content& content, std::uint32_t number) {
 }
 
 // What stands as a value: a descriptor where the map holds objects.
-void set_value(const MapTypeInfo& type, const Side& side, Content& content) {
-    const int object = type.holds == spec::Holds::Map       ? side.array.get()
-                       : type.holds == spec::Holds::Program ? side.program.get()
-                                                            : 7;
+void set_value(const MapTypeInfo& type, const Side& side, const Fd& event, Content& content) {
+    const int object = type.holds == spec::Holds::Map         ? side.array.get()
+                       : type.holds == spec::Holds::Program   ? side.program.get()
+                       : type.holds == spec::Holds::PerfEvent ? event.get()
+                                                              : 7;
     std::memcpy(content.value, &object, sizeof object);
 }
 
@@ -351,8 +352,11 @@ int in_state(const Side& side, const MapTypeInfo& type, const State& state, cons
     if (state.value_type == 9) shape.value = 16;
     const Fd map = make(side, shape, 0, state.value_type);
     if (map.get() < 0) return 1000;  // the type has no such state: alike on both sides
+    const bool events = type.holds == spec::Holds::PerfEvent;
+    if (events && !Side::events_exist()) return 1000;
+    const Fd event = events ? side.make_event() : Fd();
     auto content = std::make_unique<Content>();
-    set_value(type, side, *content);
+    set_value(type, side, event, *content);
     for (std::uint32_t i = 0; i < state.elements; ++i) {
         set_key(type, *content, i + 1);
         element(side, BPF_MAP_UPDATE_ELEM, map.get(), shape.key ? content->key : nullptr,

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/btf.h>
+#include <linux/perf_event.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +47,28 @@ int answer(Call call, int command, bpf_attr& attr, unsigned size) {
     const int error = result < 0 ? errno : 0;
     if (result > 0) close(result);
     return error;
+}
+
+namespace {
+
+Fd kernel_event() {
+    perf_event_attr attr{};
+    attr.size = sizeof attr;
+    attr.type = PERF_TYPE_SOFTWARE;
+    attr.config = PERF_COUNT_SW_BPF_OUTPUT;
+    attr.sample_type = PERF_SAMPLE_RAW;
+    return Fd(static_cast<int>(syscall(SYS_perf_event_open, &attr, -1, 0, -1, 0)));
+}
+
+}  // namespace
+
+bool Side::events_exist() {
+    static const bool exist = kernel_event().get() >= 0;
+    return exist;
+}
+
+Fd Side::make_event() const {
+    return call == &kernel_call ? kernel_event() : make(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
 }
 
 Side::Side(Call how, bool with_link) : call(how) {

@@ -64,6 +64,10 @@ class Side {
             std::uint32_t value_type = 0) const;
     Fd load(std::uint32_t type) const;
     std::uint32_t id_of(const Fd& object) const;
+    // What a perf event array holds: of the kernel an event, of ours a ring. Not every kernel lets
+    // us have events.
+    Fd make_event() const;
+    static bool events_exist();
 
     Call call;
     Fd hash, array, ring, programs, program, link, file, btf;

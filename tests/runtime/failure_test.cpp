@@ -58,6 +58,7 @@ TEST_F(Failures, CreatingMaps) {
           MapSpec{.type = spec::MapType::Queue, .key = 0},
           MapSpec{.type = spec::MapType::BloomFilter, .key = 0},
           MapSpec{.type = spec::MapType::ProgArray, .value = 4},
+          MapSpec{.type = spec::MapType::PerfEventArray, .value = 4},
           MapSpec{.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = 65536}}) {
         with_each_allocation_failing([&] { return create(map) > 0; });
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Several threads at once; meant for the thread sanitizer as well.
 #include <atomic>
+#include <memory>
 #include <random>
 #include <thread>
 
@@ -201,7 +202,7 @@ TEST_F(Stress, RingDeliversInOrder) {
             const bool last = running == 0;
             if (at == end.load(std::memory_order_acquire)) {
                 if (last) break;
-                ring_wait(map, 1);
+                map.ops->wait(map, 1);
                 continue;
             }
             std::byte* record = data + (at & (kSize - 1));
@@ -240,6 +241,73 @@ TEST_F(Stress, RingDeliversInOrder) {
     consumer.join();
     EXPECT_EQ(bad, 0u);
     for (u32 p = 0; p < kProducers; ++p) EXPECT_EQ(next[p], submitted[p]);
+}
+
+// 64 threads on 2 slots send samples while the rings at both indices are put in and taken out:
+// each sample is in a ring, or counted there as lost, or was refused since there was no ring.
+TEST_F(Stress, SamplesAreWrittenCountedOrRefused) {
+    stop();
+    start(2);
+    const i64 array = create({.type = spec::MapType::PerfEventArray, .value = 4, .entries = 2});
+    Map& map = map_of_id(1);
+    i64 rings[2];
+    std::atomic_ref<u64>*ends[2], *lost[2];
+    std::vector<std::unique_ptr<std::atomic_ref<u64>>> words;
+    for (int i = 0; i < 2; ++i) {
+        rings[i] = create({.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = 4096});
+        ASSERT_GT(rings[i], 0);
+        spec::RingMapAttr view;
+        view.map_fd = static_cast<u32>(rings[i]);
+        ASSERT_EQ(run(spec::Command::RingMap, view), 0);
+        for (const u64 at : {view.producer, view.producer + 64}) {
+            words.push_back(std::make_unique<std::atomic_ref<u64>>(*reinterpret_cast<u64*>(at)));
+        }
+        ends[i] = words[words.size() - 2].get();
+        lost[i] = words.back().get();
+    }
+    std::atomic<bool> done{false};
+    std::thread changer([&] {
+        for (u32 i = 0; !done; ++i) {
+            const u32 index = i % 2;
+            const auto ring = static_cast<u32>(rings[i / 2 % 2]);
+            (void)update(array, &index, &ring);
+            if (i % 3 == 0) (void)remove(array, &index);
+        }
+    });
+    constexpr u32 kThreads = 64, kSamples = 1000;
+    std::atomic<u64> written{0}, counted{0}, refused{0}, other{0};
+    const auto send = [&](u32) {
+        const std::byte sample[20] = {};
+        for (u32 i = 0; i < kSamples;) {
+            EpochGuard guard(runtime_->epochs());
+            if (!guard.status()) continue;
+            const Status status = perf_output(map, guard.slot(), 0xffffffff, sample, {});
+            const Errc code = status ? Errc::Ok : status.error().code;
+            ++(code == Errc::Ok            ? written
+               : code == Errc::OutOfSpace  ? counted
+               : code == Errc::KeyNotFound ? refused
+                                           : other);
+            ++i;
+        }
+    };
+    in_threads(kThreads, send);
+    done = true;
+    changer.join();
+    for (const u32 index : {0u, 1u}) {
+        const auto ring = static_cast<u32>(rings[index]);
+        ASSERT_EQ(update(array, &index, &ring), 0);
+    }
+    send(kThreads);  // fills a ring, whatever happened so far
+    EXPECT_EQ(other, 0u);
+    EXPECT_EQ(written + counted + refused, u64{kThreads + 1} * kSamples);
+    EXPECT_GT(written, 0u);
+    EXPECT_GT(counted, 0u);
+    EXPECT_EQ(ends[0]->load() + ends[1]->load(), written * 40) << "32 bytes and the ring's header";
+    EXPECT_EQ(lost[0]->load() + lost[1]->load(), counted);
+    // Closed descriptors leave the rings alive as long as the array has them.
+    for (const i64 ring : rings) ASSERT_EQ(close(ring), 0);
+    EXPECT_EQ(runtime_->live(ObjectKind::Map), 3u);
+    ASSERT_EQ(close(array), 0);
 }
 
 // Programs run while programs, links and maps come and go.

@@ -420,6 +420,50 @@ TEST_F(Service, ATestRunEndsWithItsClient) {
     for (const int fd : ready) close(fd);
 }
 
+TEST_F(Service, SamplesOfPerfEventArraysArrive) {
+    const int array = bpf_map_create(BPF_MAP_TYPE_PERF_EVENT_ARRAY, "samples", 4, 4,
+                                     static_cast<u32>(libbpf_num_possible_cpus()), nullptr);
+    ASSERT_GE(array, 0);
+    // *(u64 *)(r10 - 8) = 77; bpf_perf_event_output(ctx, array, current, r10 - 8, 8); return
+    const std::array<bpf_insn, 9> code = {{{0x7a, 10, 0, -8, 77},
+                                           {0x18, 2, 1, 0, array},
+                                           {0, 0, 0, 0, 0},
+                                           {0xb4, 3, 0, 0, -1},
+                                           {0xbf, 4, 10, 0, 0},
+                                           {0x07, 4, 0, 0, -8},
+                                           {0xb7, 5, 0, 0, 8},
+                                           {0x85, 0, 0, 0, 25},
+                                           {0x95, 0, 0, 0, 0}}};
+    const int program =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "out", "GPL", code.data(), code.size(), nullptr);
+    ASSERT_GE(program, 0);
+    u64 figures[2] = {};  // samples, losses
+    const auto add = [](void* to, int, void* data, u32 size) {
+        u64 value = 0;
+        if (size >= sizeof value) std::memcpy(&value, data, sizeof value);
+        static_cast<u64*>(to)[0] += value == 77;
+    };
+    const auto lose = [](void* to, int, __u64 count) { static_cast<u64*>(to)[1] += count; };
+    perf_buffer* const reader = perf_buffer__new(array, 1, add, lose, figures, nullptr);
+    ASSERT_NE(reader, nullptr);
+    char data[64] = {};
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data,
+                .repeat = 1000);
+    std::thread later([&] {
+        usleep(300'000);  // longer than the daemon lets anybody wait at a time
+        EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    });
+    EXPECT_EQ(perf_buffer__poll(reader, 10'000), 1);
+    later.join();
+    EXPECT_EQ(perf_buffer__consume(reader), 0);
+    EXPECT_GT(figures[0], 0u);
+    EXPECT_EQ(figures[0] + figures[1], 1000u);
+    perf_buffer__free(reader);
+    EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+    EXPECT_EQ(static_cast<int>(run.retval), -ENOENT);
+    for (const int fd : {array, program}) close(fd);
+}
+
 TEST_F(Service, LargeMessagesGoAsFiles) {
     constexpr u32 kValue = 300'000;
     const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "large", 4, kValue, 2, nullptr);
