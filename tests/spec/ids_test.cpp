@@ -209,7 +209,9 @@ TEST(MapTypes, SizeRules) {
     EXPECT_FALSE(check(MapType::LpmTrie, 261, 1, 1));
     EXPECT_TRUE(check(MapType::Queue, 0, 8, 2));
     EXPECT_FALSE(check(MapType::Queue, 4, 8, 2));
-    EXPECT_TRUE(check(MapType::PerfEventArray, 4, 4, 0));
+    EXPECT_TRUE(check(MapType::PerfEventArray, 4, 4, 1));
+    EXPECT_FALSE(check(MapType::PerfEventArray, 4, 4, 0));
+    EXPECT_FALSE(check(MapType::PerfEventArray, 0, 0, 65535, Dialect::Windows));
     EXPECT_TRUE(check(MapType::PerfEventArray, 0, 0, 65536, Dialect::Windows));
     EXPECT_FALSE(check(MapType::PerfEventArray, 4, 4, 65536, Dialect::Windows));
 }
