@@ -54,9 +54,7 @@ class RingReader {
     }
 
     // The ring is no longer read here.
-    void unmap() const {
-        session()->descriptors->unmap_ring(reinterpret_cast<u64>(consumer_));
-    }
+    void unmap() const { session()->descriptors->unmap_ring(reinterpret_cast<u64>(consumer_)); }
 
     bool empty() const {
         return consumer_->load(std::memory_order_acquire) ==
