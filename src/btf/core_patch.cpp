@@ -79,6 +79,7 @@ Result<bool> core_patch(isa::Insn& insn, CoreKind kind, const CoreAnswer& answer
         case isa::Form::Endian:
         case isa::Form::JmpReg:
         case isa::Form::JmpImm:
+        case isa::Form::MayGoto:
         case isa::Form::Ja:
         case isa::Form::Call:
         case isa::Form::CallReg:

@@ -21,6 +21,7 @@ using EntryFn = u64 (*)(void* r1, u64 r2, Invocation* invocation);
 // Why a run ended early, in Invocation::fault. The program's result is then 0 and means nothing.
 enum class Fault : u8 { None, OutOfFuel, CallTooDeep, BadHelper, Cancelled, BadAccess };
 inline constexpr u32 kNeverCancelled = 0;
+inline constexpr u64 kMaxMayGoto = u64{8} << 20;  // Linux's BPF_MAX_LOOPS
 // What a fault says as an error; success for None.
 Status fault_status(u64 fault);
 
@@ -41,6 +42,9 @@ struct Invocation {
     // The run ends with Fault::Cancelled some time after another thread made this not 0. Looked at
     // where fuel is: by a metered interpreter, and by code compiled with jit::Options::cancellable.
     const u32* cancel = &kNeverCancelled;  // offset 40
+    // How often may_goto still goes on: in the whole run, with its subprograms, callbacks and tail
+    // calls, since the verifier takes a pass for progress of every loop around it.
+    u64 may_goto = kMaxMayGoto;  // offset 48
     // How a callback that belongs to an interpreted program is run; see call_function(). Set by the
     // interpreter for its programs' runs, else by who calls callbacks outside any run (timers).
     u64 (*call_interpreted)(Invocation* invocation, u64 function, const u64 args[5]) = nullptr;

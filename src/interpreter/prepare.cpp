@@ -119,6 +119,7 @@ class Preparer {
             case Form::Atomic:
             case Form::JmpReg:
             case Form::JmpImm:
+            case Form::MayGoto:
             case Form::Exit:
                 break;
         }

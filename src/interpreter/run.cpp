@@ -136,6 +136,10 @@ template <Mode kMode>
         op += op->off + 1;                                                                 \
         DISPATCH();                                                                        \
     } while (false)
+#define MAY_GOTO                                \
+    if (invocation->may_goto == 0) [[unlikely]] \
+        GO;                                     \
+    --invocation->may_goto
 #define LEAVE(value)                                                                    \
     do {                                                                                \
         --invocation->frames;                                                           \

@@ -2,7 +2,7 @@
 //
 // A decoded instruction, and the small enums that its meaning is made of. Nothing outside isa/ sees
 // an opcode byte: decode() turns 8-byte slots into `Insn`, encode() turns them back, and everything
-// else works by Form (the operand shape, 18 of them) with AluOp, Cond, Width ... as values.
+// else works by Form (the operand shape, 19 of them) with AluOp, Cond, Width ... as values.
 //
 // Numbers and names follow RFC 9669; the rows themselves are in instructions.def.
 #pragma once
@@ -34,6 +34,7 @@ enum class Form : u8 {
     Atomic,    // atomic op on *(uN *)(dst + off) with src (and r0)
     JmpReg,    // if dst cond src goto +off   width of the comparison: 32 or 64
     JmpImm,    // if dst cond imm goto +off
+    MayGoto,   // goes on a limited number of times in a run, then: goto +off
     Ja,       // goto +imm  (displacement in imm; width W64 = 16-bit form, W32 = gotol's 32-bit one)
     Call,     // call: see CallKind, operand in imm
     CallReg,  // call the helper whose number is in dst
@@ -164,7 +165,10 @@ struct Insn {
     constexpr bool is64() const { return width == Width::W64; }
     // 8-byte slots that it takes in memory.
     constexpr int slots() const { return form == Form::Wide ? 2 : 1; }
-    constexpr bool is_conditional() const { return form == Form::JmpReg || form == Form::JmpImm; }
+    // A jump that may go on to the next instruction; its displacement is in `off`.
+    constexpr bool is_conditional() const {
+        return form == Form::JmpReg || form == Form::JmpImm || form == Form::MayGoto;
+    }
     constexpr bool is_jump() const { return is_conditional() || form == Form::Ja; }
     // Slots from the instruction after this one to the target of a jump.
     constexpr i64 displacement() const { return form == Form::Ja ? imm : off; }

@@ -35,6 +35,7 @@ RegUse registers_of(const Insn& insn) {
             return {static_cast<RegSet>(dst | src), 0};
         case Form::JmpImm:
             return {dst, 0};
+        case Form::MayGoto:
         case Form::Ja:
             return {};
         case Form::Call:

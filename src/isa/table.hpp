@@ -288,6 +288,15 @@ consteval Builder<N> build() {
     b.jump(Cond::cond, code, infix, mnemonic, Since::since);
 #define GOTO(width, opcode, infix, mnemonic, since) \
     b.jump_always(Width::width, opcode, infix, mnemonic, Since::since);
+#define MAYGOTO(byte, name)        \
+    b.add({.form = Form::MayGoto,  \
+           .opcode = byte,         \
+           .selector = Field::Src, \
+           .src = Rule::Fixed,     \
+           .off = Rule::Any,       \
+           .base64 = false,        \
+           .since = Since::V4,     \
+           .mnemonic = name});
 #define CALL(kind, src, mnemonic) b.call(CallKind::kind, src, mnemonic);
 #define CALLREG(byte, name)         \
     b.add({.form = Form::CallReg,   \
@@ -430,7 +439,7 @@ consteval bool every_row_found_again() {
     }
     return true;
 }
-static_assert(legal_count() == 171, "RFC 9669 has 171 legal encodings");
+static_assert(legal_count() == 171 + 1, "RFC 9669 has 171 legal encodings, Linux may_goto");
 static_assert(no_two_rows_overlap());
 static_assert(every_row_found_again());
 

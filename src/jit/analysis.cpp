@@ -132,6 +132,7 @@ Status Analyzer::scan_insn(u32 index, u32 function) {
             a_.written |= kCallArgs;
         }
     }
+    a_.may_goto |= insn.form == Form::MayGoto;
     a_.calls_helpers |= insn.form == Form::CallReg || (insn.form == Form::Call && !local_call);
     return {};
 }

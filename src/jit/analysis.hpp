@@ -44,6 +44,7 @@ struct Analysis {
     bool indexed_calls = false;      // a call by register whose number is not a constant
     RegSet written = 0;              // by any function, or by the caller of a callback
     bool calls_helpers = false;
+    bool may_goto = false;  // counted in the invocation
 };
 
 // The number of the embedder's helper that the call by register at `at` reaches, where the same

@@ -33,7 +33,8 @@ u32 Lowering::destination(u32 target) const {
 Lowering::Branch Lowering::branch_at(u32 at) const {
     const Insn& insn = program_.insns[at];
     const u32 target = program_.target[at];
-    if (!insn.is_conditional()) return {.target = destination(target)};
+    if (insn.form == isa::Form::Ja || insn.form == isa::Form::MayGoto)
+        return {.target = destination(target)};
     const u32 next = at + 1;  // in the same function, since no function ends with a condition
     const auto cond = isa::inverse(insn.cond());
     if (!options_.can_end_early() && cond && target == next + 1 &&

@@ -28,7 +28,7 @@ class Lowering {
           function_count_(static_cast<u32>(program.subprograms.size())),
           may_end_early_(analysis.count_frames || analysis.indexed_calls ||
                          options.can_end_early()),
-          uses_invocation_(analysis.calls_helpers || may_end_early_) {}
+          uses_invocation_(analysis.calls_helpers || analysis.may_goto || may_end_early_) {}
 
     // Whether the function has the entry's frame; not where the program calls its entry itself.
     bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }

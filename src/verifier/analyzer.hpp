@@ -42,10 +42,11 @@ inline constexpr i64 kMaxPacketSize = i64{1} << 20;
 inline constexpr i64 kMaxOffset = i64{1} << 29;  // of any pointer
 inline constexpr u32 kNoLoop = ~u32{0};
 
-// A register or cell that changes by a constant in every round of a loop.
+// A register or cell that changes by a constant in every round of a loop, or may_goto's count.
+inline constexpr i32 kMayGotoRank = -2;
 struct Rank {
     u32 frame = 0;
-    i32 reg = -1;  // register, or -1 for the cell at off
+    i32 reg = -1;  // register, -1 for the cell at off, or kMayGotoRank
     int off = 0;
     bool up = true;
     u64 least = 0;  // step

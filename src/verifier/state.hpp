@@ -151,6 +151,7 @@ struct State {
     std::vector<Frame> frames;
     std::vector<u32> refs;  // held references, in the order of acquisition
     Lock lock;
+    u32 may_goto = 0;  // how often may_goto went on so far, at least: progress of a loop
 
     Frame& top() { return frames.back(); }
     const Frame& top() const { return frames.back(); }

@@ -80,6 +80,15 @@ Step Analyzer::step() {
             if (planted(314))
                 now_.for_each([](const Reg& r) { return r.is_scalar(); }, [](Reg& r) { r.id = 0; });
             return Step::Continue;
+        case Form::MayGoto: {
+            note_ways(true, true);
+            State ended = now_;
+            ended.pc = program_.target[now_.pc];
+            push(std::move(ended));
+            ++now_.may_goto;
+            ++now_.pc;
+            return Step::Continue;
+        }
         case Form::Call:
             return call(i);
         case Form::CallReg: {

@@ -215,6 +215,7 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
         w.thresholds.assign(std::begin(kNoLimits), std::end(kNoLimits));
     }
     State out = now;
+    out.may_goto = std::min(before.may_goto, now.may_goto);
     for (std::size_t f = 0; f < now.frames.size(); ++f) {
         const RegSet live = live_in(now, f);
         for (int r = 0; r < isa::kFramePointer; ++r) {
@@ -291,6 +292,7 @@ bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& 
 bool Analyzer::close(Checkpoint& head, bool& too_long) {
     std::vector<Rank> candidates = head.ranks;
     if (!head.closed) {
+        candidates.push_back({0, kMayGotoRank, 0, true});
         for (u32 f = 0; f < head.state.frames.size(); ++f) {
             const Frame& frame = head.state.frames[f];
             for (int r = 0; r < isa::kFramePointer; ++r) candidates.push_back({f, r, 0, true});
@@ -299,6 +301,11 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
     }
     std::vector<Rank> kept;
     for (Rank rank : candidates) {
+        if (rank.reg == kMayGotoRank) {
+            // A run passes may_goto a limited number of times.
+            if (now_.may_goto > head.state.may_goto) kept.push_back(rank);
+            continue;
+        }
         const Reg* before = at(head.state, rank);
         const Reg* back = at(now_, rank);
         if (before == nullptr || back == nullptr) continue;

@@ -19,6 +19,7 @@ struct invocation { /* code/engine.hpp; the test compares its size */
     u64 tail_pending, run_tail, fuel, fault;
     u32 frames, reserved;
     const u32* cancel;
+    u64 may_goto;
     u64 call_interpreted, context, context_size, runtime, program, slot_and_tail_calls, bounds;
 };
 
@@ -128,7 +129,7 @@ static void serve(void) {
     for (u64 at = 0; at < q.code_bytes; at += 4)
         __asm__ volatile("dc cvau, %0\n dsb ish\n ic ivau, %0\n" : : "r"(code + at) : "memory");
     __asm__ volatile("dsb ish\n isb" : : : "memory");
-    struct invocation invocation = {.fuel = q.fuel, .cancel = &never};
+    struct invocation invocation = {.fuel = q.fuel, .cancel = &never, .may_goto = 8 << 20};
     u64 changed = 0;
     u64 r0 = enter_checked((u64)(code + q.entry), q.memory_bytes ? memory : 0, q.memory_bytes,
                            &invocation, &changed);

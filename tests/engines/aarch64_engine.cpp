@@ -21,7 +21,7 @@ namespace {
 
 using isa::Insn;
 
-static_assert(sizeof(code::Invocation) == 104, "a64_runner.c has it too");
+static_assert(sizeof(code::Invocation) == 112, "a64_runner.c has it too");
 
 class Emulator {
   public:

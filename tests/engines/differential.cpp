@@ -34,6 +34,7 @@ struct Outcome {
     friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
+constexpr u64 kMayGoto = 6;     // soon used up
 constexpr u64 kFuel = 200'000;  // ends what mutation made long
 
 template <u32 number>
@@ -107,7 +108,7 @@ class Pair {
         std::vector<Block> prepared(*size / sizeof(Block) + 1);
         if (!engine.prepare(view, resolver, std::as_writable_bytes(std::span(prepared))))
             return text("the interpreter refuses");
-        code::Invocation invocation{.fuel = kFuel};
+        code::Invocation invocation{.fuel = kFuel, .may_goto = kMayGoto};
         run(outcome,
             [&](void* r1, u64 r2) { return engine.run(prepared.data(), r1, r2, &invocation); });
         outcome.fault = invocation.fault;
@@ -128,7 +129,7 @@ class Pair {
             *output, variant.target.convention, [&](const code::Relocation& r) {
                 return helper_address(r.index & ~code::kCustomHelper, variant.target.convention);
             });
-        code::Invocation invocation;
+        code::Invocation invocation{.may_goto = kMayGoto};
         run(outcome, [&](void* r1, u64 r2) { return placed.run(r1, r2, &invocation); });
         outcome.fault = invocation.fault;
         return {};

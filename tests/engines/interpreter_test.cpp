@@ -101,6 +101,17 @@ TEST_F(Interpreter, FuelEndsAnEndlessLoop) {
     EXPECT_EQ(invocation_.frames, 0u);
 }
 
+// The whole run's, and full again in the next.
+TEST_F(Interpreter, MayGotoEndsALoop) {
+    ASSERT_TRUE(
+        prepare("r6 = 0\nl:\nmay_goto out\nr6 += 1\ngoto l\nout:\ncall f\nr0 += r6\nexit\n"
+                "f:\nr0 = 0\nmay_goto +1\nr0 = 7\nexit"));
+    for (const u64 fuel : {~u64{0}, u64{1} << 40, ~u64{0}}) {
+        EXPECT_EQ(run(fuel), code::kMaxMayGoto);
+        EXPECT_EQ(invocation_.may_goto, 0u);
+    }
+}
+
 TEST_F(Interpreter, DeepCallsStopInBothLoops) {
     ASSERT_TRUE(prepare("f: call f\nexit"));
     for (const u64 fuel : {~u64{0}, u64{1000}}) {

@@ -62,6 +62,7 @@ bool is_operation(const Encoding& e) {
             return static_cast<isa::WideKind>(e.kind) == isa::WideKind::Imm64;
         case Form::JmpReg:
         case Form::JmpImm:
+        case Form::MayGoto:
         case Form::Ja:
         case Form::Call:
         case Form::CallReg:
@@ -319,7 +320,7 @@ class Generator {
     // if (c) { .. } or if (c) { .. } else { .. }
     void branch(int depth) {
         const std::size_t jump = code_.size();
-        add(condition());
+        add(below(12) == 0 ? Insn{.form = Form::MayGoto} : condition());
         const bool has_else = below(2) == 0;
         // Nothing but a jump in the first part is a form of its own to code generators.
         if (!has_else || below(3) != 0) block(1 + below(5), depth + 1);

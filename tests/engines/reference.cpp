@@ -71,6 +71,13 @@ class Machine {
             case Form::JmpImm:
                 if (isa::eval_cond(i.cond(), i.width, r[i.dst], imm)) jump(i.off);
                 break;
+            case Form::MayGoto:
+                if (may_goto_ == 0) {
+                    jump(i.off);
+                } else {
+                    --may_goto_;
+                }
+                break;
             case Form::Ja:
                 jump(i.imm);
                 break;
@@ -154,6 +161,7 @@ class Machine {
     const Helpers& helpers_;
     std::array<std::byte, isa::kMaxCallDepth * isa::kStackSize> stack_{};
     u64 steps_ = 0;
+    u64 may_goto_ = code::kMaxMayGoto;
 };
 
 }  // namespace

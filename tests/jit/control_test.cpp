@@ -307,6 +307,31 @@ TEST_P(Control, RecursionThatIsProvenToEnd) {
     EXPECT_EQ(Placed(output, GetParam().convention).run(nullptr, 6), 21u);
 }
 
+// One budget for the run's functions; a jump to the next instruction is counted, too.
+TEST_P(Control, MayGotoIsCounted) {
+    const Insn to_next{.form = isa::Form::MayGoto};
+    Insn out = to_next;
+    out.off = 2;
+    const Insns insns{mov_imm(0, 0),
+                      call_local(2),
+                      call_local(1),
+                      exit(),
+                      to_next,
+                      out,
+                      alu_imm(AluOp::Add, Width::W64, 0, 1),
+                      ja(-4),
+                      exit()};
+    for (const Options& options : {Options{}, Options{.metered = true}}) {
+        const auto output = compile(link(insns), {}, GetParam(), options);
+        ASSERT_TRUE(output);
+        const Placed placed(*output, GetParam().convention);
+        code::Invocation invocation{.fuel = 1000, .may_goto = 20};
+        EXPECT_EQ(placed.run(nullptr, 0, &invocation), 10u);
+        EXPECT_EQ(invocation.fault, 0u);
+        EXPECT_EQ(invocation.may_goto, 0u);
+    }
+}
+
 // --- limits --------------------------------------------------------------------------------------
 
 // A block is paid for as a whole: here 1, then 3 a round, then 1.

@@ -37,11 +37,6 @@ const std::map<std::string, std::string> kNotYet = {
     {"count_down_unsigned", "without 32-bit instructions: an index in shifted form"},
     {"signed_index", "without 32-bit instructions: an index in shifted form"},
     {"break_continue", "two ways round with different steps under the general state"},
-    {"may_goto_scan", "may_goto is not decoded"},
-    {"may_goto_chain", "may_goto is not decoded"},
-    {"may_goto_packet", "may_goto is not decoded"},
-    {"may_goto_count", "may_goto is not decoded"},
-    {"may_goto_nested", "may_goto is not decoded"},
 };
 
 struct Expected {

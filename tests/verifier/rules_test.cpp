@@ -601,6 +601,43 @@ RULES(
     {"LeakInLoop", "reference-leak",
      "r6 = 0\nl:\n" RESERVE "r6 += 1\nif r6 < 100 goto l\n" RETURN0});
 
+RULES(MayGoto, {"Ends", "accept", "l:\nmay_goto out\ngoto l\nout:\n" RETURN0},
+      {"OnEveryWay", "accept",
+       "l:\nmay_goto out\ncall 7\nif r0 == 0 goto l\ncall 7\nif r0 != 0 goto l\nout:\n" RETURN0},
+      {"NotOnEveryWay", "infinite-loop",
+       "l:\ncall 7\nif r0 == 0 goto l\nmay_goto +1\ngoto l\n" RETURN0},
+      {"JumpsBack", "infinite-loop", "l:\nmay_goto l\ngoto l\n"},
+      {"JumpsToTheNext", "infinite-loop", "l:\nmay_goto +0\ngoto l\n"},
+      {"JumpIsAlwaysPossible", "register-uninit", "may_goto +1\nr0 = 0\nexit\n"},
+      {"EndsTheInnerLoopOnly", "infinite-loop",
+       "i:\nmay_goto n\ncall 7\nif r0 != 0 goto i\nn:\ngoto i\n"},
+      {"BetweenLoops", "infinite-loop",
+       "o:\nmay_goto out\ni:\ncall 7\nif r0 != 0 goto i\ngoto o\nout:\n" RETURN0},
+      {"AroundACountedLoop", "accept",
+       "o:\nmay_goto out\nr6 = 0\ni:\nr6 += 1\nif r6 < 300 goto i\ngoto o\nout:\n" RETURN0},
+      {"InsideACountedLoop", "accept",
+       "r6 = 0\no:\nr6 += 1\ni:\nmay_goto n\ncall 7\nif r0 != 0 goto i\nn:\nif r6 < 300 goto "
+       "o\n" RETURN0},
+      {"InsideALoopThatResets", "infinite-loop",
+       "r6 = 0\no:\nr6 += 1\ni:\nmay_goto n\nr6 = 0\ncall 7\nif r0 != 0 goto i\nn:\nr6 = 0\nif "
+       "r6 < 300 goto o\n" RETURN0},
+      {"LeavesWithAnyCount", "accept",
+       "r1 = 0\nl:\nmay_goto out\nif r1 == 64 goto out\nr1 += 1\ngoto l\nout:\nr2 = r10\nr2 += "
+       "-65\nr2 += r1\n*(u8 *)(r2 + 0) = 1\n" RETURN0},
+      {"LeavesWithAnyCountOneTooMany", "stack-bounds",
+       "r1 = 0\nl:\nmay_goto out\nif r1 == 64 goto out\nr1 += 1\ngoto l\nout:\nr2 = r10\nr2 += "
+       "-64\nr2 += r1\n*(u8 *)(r2 + 0) = 1\n" RETURN0},
+      {"LimitIsNoRange", "stack-bounds",
+       "r1 = 0\nl:\nmay_goto out\nr2 = r10\nr2 += -64\nr2 += r1\n*(u8 *)(r2 + 0) = 1\nr1 += 1\n"
+       "goto l\nout:\n" RETURN0},
+      {"OfACallee", "accept",
+       "l:\ncall f\nif r0 != 0 goto l\n" RETURN0 "f:\nr0 = 1\nmay_goto +1\nexit\nr0 = 0\nexit\n"},
+      {"OfACalleeThatHidesIt", "infinite-loop",
+       "l:\ncall f\ngoto l\nf:\nr0 = 1\nmay_goto +1\nexit\nr0 = 0\nexit\n"},
+      {"InACallback", "accept",
+       "r1 = 100\nld_pseudo r2, 4, f\nr3 = 0\nr4 = 0\ncall 181\n" RETURN0
+       "f:\nmay_goto +1\ngoto f\nr0 = 0\nexit\n"});
+
 RULES(Callbacks,
       {"Loop", "accept",
        "r1 = 100\nld_pseudo r2, 4, f\nr3 = 0\nr4 = 0\ncall 181\n" RETURN0 "f:\nr0 = 0\nexit\n"},

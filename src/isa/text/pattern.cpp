@@ -80,6 +80,8 @@ std::string llvm(const Encoding& e) {
             return "if {d} " + infix + " {s} goto {j}";
         case Form::JmpImm:
             return "if {d} " + infix + " {i} goto {j}";
+        case Form::MayGoto:
+            return "may_goto {j}";
         case Form::Ja:
             return infix + " {j}";
         case Form::Call:
@@ -151,6 +153,7 @@ std::string conformance(const Encoding& e) {
             return name + half + " {D}, {S}, {j}";
         case Form::JmpImm:
             return name + half + " {D}, {i}, {j}";
+        case Form::MayGoto:
         case Form::Ja:
             return name + " {j}";
         case Form::Call:

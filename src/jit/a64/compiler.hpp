@@ -69,6 +69,7 @@ class Compiler : private Lowering {
     void lower_address(const Address& a);
     void lower_atomic(const isa::Insn& insn);
     void lower_jump(const isa::Insn& insn, u32 target);
+    void lower_may_goto(u32 target);
     void compare(isa::Cond cond, Width w, Gpr a, Gpr b, Label target);
     void compare_imm(isa::Cond cond, Width w, Gpr a, i32 value, Label target);
     void add_imm(Width w, Gpr d, Gpr n, i64 value);

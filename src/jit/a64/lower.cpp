@@ -91,6 +91,7 @@ Result<u32> Compiler::lower(u32 at) {
             break;
         case Form::JmpReg:
         case Form::JmpImm:
+        case Form::MayGoto:
         case Form::Ja:
             lower_jump(insn, target);
             break;
@@ -337,7 +338,15 @@ void Compiler::lower_atomic(const Insn& insn) {
     }
 }
 
+void Compiler::lower_may_goto(u32 target) {
+    load_field(Width::W64, kTemp, offsetof(code::Invocation, may_goto));
+    a_.jump_if_zero(Width::W64, true, kTemp, target);
+    a_.rri12(op::kSubImm, Width::W64, kTemp, kTemp, 1);
+    store_field(Width::W64, kTemp, offsetof(code::Invocation, may_goto));
+}
+
 void Compiler::lower_jump(const Insn& insn, u32 target) {
+    if (insn.form == Form::MayGoto) return lower_may_goto(branch_at(at_).target);
     if (target == at_ + 1) return;
     const Branch branch = branch_at(at_);
     left_out_ = branch.leaves_out;

@@ -387,6 +387,7 @@ Result<u32> Compiler::lower(u32 at) {
             break;
         case Form::JmpReg:
         case Form::JmpImm:
+        case Form::MayGoto:
         case Form::Ja:
             lower_jump(insn, target);
             break;

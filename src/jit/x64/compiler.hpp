@@ -162,6 +162,7 @@ class Compiler : private Lowering {
     void take_branch();
     bool flags_are_of(const isa::Insn& jump) const;
     void lower_jump(const isa::Insn& insn, u32 target);
+    void lower_may_goto();
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
     void indexed_call(Gpr number);

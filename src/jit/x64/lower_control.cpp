@@ -32,7 +32,15 @@ void Compiler::take_branch() {
     a_.code.jump(condition_of(branch.cond), branch.target);
 }
 
+void Compiler::lower_may_goto() {
+    const Mem left = field(offsetof(code::Invocation, may_goto));
+    a_.arith(Arith::Cmp, Width::W64, left, 0);
+    a_.code.jump(Cc::E, branch_at(at_).target);
+    a_.arith(Arith::Sub, Width::W64, left, 1);
+}
+
 void Compiler::lower_jump(const Insn& insn, u32 target) {
+    if (insn.form == Form::MayGoto) return lower_may_goto();
     if (target == at_ + 1) return;
     if (insn.form == Form::Ja) return a_.code.jump(Cc::Always, branch_at(at_).target);
     const Gpr dst = reg(insn.dst);

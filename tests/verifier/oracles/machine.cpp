@@ -32,6 +32,7 @@ Machine::Machine(const ir::Program& program, const ir::Environment& environment,
     for (int r = 0; r < isa::kFramePointer; ++r) {
         if (r != 1) frame.regs[static_cast<unsigned>(r)] = random_();
     }
+    may_goto_ = random_() % 100;
     frames_.push_back(frame);
 }
 
@@ -175,6 +176,10 @@ bool Machine::step() {
                 isa::eval_cond(i.cond(), i.width, regs[i.dst], b) ? program_.target[pc_] : pc_ + 1;
             return true;
         }
+        case Form::MayGoto:
+            pc_ = may_goto_ == 0 ? program_.target[pc_] : pc_ + 1;
+            if (may_goto_ != 0) --may_goto_;
+            return true;
         case Form::Ja:
             pc_ = program_.target[pc_];
             return true;

@@ -99,6 +99,8 @@ class Machine {
     std::map<u32, std::vector<u32>> values_;  // of each map
     std::map<u32, u32> tokens_;
     u32 pc_ = 0;
+    // Few, so that trials see it used up, too.
+    u64 may_goto_ = 0;
     u32 context_ = 0;
     u64 data_ = 0, data_end_ = 0, data_meta_ = 0;
     bool ended_ = false;

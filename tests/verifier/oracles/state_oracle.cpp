@@ -231,7 +231,7 @@ std::string check_facts(const ir::Facts& facts, const ir::Program& program,
         std::memcpy(&key, region->bytes.data() + (regs[2] - region->base), sizeof key);
         if (key != fact.key) return "a key differs from what facts say";
     }
-    if (i.is_conditional()) {
+    if (i.form == Form::JmpReg || i.form == Form::JmpImm) {
         const u64 right = i.form == Form::JmpReg ? regs[i.src] : static_cast<u64>(i.imm);
         const bool jumps = isa::eval_cond(i.cond(), i.width, regs[i.dst], right);
         if (!(jumps ? fact.may_jump : fact.may_fall_through))

@@ -201,7 +201,7 @@ class Editor {
         for (u32 i = 0; i < size(); ++i) {
             const Insn& insn = old_.insns[i];
             put(i);
-            if (!insn.is_conditional()) continue;
+            if (insn.form != Form::JmpReg && insn.form != Form::JmpImm) continue;
             Insn& now = items_.back().insn;
             if (invert) {
                 const auto opposite = isa::inverse(insn.cond());
