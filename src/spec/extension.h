@@ -29,7 +29,7 @@ typedef struct ebpf_binding ebpf_binding_t;
 
 /* What `invocation` points to begins with this. */
 typedef struct ebpf_invocation {
-    uint64_t reserved[7];
+    uint64_t reserved[8];
     void* context; /* that the hook invoked the program with */
 } ebpf_invocation_t;
 
