@@ -15,7 +15,12 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <optional>
 #include <thread>
 
 #include "daemon.hpp"
@@ -33,6 +38,10 @@ class Service : public testing::Test {
   protected:
     static void SetUpTestSuite() { setenv("EBPF_SERVICE", daemon().path().c_str(), 1); }
     void SetUp() override { ASSERT_TRUE(daemon().served()); }
+    // Files' closings are heard of late: the next test begins with what is pinned.
+    void TearDown() override {
+        EXPECT_TRUE(eventually([] { return daemon().figures().descriptors == 0; }));
+    }
 };
 
 int make_map(bpf_map_type type = BPF_MAP_TYPE_HASH) {
@@ -706,6 +715,43 @@ TEST(ServiceDaemon, AStaleSocketIsReplaced) {
     daemon.start();
     EXPECT_GT(daemon.figures().open_files, 0u);
     EXPECT_EQ(daemon.stop(), 0);
+}
+
+// The state and the parent of a process as the system tells them; nothing of one that is gone.
+struct ProcessState {
+    char state = 0;
+    pid_t parent = 0;
+};
+std::optional<ProcessState> state_of(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    const size_t name_ends = text.rfind(')');
+    ProcessState found;
+    if (name_ends == std::string::npos ||
+        std::sscanf(text.c_str() + name_ends, ") %c %d", &found.state, &found.parent) != 2) {
+        return {};
+    }
+    return found;
+}
+
+TEST(ServiceDaemon, ChildrenEndWithADaemonThatIsKilled) {
+    Daemon killed;
+    ASSERT_TRUE(killed.served());
+    std::vector<pid_t> children;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const pid_t process = std::atoi(entry.path().filename().c_str());
+        const auto state = process > 0 ? state_of(process) : std::nullopt;
+        if (state && state->parent == killed.process()) children.push_back(process);
+    }
+    ASSERT_FALSE(children.empty());
+    killed.stop(SIGKILL);
+    for (const pid_t child : children) {
+        EXPECT_TRUE(eventually([&] {
+            const auto state = state_of(child);
+            return !state || state->state == 'Z';
+        })) << "child "
+            << child << " goes on";
+    }
 }
 
 }  // namespace

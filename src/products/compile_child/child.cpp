@@ -149,8 +149,10 @@ int run(std::span<char* const> arguments, Compile compile, const engine::Compile
     Ready ready;
     const auto confined = platform::become_zygote(socket, *layers);
     if (confined) ready.confinement = *confined;
-    if (send(socket, &ready, sizeof ready, MSG_NOSIGNAL) != sizeof ready || !confined) return 1;
-    return serve(socket, compile);
+    const bool told = send(socket, &ready, sizeof ready, MSG_NOSIGNAL) == sizeof ready;
+    // At once: what else runs at a process' end may need what is forbidden here. (A sanitizer's
+    // search for leaks waited for ever for a thread that it could not start.)
+    _exit(told && confined ? serve(socket, compile) : 1);
 }
 
 int run(std::span<char* const> arguments) {

@@ -32,7 +32,8 @@ using Compile = engine::CompileOutcome (*)(const engine::CompileJob& job);
 
 // The child's main. `arguments` are those that start_confined() added: the control socket and a
 // number. `warm_up` is compiled before anything untrusted comes, so that workers find code and
-// memory in place. Returns the exit status when the daemon is gone.
+// memory in place. Returns an exit status for arguments that are none; otherwise the process ends
+// with the daemon.
 int run(std::span<char* const> arguments, Compile compile, const engine::CompileJob& warm_up);
 
 // The child as the daemon has it: run() with engine::compile_job.
