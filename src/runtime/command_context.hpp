@@ -107,6 +107,9 @@ class [[nodiscard]] Write {
     Map* map_ = nullptr;
 };
 
+// BPF_F_LOCK is for maps whose values have a lock. InvalidArgument.
+Status check_lock(const Map& map, u64 flags);
+
 // An application's look at one element, in an epoch. The map's operations have read(); with
 // BPF_F_LOCK its values have a lock.
 Status read_element(Map& map, const void* key, void* value, u64 flags);

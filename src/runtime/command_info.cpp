@@ -150,7 +150,7 @@ Result<i64> handle(CommandContext& c, spec::HandleShapeAttr& a) {
     a.value_size = static_cast<u32>(value_size);
     a.map_flags = map.flags;
     a.holds_handles = map.info->holds_handles();
-    a.value_goes_in = map.ops->read_asks_value;
+    a.value_goes_in = map.info->asks_value;
     a.frozen = map.write_gate.frozen();
     a.spin_lock = place(map.fields.spin_lock);
     a.timer = place(map.fields.timer);

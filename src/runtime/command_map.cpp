@@ -71,12 +71,6 @@ Status check_flags(u64 flags) {
     return {};
 }
 
-Status check_lock(const Map& map, u64 flags) {
-    if ((flags & kUpdateLock) != 0 && map.fields.spin_lock < 0)
-        return fail(Errc::InvalidArgument, {}, "no lock in the value");
-    return {};
-}
-
 // Whether a key may be of this type; 0: it is not described. Linux: map_check_btf() of the types.
 Status check_key_type(const Map& map, const btf::View& types, u32 key_type, u32 value_type) {
     const bool described = key_type != 0;
@@ -224,7 +218,7 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     TRY(may_read(*map));
     TRY(check_lock(*map, a.flags));
     TRY(check_key(*map, a.key));
-    if (map->ops->read_asks_value && a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
+    if (map->info->asks_value && a.value == 0) return fail(Errc::InvalidPointer, {}, "value");
     if (map->ops->read == nullptr) return fail(Errc::NotForThisType, {}, "lookup in this map type");
     TRY_ASSIGN(const Output value, Output::to(a.value, map->user_value_size()));
     EpochGuard guard(c.runtime.epochs());
@@ -232,6 +226,12 @@ Result<i64> handle(CommandContext& c, spec::MapLookupElemAttr& a) {
     TRY(read_element(*map, pointer(a.key), value.get(), a.flags));
     TRY(value.delivered());
     return 0;
+}
+
+Status check_lock(const Map& map, u64 flags) {
+    if ((flags & kUpdateLock) != 0 && map.fields.spin_lock < 0)
+        return fail(Errc::InvalidArgument, {}, "no lock in the value");
+    return {};
 }
 
 Status read_element(Map& map, const void* key, void* value, u64 flags) {

@@ -15,9 +15,7 @@ Status check(const Map& map, const Attr& a) {
     if ((a.elem_flags & ~kUpdateLock) != 0) {
         return fail(Errc::InvalidArgument, {}, "elem_flags", a.elem_flags);
     }
-    if (a.elem_flags != 0 && map.fields.spin_lock < 0)
-        return fail(Errc::InvalidArgument, {}, "no lock in the values");
-    return {};
+    return check_lock(map, a.elem_flags);
 }
 
 std::byte* at(u64 array, u64 size, u32 index) {

@@ -45,6 +45,7 @@ struct HelperRow {
     spec::Helper helper;
     code::HelperFn function;
 };
+#define HELPER_ROW(name) {spec::Helper::name, helper_##name}
 
 std::span<const HelperRow> dynptr_helpers();   // helpers_dynptr.cpp
 std::span<const HelperRow> map_helpers();      // helpers_map.cpp

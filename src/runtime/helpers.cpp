@@ -218,17 +218,15 @@ HELPER_FUNCTION(trace_vprintk) {
 // Every helper that helpers.def calls implemented stands here or with a hook's provider
 // (tests/runtime asks for each).
 constexpr HelperRow kRows[] = {
-#define ROW(name) {spec::Helper::name, helper_##name}
-    ROW(map_lookup_elem), ROW(map_update_elem),      ROW(map_delete_elem),
-    ROW(tail_call),       ROW(ringbuf_output),       ROW(ringbuf_reserve),
-    ROW(ringbuf_submit),  ROW(ringbuf_discard),      ROW(ringbuf_query),
-    ROW(ktime_get_ns),    ROW(ktime_get_boot_ns),    ROW(ktime_get_coarse_ns),
-    ROW(ktime_get_ms),    ROW(ktime_get_boot_ms),    ROW(jiffies64),
-    ROW(get_prandom_u32), ROW(get_smp_processor_id), ROW(ktime_get_tai_ns),
-    ROW(csum_diff),       ROW(trace_printk),         ROW(trace_printk2),
-    ROW(trace_printk3),   ROW(trace_printk4),        ROW(trace_printk5),
-    ROW(trace_vprintk),
-#undef ROW
+    HELPER_ROW(map_lookup_elem), HELPER_ROW(map_update_elem),      HELPER_ROW(map_delete_elem),
+    HELPER_ROW(tail_call),       HELPER_ROW(ringbuf_output),       HELPER_ROW(ringbuf_reserve),
+    HELPER_ROW(ringbuf_submit),  HELPER_ROW(ringbuf_discard),      HELPER_ROW(ringbuf_query),
+    HELPER_ROW(ktime_get_ns),    HELPER_ROW(ktime_get_boot_ns),    HELPER_ROW(ktime_get_coarse_ns),
+    HELPER_ROW(ktime_get_ms),    HELPER_ROW(ktime_get_boot_ms),    HELPER_ROW(jiffies64),
+    HELPER_ROW(get_prandom_u32), HELPER_ROW(get_smp_processor_id), HELPER_ROW(ktime_get_tai_ns),
+    HELPER_ROW(csum_diff),       HELPER_ROW(trace_printk),         HELPER_ROW(trace_printk2),
+    HELPER_ROW(trace_printk3),   HELPER_ROW(trace_printk4),        HELPER_ROW(trace_printk5),
+    HELPER_ROW(trace_vprintk),
 };
 
 }  // namespace

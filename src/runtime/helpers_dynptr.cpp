@@ -85,13 +85,10 @@ HELPER_FUNCTION(dynptr_data) {
 }
 
 constexpr HelperRow kRows[] = {
-    {spec::Helper::dynptr_from_mem, helper_dynptr_from_mem},
-    {spec::Helper::ringbuf_reserve_dynptr, helper_ringbuf_reserve_dynptr},
-    {spec::Helper::ringbuf_submit_dynptr, helper_ringbuf_submit_dynptr},
-    {spec::Helper::ringbuf_discard_dynptr, helper_ringbuf_discard_dynptr},
-    {spec::Helper::dynptr_read, helper_dynptr_read},
-    {spec::Helper::dynptr_write, helper_dynptr_write},
-    {spec::Helper::dynptr_data, helper_dynptr_data},
+    HELPER_ROW(dynptr_from_mem),       HELPER_ROW(ringbuf_reserve_dynptr),
+    HELPER_ROW(ringbuf_submit_dynptr), HELPER_ROW(ringbuf_discard_dynptr),
+    HELPER_ROW(dynptr_read),           HELPER_ROW(dynptr_write),
+    HELPER_ROW(dynptr_data),
 };
 
 }  // namespace

@@ -39,12 +39,8 @@ HELPER_FUNCTION(timer_cancel) {
 }
 
 constexpr HelperRow kRows[] = {
-    {spec::Helper::timer_init, helper_timer_init},
-    {spec::Helper::timer_set_callback, helper_timer_set_callback},
-    {spec::Helper::timer_start, helper_timer_start},
-    {spec::Helper::timer_cancel, helper_timer_cancel},
-    {spec::Helper::spin_lock, helper_spin_lock},
-    {spec::Helper::spin_unlock, helper_spin_unlock},
+    HELPER_ROW(timer_init),   HELPER_ROW(timer_set_callback), HELPER_ROW(timer_start),
+    HELPER_ROW(timer_cancel), HELPER_ROW(spin_lock),          HELPER_ROW(spin_unlock),
 };
 
 }  // namespace

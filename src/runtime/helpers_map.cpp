@@ -107,14 +107,14 @@ HELPER_FUNCTION(perf_event_output) {
 }
 
 constexpr HelperRow kRows[] = {
-    {spec::Helper::map_push_elem, helper_map_push_elem},
-    {spec::Helper::map_pop_elem, helper_map_pop_elem},
-    {spec::Helper::map_peek_elem, helper_map_peek_elem},
-    {spec::Helper::map_lookup_percpu_elem, helper_map_lookup_percpu_elem},
-    {spec::Helper::map_lookup_and_delete_elem, helper_map_lookup_and_delete_elem},
-    {spec::Helper::perf_event_output, helper_perf_event_output},
-    {spec::Helper::loop, helper_loop},
-    {spec::Helper::for_each_map_elem, helper_for_each_map_elem},
+    HELPER_ROW(map_push_elem),
+    HELPER_ROW(map_pop_elem),
+    HELPER_ROW(map_peek_elem),
+    HELPER_ROW(map_lookup_percpu_elem),
+    HELPER_ROW(map_lookup_and_delete_elem),
+    HELPER_ROW(perf_event_output),
+    HELPER_ROW(loop),
+    HELPER_ROW(for_each_map_elem),
 };
 
 }  // namespace

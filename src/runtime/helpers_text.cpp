@@ -176,12 +176,10 @@ HELPER_FUNCTION(strnlen_s) {
 }
 
 constexpr HelperRow kRows[] = {
-    {spec::Helper::strtol, helper_strtol},       {spec::Helper::strtoul, helper_strtoul},
-    {spec::Helper::strncmp, helper_strncmp},     {spec::Helper::snprintf, helper_snprintf},
-    {spec::Helper::memcpy_s, helper_memcpy_s},   {spec::Helper::memmove_s, helper_memcpy_s},
-    {spec::Helper::memcmp_s, helper_memcmp_s},   {spec::Helper::memset, helper_memset},
-    {spec::Helper::strncpy_s, helper_strncpy_s}, {spec::Helper::strncat_s, helper_strncat_s},
-    {spec::Helper::strnlen_s, helper_strnlen_s},
+    HELPER_ROW(strtol),    HELPER_ROW(strtoul),   HELPER_ROW(strncmp),
+    HELPER_ROW(snprintf),  HELPER_ROW(memcpy_s),  {spec::Helper::memmove_s, helper_memcpy_s},
+    HELPER_ROW(memcmp_s),  HELPER_ROW(memset),    HELPER_ROW(strncpy_s),
+    HELPER_ROW(strncat_s), HELPER_ROW(strnlen_s),
 };
 
 }  // namespace

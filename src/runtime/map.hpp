@@ -62,10 +62,10 @@ struct MapOps {
     // Every element that is there from the beginning to the end, once; of a per-CPU map the slot's
     // value. The number of visits.
     u64 (*for_each)(Map& map, u32 slot, const Visitor& visitor) = nullptr;
-    // Applications; for a per-CPU map `value` is of value_size padded to 8 bytes, times the slots.
+    // Applications (of a type that asks_value, read() answers whether `value` is in the map); for a
+    // per-CPU map `value` is of value_size padded to 8 bytes, times the slots.
     Status (*read)(Map& map, const void* key, void* value) = nullptr;
     Status (*write)(Map& map, const void* key, const void* value, u64 flags) = nullptr;
-    bool read_asks_value = false;  // read() answers whether `value` is in the map
     Status (*take)(Map& map, const void* key, void* value) = nullptr;     // read and remove at once
     Status (*next_key)(Map& map, const void* key, void* next) = nullptr;  // key null: the first
     // Without keys (`key` is null) these three are peek, push and pop, for programs as well.

@@ -41,16 +41,13 @@ bool is_mapped(const Map& map) {
     return (map.flags & spec::kMapMmapable) != 0;
 }
 
-// What they may not write is sealed, whatever descriptor they come by; so what programs only read
-// is constant once it is frozen (Linux: bpf_map_mmap).
-bool is_mapped_writable(const Map& map) {
-    return is_mapped(map) && (map.flags & (spec::kMapReadOnly | spec::kMapReadOnlyProgram)) == 0;
-}
-
 Status create_in_pages(Map& map, u64 bytes) {
     TRY_ASSIGN(map.pages, platform::create_shared(bytes));
     map.state = map.pages.base;
-    Status sealed = is_mapped_writable(map) ? Status{} : platform::seal_shared(map.pages);
+    // What applications may not write is sealed, whatever descriptor they come by; so what programs
+    // only read is constant once it is frozen.
+    const bool writable = spec::is_mapped_writable(map.flags);
+    Status sealed = writable ? Status{} : platform::seal_shared(map.pages);
     if (!sealed) {
         platform::destroy_shared(map.pages);
         map.pages = {};
@@ -184,7 +181,7 @@ bool memory(const Map& map, u32 part, MapMemory& memory) {
     if (part != (is_mapped(map) ? 0 : kLookupPart)) return false;
     memory.pages = map.pages;
     if ((map.flags & spec::kMapWriteOnly) == 0) memory.access |= kMemoryRead;
-    if (is_mapped_writable(map)) memory.access |= kMemoryWrite;
+    if (spec::is_mapped_writable(map.flags)) memory.access |= kMemoryWrite;
     return true;
 }
 

@@ -120,7 +120,6 @@ const MapOps kBloomOps = {.create = create,
                           .remove = no_remove,
                           .read = peek,
                           .write = push,
-                          .read_asks_value = true,
                           .next_key = no_keys};
 
 }  // namespace ebpf::runtime

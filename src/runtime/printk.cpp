@@ -82,7 +82,6 @@ struct Conversion {
     u32 bytes = 4;  // of a number
     char letter = 0;
     char pointer = 0;  // of %p: the letter behind it, 0 if none
-    char family = 0;   // of %pI and %pi: 4 or 6
 
     // The blanks before or behind `used` characters.
     u64 padding(u64 used) const { return has_width && width > used ? width - used : 0; }

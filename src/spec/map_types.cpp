@@ -11,6 +11,7 @@ constexpr u32 kPercpu = 1;
 constexpr u32 kIndexKey = 2;
 constexpr u32 kLock = 4;
 constexpr u32 kTimer = 8;
+constexpr u32 kAsksValue = 16;
 
 constexpr u32 kNoPrealloc = kMapNoPrealloc;
 constexpr u32 kNoCommonLru = kMapNoCommonLru;
@@ -39,6 +40,7 @@ constexpr MapTypeInfo kRows[] = {
      ((traits) & kIndexKey) != 0,                                                            \
      ((traits) & kLock) != 0,                                                                \
      ((traits) & kTimer) != 0,                                                               \
+     ((traits) & kAsksValue) != 0,                                                           \
      done,                                                                                   \
      BtfRule::btf_rule,                                                                      \
      allowed},

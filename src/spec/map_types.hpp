@@ -51,6 +51,7 @@ struct MapTypeInfo {
     bool index_key = false;    // the key is a u32 below max_entries
     bool spin_lock = false;    // a value may have a bpf_spin_lock
     bool timer = false;        // a value may have a bpf_timer
+    bool asks_value = false;   // a lookup reads the value, and answers whether it is in the map
     bool implemented = false;  // the runtime has it today
     BtfRule btf{};             // what BTF a key may have
     u32 flags = 0;             // kMap* bits that creation allows
@@ -78,6 +79,12 @@ std::optional<MapType> map_type_from_number(Dialect dialect, u32 number);
 
 // The type with this name ("lru_hash"), in any dialect.
 std::optional<MapType> map_type_from_name(std::string_view name);
+
+// Whether applications may write the values of a map with these flags in pages that they map
+// (Linux: bpf_map_mmap).
+constexpr bool is_mapped_writable(u32 flags) {
+    return (flags & kMapMmapable) != 0 && (flags & (kMapReadOnly | kMapReadOnlyProgram)) == 0;
+}
 
 // Bytes from value to value where they lie in a row, as in arrays.
 constexpr u64 value_stride(u32 value_size) {

@@ -361,8 +361,7 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
     if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
     const ir::MapDef& m = map(static_cast<u32>(site.map));
     const u64 size = planted(219) ? 1 : kind == ArgKind::MapKey ? m.key_size : m.value_size;
-    // A bloom filter is asked whether the value is in it.
-    const bool writes = kind == ArgKind::UninitMapValue && m.type != spec::MapType::BloomFilter;
+    const bool writes = kind == ArgKind::UninitMapValue && !spec::info(m.type).asks_value;
     if (!check_helper_memory(n, value, size, size, writes, writes)) return false;
     if (kind == ArgKind::MapKey) site.key = note_key(value, m.key_size);
     return true;

@@ -239,12 +239,8 @@ Result<i64> Connection::carry_out(wire::Request& request, Held& held) {
 // frozen map of theirs is constant.
 Status Connection::may_freeze(const wire::Request& request, const Held& held) {
     const u32 handle = reinterpret_cast<const spec::MapFreezeAttr*>(request.attr.data())->map_fd;
-    constexpr u32 kNotWritten = spec::kMapReadOnly | spec::kMapReadOnlyProgram;
     const auto map = held.token(handle);
-    if (!map || ((*map)->shape.map_flags & spec::kMapMmapable) == 0 ||
-        ((*map)->shape.map_flags & kNotWritten) != 0) {
-        return {};
-    }
+    if (!map || !spec::is_mapped_writable((*map)->shape.map_flags)) return {};
     return fail(Errc::Busy, {}, "freezing a map that clients may have mapped for writing");
 }
 

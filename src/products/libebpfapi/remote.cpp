@@ -221,8 +221,7 @@ Result<i64> RemoteService::lookup(const spec::Caller& caller, spec::MapLookupEle
     return send(caller, spec::Command::MapLookupElem, &attr);
 }
 
-// --- memory of maps and rings
-// ---------------------------------------------------------------------------------------
+// --- memory of maps and rings --------------------------------------------------------------------
 
 Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
     TRY_ASSIGN(Lease connection, take());
