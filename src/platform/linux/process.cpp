@@ -6,22 +6,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "platform/filetime.hpp"
+#include "platform/linux/clock.hpp"
 #include "platform/system.hpp"
 
 namespace ebpf::platform {
 namespace {
-
-u64 clock_ns(clockid_t clock) {
-    timespec now{};
-    clock_gettime(clock, &now);
-    return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
-}
 
 // When a process or thread was started, in the system's ticks since its own start: the 22nd field
 // of `path`, counted behind the name, which may hold anything ("proc_pid_stat(5)"). 0: not known.
@@ -83,7 +78,6 @@ u64 process_start_key() {
 }
 
 i64 thread_create_time() {
-    constexpr u64 kFrom1601To1970 = 116'444'736'000'000'000;  // in 100 ns
     static thread_local const u64 ticks = start_ticks("/proc/thread-self/stat");
     if (ticks == 0) return 0;
     const u64 since_boot = ticks * (10'000'000 / static_cast<u64>(sysconf(_SC_CLK_TCK)));

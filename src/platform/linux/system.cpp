@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,16 +12,11 @@
 #include <climits>
 
 #include "platform/irql.hpp"
+#include "platform/linux/clock.hpp"
 #include "platform/lock.hpp"
 
 namespace ebpf::platform {
 namespace {
-
-u64 clock_ns(clockid_t clock) {
-    timespec now{};
-    clock_gettime(clock, &now);
-    return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
-}
 
 thread_local ThreadWord word;
 

@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "platform/filetime.hpp"
 #include "platform/irql.hpp"
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
@@ -36,13 +37,10 @@ Status Alarm::open(void (*ring)(void* self), void* self) {
     return {};
 }
 
-// Timer objects count 100 ns, negative from now on, and expire with the system's clock: 15.6 ms
-// apart unless somebody asked for less.
+// Timer objects expire with the system's clock: 15.6 ms apart unless somebody asked for less.
 void Alarm::set(u64 due) {
     auto& state = *static_cast<State*>(state_);
-    const u64 now = monotonic_ns();
-    const i64 ticks = due > now ? static_cast<i64>((due - now + 99) / 100) : 1;
-    (void)ddk::KeSetTimer(&state.timer, -ticks, &state.dpc);
+    (void)ddk::KeSetTimer(&state.timer, timer_ticks(due, monotonic_ns()), &state.dpc);
 }
 
 void Alarm::close() {

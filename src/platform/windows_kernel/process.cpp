@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "platform/filetime.hpp"
 #include "platform/windows_kernel/ddk.hpp"
 
 namespace ebpf::platform {
@@ -25,7 +26,6 @@ u32 current_numa_node() {
 }
 
 u64 atomic_time_ns() {
-    constexpr u64 kFrom1601To1970 = 116'444'736'000'000'000;  // in 100 ns
     u64 now = 0;
     ddk::KeQuerySystemTimePrecise(&now);
     return (now - kFrom1601To1970) * 100;

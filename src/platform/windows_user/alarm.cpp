@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "platform/filetime.hpp"
 #include "platform/irql.hpp"
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
@@ -39,13 +40,9 @@ Status Alarm::open(void (*ring)(void* self), void* self) {
     return {};
 }
 
-// The system's timers count 100 ns; a negative time is from now on. 0 would mean the year 1601, and
-// so at once as well, but -1 says it.
 void Alarm::set(u64 due) {
-    const u64 now = monotonic_ns();
-    const i64 ticks = due > now ? static_cast<i64>((due - now + 99) / 100) : 1;
     LARGE_INTEGER from_now;
-    from_now.QuadPart = -ticks;
+    from_now.QuadPart = timer_ticks(due, monotonic_ns());
     FILETIME when{from_now.LowPart, static_cast<DWORD>(from_now.HighPart)};
     SetThreadpoolTimer(static_cast<State*>(state_)->timer, &when, 0, 0);
 }

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
+#include "platform/filetime.hpp"
+
 namespace ebpf::platform {
 namespace {
-
-constexpr u64 kFrom1601To1970 = 116'444'736'000'000'000;  // in 100 ns
 
 u64 ticks(const FILETIME& time) {
     return u64{time.dwHighDateTime} << 32 | time.dwLowDateTime;
