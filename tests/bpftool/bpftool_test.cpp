@@ -214,6 +214,11 @@ TEST_F(BpftoolTest, ErrorsSayWhatIsWrong) {
     const Ran few = ours_batch("-j", create + "map update name a key 0 0 0 0 value 1 2 3\n");
     EXPECT_EQ(few.status, 255);
     EXPECT_NE(few.out.find("value expected 4 bytes got 3"), std::string::npos) << few.out;
+    // What has no end is not read to it.
+    EXPECT_NE(ours("batch file /dev/zero").out.find("more than 65536 characters"),
+              std::string::npos);
+    const Ran endless = ours_batch("", create + "prog run id 1 data_in /dev/zero\n");
+    EXPECT_EQ(endless.status, 255);
     const Ran byte = ours_batch("-j", create + "map update name a key 0 0 0 256 value 1 2 3 4\n");
     EXPECT_NE(byte.out.find("error parsing byte: 256"), std::string::npos) << byte.out;
 }

@@ -12,7 +12,6 @@
 namespace bpftool {
 namespace {
 
-constexpr __u32 kPinnedLink = 2;
 constexpr __u32 kIfNone = 1, kSkbMode = 2, kDrvMode = 4, kHwMode = 8;  // XDP_FLAGS_*
 
 void show(const Options& options, int fd, Output& out) {

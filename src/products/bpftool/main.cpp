@@ -215,7 +215,14 @@ class Tool {
             ++count;
             Json page;
             const auto shown = parts;
-            status = run(std::move(parts), options_.json ? &page : nullptr);
+            if (line.size() > kMaxLine) {
+                report(
+                    fmt::format("command {}: a line of more than {} characters", count, kMaxLine),
+                    options_.json ? &page : nullptr);
+                status = kFailed;
+            } else {
+                status = run(std::move(parts), options_.json ? &page : nullptr);
+            }
             std::fflush(stdout);
             if (options_.json) pages.push_back({{"command", shown}, {"output", page}});
         }
@@ -233,15 +240,26 @@ class Tool {
     }
 
   private:
-    // A line without its comment; a backslash at its end goes on with the next.
+    static constexpr size_t kMaxLine = 1u << 16;
+
+    // What stands before the next line's end, as far as it is not too long.
+    static bool read_part(std::istream& file, std::string& part) {
+        part.clear();
+        for (char c = 0; part.size() <= kMaxLine && file.get(c); part += c)
+            if (c == '\n') return true;
+        return !part.empty();
+    }
+    // A line without its comment; a backslash at its end goes on with the next. One that is longer
+    // than kMaxLine is not whole.
     static bool read_line(std::istream& file, std::string& line) {
         line.clear();
-        for (std::string part; std::getline(file, part);) {
-            part.resize(std::min(part.size(), part.find('#')));
-            const bool more = !part.empty() && part.back() == '\\';
+        for (std::string part; read_part(file, part);) {
+            const bool whole = part.size() <= kMaxLine;
+            if (whole) part.resize(std::min(part.size(), part.find('#')));
+            const bool more = whole && !part.empty() && part.back() == '\\';
             if (more) part.back() = ' ';
             line += part;
-            if (!more) return true;
+            if (!more || line.size() > kMaxLine) return true;
         }
         return !line.empty();
     }

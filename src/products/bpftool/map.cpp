@@ -16,8 +16,6 @@ namespace {
 
 using Bytes = std::vector<unsigned char>;
 
-constexpr __u32 kPinnedMap = 1;
-
 std::string type_name(__u32 type) {
     const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
     return name ? name : fmt::format("type {}", type);
@@ -208,7 +206,7 @@ void dump(int fd, const bpf_map_info& info, Json& entries, Output& out) {
             out.text += fmt::format("key:\n{}\nvalue:\n{}\n", hex(key), std::strerror(errno));
         }
     }
-    if (errno != ENOENT) out.status = (256 - errno) & 0xff;
+    if (errno != ENOENT) out.status = status_of(errno);
     const size_t count = entries.size();
     out.text += fmt::format("Found {} element{}\n", count, count == 1 ? "" : "s");
 }
@@ -328,7 +326,7 @@ Output map_lookup(const Options& options, Words& words) {
         out.text = entry_text(info, key, value);
     } else if (errno == ENOENT) {
         out.text = "key:\n" + hex(key) + "\n\nNot found\n";
-        out.status = 256 - ENOENT;
+        out.status = status_of(ENOENT);
     } else {
         fail_errno("lookup failed");
     }
@@ -371,7 +369,7 @@ Output map_pop(const Options&, Words& words) {
         out.text = entry_text(info, {}, value);
     } else if (errno == ENOENT) {
         out.text = "Error: empty map\n";
-        out.status = 256 - ENOENT;
+        out.status = status_of(ENOENT);
     } else {
         fail_errno("pop failed");
     }

@@ -37,7 +37,8 @@ struct Kind {
     __u32 type;
     const char* name;
 };
-constexpr Kind kMap{1, "map"}, kLink{2, "link"}, kProgram{3, "prog"};
+constexpr Kind kMap{kPinnedMap, "map"}, kLink{kPinnedLink, "link"},
+    kProgram{kPinnedProgram, "prog"};
 
 std::vector<std::string> pinned_paths(__u32 type) {
     std::vector<std::string> paths;
@@ -124,7 +125,7 @@ std::string name(Words& words, size_t room) {
 
 void fail_errno(const std::string& what, int status) {
     const int error = errno;
-    throw Failure(what + ": " + std::strerror(error), status ? status : (256 - error) & 0xff);
+    throw Failure(what + ": " + std::strerror(error), status ? status : status_of(error));
 }
 
 bool is_short_for(const std::string& word, const char* whole) {

@@ -18,8 +18,6 @@
 namespace bpftool {
 namespace {
 
-constexpr __u32 kPinnedProgram = 3;
-
 std::string type_name(__u32 type) {
     const char* name = libbpf_bpf_prog_type_str(static_cast<bpf_prog_type>(type));
     return name ? name : fmt::format("type {}", type);
@@ -210,7 +208,13 @@ Output load(Words& words, bool every) {
 std::vector<unsigned char> read_file(const std::string& path) {
     std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
     if (!file) fail_errno("failed to open " + path, kFailed);
-    return {std::istreambuf_iterator<char>(file), {}};
+    constexpr size_t kMost = 16u << 20;  // more than any test run takes, and a device has no end
+    std::vector<unsigned char> bytes;
+    for (std::istreambuf_iterator<char> at(file), end; at != end; ++at) {
+        if (bytes.size() == kMost) throw Failure(path + " is longer than 16 MiB");
+        bytes.push_back(static_cast<unsigned char>(*at));
+    }
+    return bytes;
 }
 
 // A data file that is "-" goes to the page.

@@ -34,8 +34,11 @@ struct ShowUsage {
     int status = kFailed;
 };
 
-// Ends the command with errno's text; the status is `status`, or errno's own as bpftool's -errno
-// looks to a shell.
+// What bpftool's -errno is to a shell.
+constexpr int status_of(int error) {
+    return (256 - error) & 0xff;
+}
+// Ends the command with errno's text; the status is `status`, or errno's own.
 [[noreturn]] void fail_errno(const std::string& what, int status = 0);
 
 // What stands behind the command's name. A word may be cut short, as in bpftool: "p" is "pinned"
@@ -93,7 +96,9 @@ std::vector<Fd> all_links();
 bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids = nullptr);
 bpf_map_info map_info(int fd);
 
-// Paths that an object of this id is pinned at; `type` 1 map, 2 link, 3 program.
+// Types of objects among pins, as PIN_GET_NEXT has them.
+constexpr __u32 kPinnedMap = 1, kPinnedLink = 2, kPinnedProgram = 3;
+// Paths that an object of this type and id is pinned at.
 std::vector<std::string> pins(__u32 type, __u32 id);
 void show_pins(const Options& options, __u32 type, __u32 id, Json& json, std::string& text);
 
