@@ -10,9 +10,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/load_program.hpp"
 #include "hooks/xdp.hpp"
 #include "ir/program.hpp"
-#include "isa/codec.hpp"
+#include "isa/text/text.hpp"
 #include "jit/jit.hpp"
 #include "platform/memory.hpp"
 #include "runtime/runtime.hpp"
@@ -103,8 +104,7 @@ class Code {
                 return reinterpret_cast<u64>(array ? values : self);
             }};
         const auto text = pages_->writable().first(output.text.size());
-        if (const Status status = code::relocate(text, output.relocations, resolver); !status)
-            value_or_die<int>(std::unexpected(status.error()));
+        must(code::relocate(text, output.relocations, resolver));
         must(pages_->seal());
         entry_ = reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages_->address()) +
                                                  output.entry);
@@ -201,7 +201,7 @@ class Hooked {
         const spec::Door door = runtime_->door();
         const spec::Caller caller{door.open_session(door.self), spec::Dialect::Linux, true};
         spec::LinkCreateAttr link;
-        link.prog_fd = static_cast<u32>(install(door, caller));
+        link.prog_fd = install(door, caller);
         link.target_fd = kInterface;
         link.attach_type =
             static_cast<u32>(spec::number(spec::Dialect::Linux, spec::AttachType::Xdp));
@@ -219,35 +219,18 @@ class Hooked {
     hooks::XdpHook hook;
 
   private:
-    static i64 install(const spec::Door& door, const spec::Caller& caller) {
-        const Insn insns[] = {alu_imm(AluOp::Mov, 0, 2), {.form = Form::Exit}};
-        isa::Slot slots[std::size(insns)];
-        for (std::size_t i = 0; i < std::size(insns); ++i) {
-            isa::Slot pair[2];
-            must(isa::encode(insns[i], pair));
-            slots[i] = pair[0];
-        }
-        ir::Program program;
-        program.insns.assign(std::begin(insns), std::end(insns));
-        must(ir::resolve_control_flow(program));
-        const auto output = value_or_die(jit::compile(program, {}, jit::Target::host()));
-        spec::ProgInstallAttr attr;
-        attr.dialect = static_cast<u32>(spec::Dialect::Linux);
-        attr.prog_type = static_cast<u32>(spec::ProgramType::Xdp);
-        attr.program_info_hash =
-            spec::program_info(spec::Dialect::Linux, spec::ProgramType::Xdp)->hash;
-        attr.license = reinterpret_cast<u64>("GPL");
-        attr.insns = reinterpret_cast<u64>(slots);
-        attr.insn_cnt = std::size(slots);
-        attr.engine = static_cast<u32>(code::EngineKind::Jit);
-        attr.cpu = static_cast<u32>(output.cpu);
-        attr.entry = output.entry;
-        attr.stack_bytes = output.stack_bytes;
-        attr.code = reinterpret_cast<u64>(output.text.data());
-        attr.code_size = static_cast<u32>(output.text.size());
-        attr.relocations = reinterpret_cast<u64>(output.relocations.data());
-        attr.relocation_count = static_cast<u32>(output.relocations.size());
-        return value_or_die(door(caller, spec::Command::ProgInstall, &attr));
+    static u32 install(const spec::Door& door, const spec::Caller& caller) {
+        const auto slots =
+            value_or_die(isa::text::assemble("r0 = 2\nexit\n", isa::text::Dialect::Llvm));
+        ir::Program program = value_or_die(ir::decode_program(slots));
+        program.dialect = spec::Dialect::Linux;
+        program.type = spec::ProgramType::Xdp;
+        program.attach = spec::AttachType::Xdp;
+        program.license = "GPL";
+        engine::LoadRequest request{.job = value_or_die(engine::job_of(program)), .insns = slots};
+        const engine::Service service{.door = door, .has_jit = true, .target = jit::Target::host()};
+        std::string log;
+        return value_or_die(engine::load_program(service, caller, std::move(request), log)).handle;
     }
 
     runtime::Runtime* runtime_;
