@@ -260,8 +260,8 @@ struct perf_buffer_opts {
 };
 #define perf_buffer_opts__last_field sz
 
-/* `page_cnt` (a power of two) pages for each CPU. The CPUs' rings go into the map, which gets other
- * ones out again at perf_buffer__free(). EINVAL for another map; NULL with errno set. */
+/* `page_cnt` (a power of two) pages for each CPU. The CPUs' rings are put into the map, and taken
+ * out again by perf_buffer__free(). NULL with errno set: EINVAL for another map or count. */
 LIBBPF_API struct perf_buffer* perf_buffer__new(int map_fd, size_t page_cnt,
                                                 perf_buffer_sample_fn sample_cb,
                                                 perf_buffer_lost_fn lost_cb, void* ctx,

@@ -13,11 +13,12 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <thread>
 #include <vector>
+
+#include "engine_choice.hpp"
 
 namespace {
 
@@ -29,11 +30,7 @@ class Locks : public testing::TestWithParam<ebpf_engine> {
     void SetUp() override {
         object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/locks.o", nullptr);
         ASSERT_TRUE(object_);
-        // A service has one engine, machine code's, and lets nobody choose.
-        const bool served = std::getenv("EBPF_SERVICE") != nullptr;
-        const bool chosen = served ? GetParam() == EBPF_ENGINE_JIT
-                                   : ebpf_object__set_engine(object_, GetParam()) == 0;
-        if (!chosen) GTEST_SKIP() << "no such engine";
+        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
         ASSERT_EQ(bpf_object__load(object_), 0);
         inner_ = make_inner(true);
         ASSERT_GE(inner_, 0);

@@ -18,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine_choice.hpp"
+
 namespace {
 
 constexpr __u64 kCurrent = 0xffffffff;
@@ -59,7 +61,7 @@ class Perf : public testing::TestWithParam<ebpf_engine> {
     void SetUp() override {
         object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/samples.o", nullptr);
         ASSERT_TRUE(object_);
-        if (ebpf_object__set_engine(object_, GetParam()) != 0) GTEST_SKIP() << "no such engine";
+        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
         ASSERT_EQ(bpf_object__load(object_), 0);
         set(kCurrent);
     }

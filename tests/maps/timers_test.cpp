@@ -12,13 +12,14 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "engine_choice.hpp"
 
 namespace {
 
@@ -54,11 +55,7 @@ class Timers : public testing::TestWithParam<ebpf_engine> {
     void SetUp() override {
         object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/timers.o", nullptr);
         ASSERT_TRUE(object_);
-        // A service has one engine, machine code's, and lets nobody choose.
-        const bool served = std::getenv("EBPF_SERVICE") != nullptr;
-        const bool chosen = served ? GetParam() == EBPF_ENGINE_JIT
-                                   : ebpf_object__set_engine(object_, GetParam()) == 0;
-        if (!chosen) GTEST_SKIP() << "no such engine";
+        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
         ASSERT_EQ(bpf_object__load(object_), 0);
         program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, "act"));
         for (__u32 key = 0; key < 4; ++key) {

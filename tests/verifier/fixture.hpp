@@ -11,31 +11,32 @@
 
 namespace ebpf::verifier {
 
+inline ir::MapDef make_map(const char* name, spec::MapType type, u32 key, u32 value, u32 entries) {
+    ir::MapDef m;
+    m.name = name;
+    m.type = type;
+    m.key_size = key;
+    m.value_size = value;
+    m.max_entries = entries;
+    return m;
+}
+
 // `ld_pseudo r1, 5, N` loads map N; `ld_pseudo r1, 6, N + (offset << 32)` a data section's address.
 inline std::vector<ir::MapDef> test_maps() {
-    const auto make = [](const char* name, spec::MapType type, u32 key, u32 value, u32 entries) {
-        ir::MapDef m;
-        m.name = name;
-        m.type = type;
-        m.key_size = key;
-        m.value_size = value;
-        m.max_entries = entries;
-        return m;
-    };
     using spec::MapType;
     std::vector<ir::MapDef> maps = {
-        make("hash", MapType::Hash, 4, 8, 16),             // 0
-        make("array", MapType::Array, 4, 64, 16),          // 1
-        make("jumps", MapType::ProgArray, 4, 4, 4),        // 2
-        make("ring", MapType::Ringbuf, 0, 0, 4096),        // 3
-        make("percpu", MapType::PercpuArray, 4, 8, 1),     // 4
-        make(".rodata", MapType::Array, 4, 16, 1),         // 5
-        make(".bss", MapType::Array, 4, 16, 1),            // 6
-        make("outer", MapType::ArrayOfMaps, 4, 4, 4),      // 7
-        make("locked", MapType::Array, 4, 16, 1),          // 8
-        make("events", MapType::PerfEventArray, 4, 4, 0),  // 9
-        make("timed", MapType::Array, 4, 24, 1),           // 10
-        make("shelf", MapType::ArrayOfMaps, 4, 4, 4),      // 11, of maps like "timed"
+        make_map("hash", MapType::Hash, 4, 8, 16),             // 0
+        make_map("array", MapType::Array, 4, 64, 16),          // 1
+        make_map("jumps", MapType::ProgArray, 4, 4, 4),        // 2
+        make_map("ring", MapType::Ringbuf, 0, 0, 4096),        // 3
+        make_map("percpu", MapType::PercpuArray, 4, 8, 1),     // 4
+        make_map(".rodata", MapType::Array, 4, 16, 1),         // 5
+        make_map(".bss", MapType::Array, 4, 16, 1),            // 6
+        make_map("outer", MapType::ArrayOfMaps, 4, 4, 4),      // 7
+        make_map("locked", MapType::Array, 4, 16, 1),          // 8
+        make_map("events", MapType::PerfEventArray, 4, 4, 0),  // 9
+        make_map("timed", MapType::Array, 4, 24, 1),           // 10
+        make_map("shelf", MapType::ArrayOfMaps, 4, 4, 4),      // 11, of maps like "timed"
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));

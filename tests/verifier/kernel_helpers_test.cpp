@@ -70,12 +70,7 @@ constexpr int kRodata = 0, kRing = 1;
 
 std::vector<ir::MapDef> all_maps() {
     const auto make = [](MapType type, u32 key, u32 value, u32 entries, u32 flags = 0) {
-        ir::MapDef m;
-        m.name = spec::info(type).name;
-        m.type = type;
-        m.key_size = key;
-        m.value_size = value;
-        m.max_entries = entries;
+        ir::MapDef m = make_map(spec::info(type).name, type, key, value, entries);
         m.flags = flags;
         return m;
     };

@@ -14,8 +14,9 @@
 //              spec/commands.def gives them, and what the object is.
 //     Status   what the daemon holds, for who may administrate it.
 //
-// A descriptor of an object is one end of a pair of sockets whose other end the daemon has. The
-// daemon knows an end again by its socket's cookie, which is never used twice. Handles are the
+// A descriptor of an object is one end of a pair of sockets whose other end the daemon has, or, of
+// an array that applications map, the file of its pages. The daemon knows either again by its
+// cookie (channel.hpp), which is never used twice. Handles are the
 // daemon's; a number alone is no right: a client may name what it was given or has presented.
 //
 // What is larger than kMaxInline goes as a sealed file in memory, which is the last descriptor: its
