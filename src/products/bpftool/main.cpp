@@ -69,16 +69,16 @@ struct Object {
 const Object kObjects[] = {
     {"prog",
      {"{ show | list } [PROG]", "pin   PROG FILE",
-      "{ load | loadall } OBJ  PATH \\\n"
-      "                         [type TYPE] [dev NAME] \\\n"
-      "                         [map { idx IDX | name NAME } MAP]\\\n"
-      "                         [pinmaps MAP_DIR]",
+      ("{ load | loadall } OBJ  PATH \\\n"
+       "                         [type TYPE] [dev NAME] \\\n"
+       "                         [map { idx IDX | name NAME } MAP]\\\n"
+       "                         [pinmaps MAP_DIR]"),
       "attach PROG ATTACH_TYPE [MAP]", "detach PROG ATTACH_TYPE [MAP]",
-      "run PROG \\\n"
-      "                         data_in FILE \\\n"
-      "                         [data_out FILE [data_size_out L]] \\\n"
-      "                         [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\\n"
-      "                         [repeat N]",
+      ("run PROG \\\n"
+       "                         data_in FILE \\\n"
+       "                         [data_out FILE [data_size_out L]] \\\n"
+       "                         [ctx_in FILE [ctx_out FILE [ctx_size_out M]]] \\\n"
+       "                         [repeat N]"),
       "help"},
      "       MAP := { id MAP_ID | pinned FILE | name MAP_NAME }\n"
      "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
@@ -87,9 +87,9 @@ const Object kObjects[] = {
      "                        sk_skb_stream_parser | flow_dissector }\n"},
     {"map",
      {"{ show | list }   [MAP]",
-      "create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\\n"
-      "                                  entries MAX_ENTRIES name NAME [flags FLAGS] \\\n"
-      "                                  [inner_map MAP] [dev NAME]",
+      ("create     FILE type TYPE key KEY_SIZE value VALUE_SIZE \\\n"
+       "                                  entries MAX_ENTRIES name NAME [flags FLAGS] \\\n"
+       "                                  [inner_map MAP] [dev NAME]"),
       "dump       MAP", "update     MAP [key DATA] [value VALUE] [UPDATE_FLAGS]",
       "lookup     MAP [key DATA]", "getnext    MAP [key DATA]", "delete     MAP  key DATA",
       "pin        MAP  FILE", "peek       MAP", "push       MAP value VALUE", "pop        MAP",

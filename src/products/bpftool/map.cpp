@@ -191,10 +191,8 @@ std::string entry_text(const bpf_map_info& info, const Bytes& key, const Bytes& 
 void dump(int fd, const bpf_map_info& info, Json& entries, Output& out) {
     entries = Json::array();
     Bytes key(info.key_size), next(info.key_size);
-    int walked = 0;
     for (bool first = true;
-         (walked = bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data())) == 0;
-         first = false) {
+         bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data()) == 0; first = false) {
         key = next;
         Bytes value(value_bytes(info));
         if (bpf_map_lookup_elem(fd, key.data(), value.data()) == 0) {
