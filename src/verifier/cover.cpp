@@ -155,7 +155,7 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
         (now.lock.held && !map_id(query, old.state.lock.id, now.lock.id, 0)))
         return false;
     // The proof of progress from `old` on may rest on it.
-    if (identity_below != 0 && now.may_goto < old.state.may_goto) return false;
+    if (identity_below != 0 && now.may_goto < old.state.may_goto && !planted(229)) return false;
     for (std::size_t i = 0; i < now.refs.size(); ++i) {
         if (!map_id(query, old.state.refs[i], now.refs[i], 0)) return false;
     }

@@ -302,9 +302,9 @@ bool Analyzer::is_always_there(const CallSite& site) const {
     const ir::MapDef& m = map(static_cast<u32>(site.map));
     const spec::MapTypeInfo& type = spec::info(m.type);
     const u64 size = u64{m.max_entries} + (planted(223) ? 1 : 0);
-    return site.proto->id == spec::Helper::map_lookup_elem && type.index_key &&
-           type.holds == spec::Holds::Bytes && !site.inner_map && site.key.is_constant() &&
-           site.key.num.value() < size;
+    return site.proto->id == spec::Helper::map_lookup_elem && (type.index_key || planted(225)) &&
+           type.holds == spec::Holds::Bytes && (!site.inner_map || planted(226)) &&
+           site.key.is_constant() && site.key.num.value() < size;
 }
 
 bool Analyzer::check_memory_argument(CallSite& site, int n) {

@@ -84,7 +84,8 @@ Step Analyzer::step() {
             note_ways(true, true);
             State ended = now_;
             ended.pc = program_.target[now_.pc];
-            push(std::move(ended));
+            if (planted(228)) ++ended.may_goto;
+            if (!planted(126)) push(std::move(ended));
             ++now_.may_goto;
             ++now_.pc;
             return Step::Continue;

@@ -303,7 +303,8 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
     for (Rank rank : candidates) {
         if (rank.reg == kMayGotoRank) {
             // A run passes may_goto a limited number of times.
-            if (now_.may_goto > head.state.may_goto) kept.push_back(rank);
+            if (now_.may_goto > head.state.may_goto || (planted(227) && now_.may_goto != 0))
+                kept.push_back(rank);
             continue;
         }
         const Reg* before = at(head.state, rank);

@@ -11,6 +11,7 @@
 // disagreement with the end of the kernel's log.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -45,7 +46,7 @@ constexpr Difference kDifferences[] = {
     {"!read_ok", "value"},
     {"invalid read from stack", "value"},
     {"infinite loop detected", "value"},
-    {"program is too large|too many (jumps|instructions)|back-edge", "budget"},
+    {"program is too large|too many (jumps|instructions)|jumps is too complex|back-edge", "budget"},
     {"combined stack size", "frames of their own"},
     // Linux's sanity checks; RFC 9669 says what each computes.
     {"div by zero", "defined"},
@@ -104,6 +105,10 @@ const Difference* known(const std::string& reason) {
     for (const Difference& d : kDifferences)
         if (std::regex_search(reason, std::regex(d.message))) return &d;
     return nullptr;
+}
+
+bool is_may_goto(const isa::Insn& i) {
+    return i.form == isa::Form::MayGoto;
 }
 
 // What came of all that were compared.
@@ -170,6 +175,8 @@ TEST(KernelOracle, GeneratedProgramsAndMutants) {
         for (u64 mutant = 0; mutant < 4; ++mutant) {
             ir::Program p = generate(seed);
             if (mutant != 0) p = mutate(p, seed * 31 + mutant);
+            // Linux follows may_goto's rounds until its budget ends, which takes a second: a few.
+            if (seed % 16 != 0 && std::ranges::any_of(p.insns, is_may_goto)) continue;
             p.type = spec::ProgramType::Xdp;
             all.add(reachable(p), kernel,
                     "seed " + std::to_string(seed) + " mutant " + std::to_string(mutant));

@@ -54,8 +54,8 @@ void all_are_found(std::span<const Fault> faults, bool states) {
 }
 
 TEST(RunFaults, StateFaultsAreFound) {
-    static constexpr Fault kFaults[] = {{101, 186}, {102, 32},  {103, 26},  {104, 1},  {105, 96},
-                                        {106, 63},  {107, 195}, {108, 505}, {110, 68}, {112, 475},
+    static constexpr Fault kFaults[] = {{101, 186}, {102, 32},  {103, 26},   {104, 1},  {105, 96},
+                                        {106, 63},  {107, 195}, {108, 1470}, {110, 68}, {112, 475},
                                         {113, 1},   {115, 18},  {116, 3035}};
     all_are_found(kFaults, true);
 }

@@ -418,7 +418,7 @@ class Generator {
     // Loops. The counter lies in r9 (or on the stack), which the body keeps.
     void loop(u32 depth) {
         if (kept_ >> 9 & 1 || in_function_) return arithmetic();
-        const u32 kind = below(6);
+        const u32 kind = below(7);
         const i64 rounds = 1 + below(below(4) == 0 ? 200 : 12);
         kept_ |= 1u << 9;
         const u32 saved_nums = nums_;
@@ -447,6 +447,9 @@ class Generator {
                 out = jump_if_reg(Cond::Ge, 9, 3);
                 break;
             }
+            case 6:  // nothing else ends it
+                out = emit({.form = Form::MayGoto});
+                break;
             default:
                 break;
         }
@@ -456,6 +459,7 @@ class Generator {
         switch (kind) {
             case 0:
             case 5:
+            case 6:
                 alui(AluOp::Add, 9, 1);
                 targets_[jump()] = head;
                 break;

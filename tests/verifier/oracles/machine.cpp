@@ -127,8 +127,18 @@ u64 Machine::random_number() {
 }
 
 u64 Machine::map_token(u32 index) {
-    if (!tokens_.contains(index)) tokens_[index] = add_region(Region::What::Map, index, 1);
+    if (!tokens_.contains(index)) {
+        tokens_[index] = add_region(Region::What::Map, index, 1);
+        regions_[tokens_[index]].entries = program_.maps[index].max_entries;
+    }
     return regions_[tokens_[index]].base;
+}
+
+// A map like `index`, which may be smaller or larger.
+u64 Machine::inner_map_token(u32 index) {
+    const u32 token = add_region(Region::What::Map, index, 1);
+    regions_[token].entries = static_cast<u32>(random_() % (2 * program_.maps[index].max_entries));
+    return regions_[token].base;
 }
 
 u64 Machine::map_value(u32 index) {
@@ -373,15 +383,15 @@ bool Machine::helper_memory(u64 address, u64 size, bool write, bool read) {
 }
 
 // An array has all indices below its size; what other maps have is left to chance.
-bool Machine::finds(u32 map, u64 key) {
-    const ir::MapDef& m = program_.maps[map];
+bool Machine::finds(const Region& token, u64 key) {
+    const ir::MapDef& m = program_.maps[token.index];
     const spec::MapTypeInfo& type = spec::info(m.type);
     if (!type.index_key || type.holds != spec::Holds::Bytes) return random_() % 3 != 0;
     const u8* bytes = access(key, sizeof(u32), false, false);
     u32 index = 0;
     if (bytes == nullptr) return false;
     std::memcpy(&index, bytes, sizeof index);
-    return index < m.max_entries;
+    return index < token.entries;
 }
 
 bool Machine::helper(u32 number) {
@@ -514,9 +524,9 @@ bool Machine::helper(u32 number) {
             result = random_() % 2 ? 0 : u64{0} - random_() % 100;
             break;
         case RetKind::MapValueOrNull:
-            if (!finds(map, key_address)) break;
+            if (!finds(*region_of(frame.regs[1]), key_address)) break;
             if (spec::info(program_.maps[map].type).holds == spec::Holds::Map) {
-                result = map_token(static_cast<u32>(program_.maps[map].inner));
+                result = inner_map_token(static_cast<u32>(program_.maps[map].inner));
             } else {
                 result = map_value(map);
             }

@@ -22,7 +22,8 @@ namespace ebpf::verifier::oracle {
 
 struct Region {
     enum class What : u8 { Stack, Context, Packet, MapValue, Map, Memory, Object } what{};
-    u32 index = 0;  // MapValue, Map: of the map; Stack: of the frame
+    u32 index = 0;    // MapValue, Map: of the map; Stack: of the frame
+    u32 entries = 0;  // Map: its max_entries
     bool alive = true;
     bool writable = true;
     u64 base = 0;
@@ -79,7 +80,7 @@ class Machine {
     bool call(const isa::Insn& i);
     bool helper(u32 number);
     bool helper_memory(u64 address, u64 size, bool write, bool read);
-    bool finds(u32 map, u64 key);
+    bool finds(const Region& token, u64 key);
     bool exit();
     bool enter(u32 target, u32 return_to, i32 callback_of);
     bool enter_callback_again();
@@ -88,6 +89,7 @@ class Machine {
     bool readable(isa::Reg r);
     u64 random_number();
     u64 map_token(u32 index);
+    u64 inner_map_token(u32 index);
     u64 map_value(u32 index);
 
     const ir::Program& program_;

@@ -67,6 +67,10 @@ constexpr Shape kShapes[] = {
      "if r0 > {1..3} goto +1\n*(u32 *)(r10 - 4) = {14|15}\n" LONG
      "r2 = r10\nr2 += -4\nld_pseudo r1, 5, {0|1}\ncall 1\nr3 = *(u64 *)(r0 + "
      "0)\n" RETURN0},
+    {"InnerArray",
+     "*(u32 *)(r10 - 4) = {0|1}\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, {1|11}\ncall 1\n"
+     "if r0 == 0 goto out\n*(u32 *)(r10 - 4) = 0\nr1 = r0\nr2 = r10\nr2 += -4\ncall "
+     "1\n{if r0 == 0 goto out|r3 = 0}\nr3 = *(u64 *)(r0 + 0)\nout:\n" RETURN0},
     {"MapValueVariable", LOOKUP("1") "r6 = r0\nif r6 == 0 goto out\n" NUMBER
                                      "r0 &= {7|15|31|63}\nr6 {+=|-=} r0\nr3 = *(" SIZE
                                      " *)(r6 + {0..48})\nout:\n" RETURN0},
@@ -165,6 +169,17 @@ constexpr Shape kShapes[] = {
     {"EndlessCondition",
      "r6 = 0\nl:\nr7 = r6\ncall 7\nif r0 & 1 goto +1\nr6 += {0|1}\nif r6 < "
      "{3|1000} goto l\n" RETURN0},
+    // may_goto: on every way round or not, which of its ways goes on, and what it leaves behind.
+    {"MayGoto",
+     "r6 = 0\nl:\nmay_goto {out|l}\ncall 7\nif r0 {!=|==} 12345 goto l\nr6 = 1\ngoto "
+     "l\nout:\n" INDEX("r6") RETURN0},
+    {"MayGotoOnOneWay",
+     "may_goto out\nl:\ncall 7\nif r0 {!=|==} 12345 goto {l|m}\nm:\n{may_goto out|r3 = "
+     "0}\ngoto l\nout:\n" RETURN0},
+    {"MayGotoBeforeAJoin",
+     "l:\ncall 7\nif r0 == 12345 goto out\n" LONG
+     "if r0 {&|>} 1 goto second\n{may_goto out|r3 = 0}\ngoto join\nsecond:\n{may_goto out|r3 = "
+     "0}\njoin:\nr3 = 0\ngoto l\nout:\n" RETURN0},
     {"LoopSum",
      "r6 = 0\nr7 = 0\nl:\nif r6 >= {3|50|300} goto out\nr7 += {1|2}\nr6 += 1\ngoto "
      "l\nout:\nr1 = r10\nr1 += -{8|100|400}\nr1 += r7\n*(u8 *)(r1 + 0) = 1\n" RETURN0},
