@@ -185,6 +185,10 @@ LIBBPF_API int bpf_btf_get_fd_by_id(__u32 id);
  * size. */
 LIBBPF_API int bpf_obj_get_info_by_fd(int bpf_fd, void* info, __u32* info_len);
 
+/* Programs' runs are counted and timed (run_cnt and run_time_ns of their information) as long as
+ * the descriptor that this returns is open. `type` is BPF_STATS_RUN_TIME. */
+LIBBPF_API int bpf_enable_stats(enum bpf_stats_type type);
+
 /* --- Links -------------------------------------------------------------------------------------
  */
 

@@ -262,6 +262,11 @@ int bpf_obj_get_info_by_fd(int object, void* info, __u32* info_len) {
     return status;
 }
 
+int bpf_enable_stats(enum bpf_stats_type type) {
+    spec::EnableStatsAttr attr{.type = static_cast<u32>(type)};
+    return result(bpf(Command::EnableStats, attr));
+}
+
 // --- Links ---------------------------------------------------------------------------------------
 
 int bpf_link_create(int prog, int target, enum bpf_attach_type attach_type,

@@ -62,6 +62,7 @@ Result<i64> handle(CommandContext& c, spec::BtfLoadAttr& a);
 Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::BtfGetNextIdAttr& a);
 Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a);
+Result<i64> handle(CommandContext& c, spec::EnableStatsAttr& a);
 
 // A reference to the object of a kind behind a handle. InvalidFd when it is no handle; for an
 // object of another kind InvalidArgument, as Linux says of a descriptor of another kind.

@@ -61,6 +61,8 @@ Status fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info
     info.name = program.name;
     info.gpl_compatible = program.gpl_compatible;
     info.verified_insns = program.verified_insns;
+    info.run_time_ns = program.statistics.ns.load(std::memory_order_relaxed);
+    info.run_cnt = program.statistics.runs.load(std::memory_order_relaxed);
     info.map_ids = asked.map_ids;
     copy_map_ids(program, info, asked.nr_map_ids);
     const u32 bytes = program.insn_count * 8;
@@ -181,8 +183,10 @@ Result<i64> handle(CommandContext& c, spec::ObjGetInfoByFdAttr& a) {
             return answer<linux_abi::LinkInfo>(c, static_cast<const Link&>(*object), a);
         case ObjectKind::Btf:
             return answer<linux_abi::BtfInfo>(c, static_cast<const Btf&>(*object), a);
+        case ObjectKind::Statistics:
+            break;
     }
-    return fail(Errc::InvalidObject);
+    return fail(Errc::InvalidArgument, {}, "bpf_fd has no information");
 }
 
 }  // namespace ebpf::runtime

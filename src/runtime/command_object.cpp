@@ -83,7 +83,7 @@ Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a) {
 Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
     if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
     const auto object = c.session.object(a.bpf_fd);  // Linux tells no bad one from another here
-    if (!object || (*object)->kind == ObjectKind::Btf)
+    if (!object || (*object)->kind > ObjectKind::Program)
         return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
     TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
     TRY(c.runtime.pins().add(path, **object));
@@ -117,6 +117,25 @@ Result<i64> handle(CommandContext& c, spec::PinGetNextAttr& a) {
                c.runtime.pins().next(start, kind, {pointer<char>(a.path), a.path_len}));
     a.type = static_cast<u32>(found) + 1;
     return 0;
+}
+
+// Runs are measured as long as somebody has the handle that this gives.
+Result<i64> handle(CommandContext& c, spec::EnableStatsAttr& a) {
+    constexpr u32 kRunTime = 0;  // BPF_STATS_RUN_TIME
+    if (a.type != kRunTime) return fail(Errc::InvalidArgument, {}, "type", a.type);
+    void* memory = platform::allocate(sizeof(Object));
+    if (memory == nullptr) return fail(Errc::NoMemory, {}, "statistics");
+    auto* wanted = new (memory) Object;
+    wanted->kind = ObjectKind::Statistics;
+    wanted->forgotten = [](Object& self) { self.runtime->forgo_statistics(); };
+    if (const Status adopted = c.runtime.adopt(*wanted); !adopted) {
+        platform::release(memory);
+        return std::unexpected(adopted.error());
+    }
+    const auto object = Ref<Object>::adopt(wanted);
+    TRY_ASSIGN(const u32 handle, c.session.open(*object));
+    c.runtime.want_statistics();
+    return handle;
 }
 
 Result<i64> handle(CommandContext& c, spec::EpochSynchronizeAttr& a) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the execution context holds: maps, programs, links and type information. Each is counted
+// What the execution context holds: maps, programs, links, type information, and who wants run
+// statistics. Each is counted
 // twice: references keep it alive, and those of users (handles and pins) among them say whether
 // anybody outside can still reach it, so that cycles through prog arrays end. The last reference
 // retires the object: a program that is running may still look at it.
@@ -16,8 +17,8 @@ namespace ebpf::runtime {
 
 class Runtime;
 
-enum class ObjectKind : u8 { Map, Link, Program, Btf };
-inline constexpr u32 kObjectKinds = 4;
+enum class ObjectKind : u8 { Map, Link, Program, Btf, Statistics };
+inline constexpr u32 kObjectKinds = 5;
 
 struct Object : Retired {
     Runtime* runtime = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/program.hpp"
 
+#include "platform/system.hpp"
 #include "runtime/btf_object.hpp"
 #include "runtime/runtime.hpp"
 
@@ -37,9 +38,7 @@ void check_end([[maybe_unused]] const code::Invocation& invocation) {
 #endif
 }
 
-}  // namespace
-
-u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot) {
+u64 run_once(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot) {
     code::Invocation invocation{.run_tail = &run_tail,
                                 .context = context,
                                 .context_size = context_size,
@@ -48,6 +47,18 @@ u64 run(Runtime& runtime, const Program& program, void* context, u64 context_siz
                                 .slot = slot};
     const u64 r0 = follow_tail_calls(invocation, enter(program, context, context_size, invocation));
     check_end(invocation);
+    return r0;
+}
+
+}  // namespace
+
+u64 run(Runtime& runtime, const Program& program, void* context, u64 context_size, u32 slot) {
+    if (!runtime.measures_runs()) [[likely]]
+        return run_once(runtime, program, context, context_size, slot);
+    const u64 start = platform::monotonic_ns();
+    const u64 r0 = run_once(runtime, program, context, context_size, slot);
+    program.statistics.ns.fetch_add(platform::monotonic_ns() - start, std::memory_order_relaxed);
+    program.statistics.runs.fetch_add(1, std::memory_order_relaxed);
     return r0;
 }
 

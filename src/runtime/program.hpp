@@ -20,6 +20,13 @@ struct BtfRecords {
 inline constexpr u32 kFunctionRecord = 8;
 inline constexpr u32 kLineRecord = 16;
 
+// While they are measured (BPF_ENABLE_STATS): runs that were entered from outside, not by a tail
+// call, and the time that they took with all that they called.
+struct RunStatistics {
+    std::atomic<u64> runs{0};
+    std::atomic<u64> ns{0};
+};
+
 struct Program : Object {
     spec::ProgramType type{};
     spec::AttachType attach{};
@@ -44,6 +51,7 @@ struct Program : Object {
     BtfRecords lines;
     Table<Map*> bound_maps;   // BPF_PROG_BIND_MAP
     platform::SpinLock lock;  // bound_maps
+    mutable RunStatistics statistics;
 };
 
 // Enters the program once, without following tail calls.

@@ -137,6 +137,8 @@ void destroy_object(Retired* retired) {
             return destroy_link(static_cast<Link&>(object));
         case ObjectKind::Btf:
             return destroy_btf(static_cast<Btf&>(object));
+        case ObjectKind::Statistics:
+            return platform::release(&object);
     }
 }
 

@@ -64,6 +64,10 @@ class Runtime {
     // The provider for an attach type, or (attach Unspec) any for the program type; null if none.
     const ebpf_hook_provider_t* provider(spec::ProgramType type, spec::AttachType attach) const;
     const ebpf_client_dispatch_t& client() const { return client_.dispatch; }
+    // Programs' runs are timed and counted as long as somebody wants it.
+    bool measures_runs() const { return statistics_wanted_.load(std::memory_order_relaxed) != 0; }
+    void want_statistics() { statistics_wanted_.fetch_add(1, std::memory_order_relaxed); }
+    void forgo_statistics() { statistics_wanted_.fetch_sub(1, std::memory_order_relaxed); }
     // Pseudo-random numbers of a slot (not cryptographic).
     u32 random(u32 slot);
     const FormatSecret& format_secret() const { return format_secret_; }
@@ -106,6 +110,7 @@ class Runtime {
     IdTable ids_[kObjectKinds];
     std::atomic<u64> live_[kObjectKinds] = {};
     std::atomic<u32> shared_arrays_{0};
+    std::atomic<u32> statistics_wanted_{0};
     Pins pins_;
     Links links_;
     Timers timers_{*this};

@@ -173,6 +173,15 @@ Hook::Hook(spec::ProgramType program, spec::AttachType attach) {
     provider_.destroy_context = destroy_context;
 }
 
+std::vector<const spec::MapTypeInfo*> implemented_map_types() {
+    std::vector<const spec::MapTypeInfo*> types;
+    for (int i = 0; i < spec::kMapTypeCount; ++i) {
+        const spec::MapTypeInfo& type = spec::info(static_cast<spec::MapType>(i));
+        if (type.implemented) types.push_back(&type);
+    }
+    return types;
+}
+
 void Fixture::start(u32 slots) {
     Config config;
     config.slots = slots;
@@ -218,9 +227,31 @@ i64 Fixture::create(const MapSpec& map) {
     attr.value_size = map.value;
     attr.max_entries = map.entries;
     attr.map_flags = map.flags;
+    attr.inner_map_fd = map.inner;
     const i64 fd = run(spec::Command::MapCreate, attr);
     if (fd >= 0) created_[fd] = map;
     return fd;
+}
+
+i64 Fixture::create_some(const spec::MapTypeInfo& type) {
+    using spec::SizeRule;
+    const auto size = [](SizeRule rule, u32 usual) {
+        if (rule == SizeRule::Zero) return 0u;
+        if (rule == SizeRule::Four || rule == SizeRule::FourOrZero) return 4u;
+        return usual;
+    };
+    const bool trie = type.key == SizeRule::LpmKey;
+    MapSpec map{.type = type.type,
+                .key = size(type.key, trie ? 8 : 4),
+                .value = size(type.value, 8),
+                .entries = type.entries == spec::EntriesRule::RingBytes ? 65536u : 4u,
+                .flags = trie ? spec::kMapNoPrealloc : 0};
+    if (type.holds == spec::Holds::Map) {
+        const i64 inside = create({.type = spec::MapType::Array});
+        if (inside <= 0) return inside;
+        map.inner = static_cast<u32>(inside);
+    }
+    return create(map);
 }
 
 i64 Fixture::update(i64 fd, const void* key, const void* value, u64 flags) {

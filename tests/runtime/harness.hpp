@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,11 @@ struct MapSpec {
     u32 value = 8;
     u32 entries = 4;
     u32 flags = 0;
+    u32 inner = 0;  // a handle
 };
+
+// The rows of map_types.def that the runtime has.
+std::vector<const spec::MapTypeInfo*> implemented_map_types();
 
 class Fixture : public testing::Test {
   protected:
@@ -79,6 +84,7 @@ class Fixture : public testing::Test {
     i64 run_as(const spec::Caller& who, spec::Command command, Attr& attr) {
         const Result<i64> result = door_(who, command, &attr);
         last_ = result ? Error{} : result.error();
+        if (result) carried_out_.insert(command);
         return result ? *result : -static_cast<i64>(result.error().code);
     }
     static i64 failed(Errc code) { return -static_cast<i64>(code); }
@@ -86,6 +92,8 @@ class Fixture : public testing::Test {
     spec::Caller caller() const { return {session_, dialect_, true}; }
 
     i64 create(const MapSpec& map);
+    // A small map, as the type's rules allow it; of a map of maps, with arrays inside.
+    i64 create_some(const spec::MapTypeInfo& type);
     i64 update(i64 fd, const void* key, const void* value, u64 flags = 0);
     i64 lookup(i64 fd, const void* key, void* value);
     i64 take(i64 fd, const void* key, void* value);
@@ -108,6 +116,7 @@ class Fixture : public testing::Test {
     void* session_ = nullptr;
     spec::Dialect dialect_ = spec::Dialect::Linux;
     Error last_;
+    std::set<spec::Command> carried_out_;
     Hook hook_;
     Hook other_hook_{spec::ProgramType::CgroupSockAddr, spec::AttachType::CgroupInet4Connect};
     std::vector<std::string> printed_;

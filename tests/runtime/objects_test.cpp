@@ -323,12 +323,78 @@ TEST_F(Objects, RuntimeEndsWithEverythingInUse) {
     // TearDown ends it and looks for leaks.
 }
 
-TEST_F(Objects, UnknownAndMissingCommands) {
+TEST_F(Objects, RunsAreCountedWhileSomebodyWantsIt) {
+    const auto counted = [&](i64 program) {
+        spec::linux_abi::ProgInfo info{};
+        spec::ObjGetInfoByFdAttr attr;
+        attr.bpf_fd = static_cast<u32>(program);
+        attr.info_len = sizeof info;
+        attr.info = reinterpret_cast<u64>(&info);
+        EXPECT_EQ(run(spec::Command::ObjGetInfoByFd, attr), 0);
+        EXPECT_EQ(info.run_time_ns != 0, info.run_cnt != 0);
+        return info.run_cnt;
+    };
+    for (const Engine engine : {Engine::Interpreter, Engine::Jit}) {
+        const i64 program = install(engine, {mov(0, 1), exit()});
+        EXPECT_EQ(test_run(program, 0, 100), 1);
+        EXPECT_EQ(counted(program), 0u) << "nobody asked";
+        spec::EnableStatsAttr stats;
+        const i64 one = run(spec::Command::EnableStats, stats);
+        const i64 another = run(spec::Command::EnableStats, stats);
+        ASSERT_GT(one, 0);
+        EXPECT_EQ(test_run(program, 0, 100), 1);
+        EXPECT_EQ(counted(program), 100u);
+        // What a tail call enters is part of the run of who called.
+        const i64 programs = create({.type = spec::MapType::ProgArray, .value = 4});
+        const u32 key = 0;
+        const u32 called = static_cast<u32>(program);
+        EXPECT_EQ(update(programs, &key, &called), 0);
+        const i64 caller =
+            install(engine, {map_index(2, 0), mov(3, 0), call(spec::Helper::tail_call), exit()},
+                    {programs});
+        EXPECT_EQ(test_run(caller), 1);
+        EXPECT_EQ(counted(caller), 1u);
+        EXPECT_EQ(counted(program), 100u);
+        // Attached, too.
+        EXPECT_GT(attach(program), 0);
+        u64 context[8] = {};
+        u64 result = 0;
+        EXPECT_EQ(hook_.client->invoke(hook_.bindings.back(), context, &result), 0u);
+        EXPECT_EQ(counted(program), 101u);
+        EXPECT_EQ(close(one), 0);
+        EXPECT_EQ(test_run(program), 1);
+        EXPECT_EQ(counted(program), 102u) << "another one still wants it";
+        EXPECT_EQ(close(another), 0);
+        EXPECT_EQ(test_run(program), 1);
+        EXPECT_EQ(counted(program), 102u);
+    }
+    EXPECT_EQ(runtime_->live(ObjectKind::Statistics), 0u);
+}
+
+TEST_F(Objects, AHandleOfStatisticsIsNothingElse) {
     spec::EnableStatsAttr stats;
-    EXPECT_EQ(run(spec::Command::EnableStats, stats), failed(Errc::NotSupported));
-    EXPECT_STREQ(last_.what, "enable_stats");
-    EXPECT_EQ(run(static_cast<spec::Command>(999), stats), failed(Errc::InvalidArgument));
-    EXPECT_FALSE(door_({nullptr, spec::Dialect::Linux, true}, spec::Command::EnableStats, &stats));
+    stats.type = 1;
+    EXPECT_EQ(run(spec::Command::EnableStats, stats), failed(Errc::InvalidArgument));
+    stats.type = 0;
+    const i64 handle = run(spec::Command::EnableStats, stats);
+    EXPECT_EQ(pin(handle, "/stats"), failed(Errc::InvalidArgument));
+    u64 key = 0;
+    EXPECT_EQ(lookup(handle, &key, &key), failed(Errc::InvalidArgument));
+    spec::linux_abi::ProgInfo info{};
+    spec::ObjGetInfoByFdAttr attr;
+    attr.bpf_fd = static_cast<u32>(handle);
+    attr.info_len = sizeof info;
+    attr.info = reinterpret_cast<u64>(&info);
+    EXPECT_EQ(run(spec::Command::ObjGetInfoByFd, attr), failed(Errc::InvalidArgument));
+}
+
+TEST_F(Objects, UnknownAndMissingCommands) {
+    spec::IterCreateAttr iterator;
+    EXPECT_EQ(run(spec::Command::IterCreate, iterator), failed(Errc::NotSupported));
+    EXPECT_STREQ(last_.what, "iter_create");
+    EXPECT_EQ(run(static_cast<spec::Command>(999), iterator), failed(Errc::InvalidArgument));
+    EXPECT_FALSE(
+        door_({nullptr, spec::Dialect::Linux, true}, spec::Command::IterCreate, &iterator));
 }
 
 }  // namespace

@@ -129,39 +129,134 @@ TEST_F(Stress, FrozenContentStays) {
     }
 }
 
-TEST_F(Stress, ManyThreadsOnTwoSlots) {
-    stop();
-    start(2);
-    for (const spec::MapType type : {spec::MapType::Hash, spec::MapType::LruHash}) {
-        const i64 fd = create({.type = type, .value = sizeof(Wide), .entries = 32});
-        ASSERT_GT(fd, 0);
-        Map& map = map_of_id(static_cast<u32>(fd));
-        std::atomic<u64> torn{0};
-        std::atomic<u64> refused{0};
-        in_threads(64, [&](u32 thread) {
-            std::mt19937 random(thread);
-            for (u32 i = 0; i < 500; ++i) {
-                const u32 key = static_cast<u32>(random() % 48);
-                EpochGuard guard(runtime_->epochs());
-                if (!guard.status()) continue;
-                Wide value;
-                for (u64& word : value.words) word = u64{key} << 32 | i;
-                if (!map.ops->update(map, &key, &value, kUpdateAny, guard.slot())) ++refused;
-                if (random() % 3 == 0) (void)map.ops->remove(map, &key);
-                const auto* seen =
-                    static_cast<const Wide*>(map.ops->lookup(map, &key, guard.slot()));
-                for (u32 w = 0; seen != nullptr && w < 8; ++w) {
-                    if (seen->words[w] != seen->words[0] || seen->words[w] >> 32 != key) ++torn;
-                }
-            }
-        });
-        EXPECT_EQ(torn, 0u);
-        EXPECT_TRUE(type == spec::MapType::Hash || refused == 0) << "LRU drops instead";
-        u32 listed = 0;
-        u32 key = 0;
-        for (i64 s = next_key(fd, nullptr, &key); s == 0; s = next_key(fd, &key, &key)) ++listed;
-        EXPECT_LE(listed, 32u);
+class TwoSlots : public Stress, public testing::WithParamInterface<const spec::MapTypeInfo*> {
+  protected:
+    static constexpr u32 kThreads = 64, kRounds = 500;
+    void SetUp() override {
+        Stress::SetUp();
+        stop();
+        start(2);
     }
+};
+
+std::vector<const spec::MapTypeInfo*> types_holding(bool bytes) {
+    auto types = implemented_map_types();
+    std::erase_if(types, [&](const auto* type) {
+        return type->holds == spec::Holds::Nothing || (type->holds == spec::Holds::Bytes) != bytes;
+    });
+    return types;
+}
+const auto type_name = [](const auto& tested) { return std::string(tested.param->name); };
+
+// A value that is seen is one that was written for its key, and whole.
+INSTANTIATE_TEST_SUITE_P(Types, TwoSlots, testing::ValuesIn(types_holding(true)), type_name);
+
+TEST_P(TwoSlots, ManyThreads) {
+    const spec::MapTypeInfo& type = *GetParam();
+    const bool trie = type.key == spec::SizeRule::LpmKey;
+    const bool keyed = type.key != spec::SizeRule::Zero;
+    const i64 fd = create({.type = type.type,
+                           .key = trie ? 8u : (keyed ? 4u : 0u),
+                           .value = sizeof(Wide),
+                           .entries = 32,
+                           .flags = trie ? spec::kMapNoPrealloc : 0});
+    ASSERT_GT(fd, 0);
+    Map& map = map_of_id(1);
+    // Programs write an array's value where it is, as on Linux; what was not written yet (a per-CPU
+    // value by this CPU) is zero.
+    const bool whole = type.type != spec::MapType::Array;
+    const bool zero_first = type.index_key || type.percpu;
+    std::atomic<u64> wrong{0}, seen{0};
+    const auto check = [&](const Wide& value, u32 key) {
+        ++seen;
+        for (const u64 word : value.words) {
+            if (word == 0 && zero_first) continue;
+            if ((whole && word != value.words[0]) || (keyed && word >> 32 != key)) ++wrong;
+        }
+    };
+    in_threads(kThreads, [&](u32 thread) {
+        std::mt19937 random(thread);
+        for (u32 i = 0; i < kRounds; ++i) {
+            const u32 index = random() % (type.index_key ? 32 : 48);
+            const u32 trie_key[2] = {32, index};
+            const void* key = trie ? static_cast<const void*>(trie_key) : &index;
+            if (!keyed) key = nullptr;
+            EpochGuard guard(runtime_->epochs());
+            if (!guard.status()) continue;
+            Wide value;
+            for (u64& word : value.words) word = u64{index} << 32 | (i + 1);
+            if (map.ops->update != nullptr) {
+                (void)map.ops->update(map, key, &value, kUpdateAny, guard.slot());
+            } else {
+                (void)map.ops->write(map, key, &value, kUpdateAny);
+            }
+            if (random() % 3 == 0 && map.ops->remove != nullptr) (void)map.ops->remove(map, key);
+            if (random() % 3 == 0 && map.ops->take != nullptr && !type.percpu &&
+                map.ops->take(map, key, &value)) {
+                check(value, index);
+            }
+            if (map.ops->lookup == nullptr) continue;
+            if (const void* found = map.ops->lookup(map, key, guard.slot()))
+                check(*static_cast<const Wide*>(found), index);
+        }
+    });
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_TRUE(seen != 0 || type.asks_value);
+    u32 listed = 0;
+    u32 key[2] = {};
+    for (i64 s = next_key(fd, nullptr, key); s == 0; s = next_key(fd, key, key)) ++listed;
+    EXPECT_LE(listed, 32u);
+}
+
+// What a lookup finds in a map of objects is alive as long as the run lasts.
+class TwoSlotsOfObjects : public TwoSlots {};
+INSTANTIATE_TEST_SUITE_P(Types, TwoSlotsOfObjects,
+                         testing::Values(&spec::info(spec::MapType::ArrayOfMaps),
+                                         &spec::info(spec::MapType::HashOfMaps)),
+                         type_name);
+
+TEST_P(TwoSlotsOfObjects, ManyThreads) {
+    const i64 fd = create_some(*GetParam());
+    ASSERT_GT(fd, 0);
+    Map& outer = map_of_id(2);
+    std::atomic<u64> wrong{0}, seen{0};
+    in_threads(kThreads, [&](u32 thread) {
+        std::mt19937 random(thread);
+        void* const session = door_.open_session(door_.self);
+        const spec::Caller who{session, dialect_, true};
+        spec::MapGetFdByIdAttr open;
+        open.map_id = 2;
+        const u32 own = static_cast<u32>(*door_(who, spec::Command::MapGetFdById, &open));
+        for (u32 i = 0; i < kRounds / 10; ++i) {
+            const u32 key = random() % 3;
+            spec::MapCreateAttr create;
+            create.map_type = 2;
+            create.key_size = 4;
+            create.value_size = 8;
+            create.max_entries = 4;
+            const u32 inner = static_cast<u32>(*door_(who, spec::Command::MapCreate, &create));
+            spec::MapUpdateElemAttr put;
+            put.map_fd = own;
+            put.key = reinterpret_cast<u64>(&key);
+            put.value = reinterpret_cast<u64>(&inner);
+            if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
+            spec::HandleCloseAttr close;
+            close.fd = inner;
+            (void)door_(who, spec::Command::HandleClose, &close);
+            EpochGuard guard(runtime_->epochs());
+            if (!guard.status()) continue;
+            auto* found = static_cast<Map*>(outer.ops->lookup(outer, &key, guard.slot()));
+            if (found == nullptr) continue;
+            ++seen;
+            const u32 first = 0;
+            auto* word = static_cast<u64*>(found->ops->lookup(*found, &first, guard.slot()));
+            if (word == nullptr || *word != 0) ++wrong;
+        }
+        door_.close_session(door_.self, session);
+    });
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_GT(seen, 0u);
+    EXPECT_LE(runtime_->live(ObjectKind::Map), 2u + 4u);
 }
 
 TEST_F(Stress, PercpuCountersAddUp) {

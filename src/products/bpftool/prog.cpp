@@ -45,7 +45,13 @@ void show(const Options& options, int fd, Output& out) {
     }
     json["tag"] = tag;
     json["gpl_compatible"] = static_cast<bool>(info.gpl_compatible);
-    text += fmt::format("tag {}{}\n", tag, info.gpl_compatible ? "  gpl" : "");
+    text += fmt::format("tag {}{}", tag, info.gpl_compatible ? "  gpl" : "");
+    if (info.run_time_ns) {
+        json["run_time_ns"] = info.run_time_ns;
+        json["run_cnt"] = info.run_cnt;
+        text += fmt::format(" run_time_ns {} run_cnt {}", info.run_time_ns, info.run_cnt);
+    }
+    text += '\n';
     if (info.load_time) {
         const time_t when = load_time(info);
         tm broken{};
