@@ -196,6 +196,31 @@ TEST_F(Service, ProgramsAreVerifiedThereAndRun) {
     }));
 }
 
+// Whoever has the descriptor wishes for statistics.
+TEST_F(Service, RunsAreCountedWhileADescriptorAsks) {
+    const int program = bpf_prog_load(BPF_PROG_TYPE_XDP, "two", "GPL", kReturnTwo.data(),
+                                      kReturnTwo.size(), nullptr);
+    ASSERT_GE(program, 0);
+    const auto count_after_a_run = [&] {
+        char data[64] = {};
+        LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = sizeof data);
+        EXPECT_EQ(bpf_prog_test_run_opts(program, &run), 0);
+        bpf_prog_info info{};
+        u32 size = sizeof info;
+        EXPECT_EQ(bpf_obj_get_info_by_fd(program, &info, &size), 0);
+        return info.run_cnt;
+    };
+    EXPECT_EQ(count_after_a_run(), 0u);
+    const int wish = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    ASSERT_GE(wish, 0);
+    const int copy = dup(wish);
+    close(wish);
+    EXPECT_EQ(count_after_a_run(), 1u);
+    close(copy);
+    EXPECT_TRUE(eventually([&] { return count_after_a_run() == count_after_a_run(); }));
+    close(program);
+}
+
 TEST_F(Service, PinsAndLinksLiveInTheDaemon) {
     const int status = in_child([] {
         const int map = make_map();
