@@ -146,6 +146,7 @@ class Analyzer {
     u32 rounds_so_far() const;
     bool is_head_around(const State& state) const;
     bool entered_again(const Checkpoint& head) const;
+    bool other_head_since(const Checkpoint& head) const;
     u32 first_round(u32 rounds) const;
     bool visit_active(Checkpoint& active, u32 rounds);
     u32 identity_below(const Checkpoint& old) const;

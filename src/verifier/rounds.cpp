@@ -62,6 +62,16 @@ bool Analyzer::entered_again(const Checkpoint& head) const {
     return false;
 }
 
+// Whether another head of the same loop was generalised on the way round. A callback's is of a loop
+// that its helper bounds.
+bool Analyzer::other_head_since(const Checkpoint& head) const {
+    for (std::size_t i = open_loops_.size(); open_loops_[--i] != head.own_loop;) {
+        if (!at_callback_entry(path_[loops_[open_loops_[i]].path_index].checkpoint->state))
+            return true;
+    }
+    return false;
+}
+
 // A checkpoint inside a loop that is still being followed covers a state only if that state stands
 // in the same relation to the loop's general state, since the proof of progress depends on it.
 u32 Analyzer::identity_below(const Checkpoint& old) const {
@@ -84,8 +94,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
                 note_loop(active.own_loop);
                 return true;
             }
-            // Another head of the same loop was generalised on the way round and may show it.
-            if (open_loops_.back() != active.own_loop) return false;
+            if (other_head_since(active)) return false;  // which may show it
             if (entered_again(active)) return false;  // by a loop around it, whose progress counts
             if (!doubtful_) {
                 const std::string what =

@@ -636,7 +636,14 @@ RULES(MayGoto, {"Ends", "accept", "l:\nmay_goto out\ngoto l\nout:\n" RETURN0},
        "l:\ncall f\ngoto l\nf:\nr0 = 1\nmay_goto +1\nexit\nr0 = 0\nexit\n"},
       {"InACallback", "accept",
        "r1 = 100\nld_pseudo r2, 4, f\nr3 = 0\nr4 = 0\ncall 181\n" RETURN0
-       "f:\nmay_goto +1\ngoto f\nr0 = 0\nexit\n"});
+       "f:\nmay_goto +1\ngoto f\nr0 = 0\nexit\n"},
+      // Used up, it ends each of the callback's runs at once, but not the loop around them.
+      {"AroundACallback", "infinite-loop",
+       "l:\nr1 = 100\nld_pseudo r2, 4, f\nr3 = 0\nr4 = 0\ncall 181\ngoto l\n"
+       "f:\nmay_goto +2\nr0 = 0\nexit\nr0 = 1\nexit\n"},
+      {"AroundALoopAroundACallback", "accept",
+       "l:\nmay_goto out\nr1 = 100\nld_pseudo r2, 4, f\nr3 = 0\nr4 = 0\ncall 181\ngoto l\n"
+       "out:\n" RETURN0 "f:\nmay_goto +2\nr0 = 0\nexit\nr0 = 1\nexit\n"});
 
 RULES(Callbacks,
       {"Loop", "accept",
