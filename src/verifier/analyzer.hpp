@@ -50,8 +50,15 @@ struct Rank {
     int off = 0;
     bool up = true;
     u64 least = 0;  // step
-    u64 most = 0;
     Scalar back{};  // the values that come back
+    // In which orders of the numbers every round goes on.
+    bool as_unsigned = true, as_signed = true;
+};
+
+// The value of an identity less that of `from`, as unsigned numbers.
+struct Distance {
+    u32 from = 0;
+    i64 least = 0, most = 0;
 };
 
 struct Checkpoint {
@@ -118,6 +125,7 @@ class Analyzer {
     // After run(): whether the proof relies on the range of `r`, a scalar of a seen state.
     bool relied_on(const Reg& r) const { return r.need == 0 || needs_.marked(r.need); }
     RegSet live_in(const State& state, std::size_t frame) const;
+    std::optional<Distance> distance(u32 id, u32 below) const;
 
   private:
     // explore.cpp
@@ -179,6 +187,14 @@ class Analyzer {
     std::vector<u64> loop_thresholds(const State& before, const State& now) const;
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
     bool close(Checkpoint& head, bool& too_long);
+
+    bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) const;
+
+    // distance.cpp
+    bool follows_a_head(u32 id) const;
+    u32 moved_identity(const Reg& base, const Scalar& by, bool subtract);
+    std::optional<Distance> growth(const Reg& head, const Reg& back, i64 moved) const;
+    bool covers_distance(u32 identity_below, const Reg& old, const Reg& now, i64 moved) const;
 
     // step.cpp
     Step step();
@@ -328,6 +344,8 @@ class Analyzer {
     NeedGraph needs_;
     u32 next_id_ = 1;
     std::map<std::array<i64, 4>, u32> packet_ids_;  // (id, form of the scalar) -> id of the sum
+
+    std::map<u32, Distance> distances_;  // of identities made in open loops
 
     // What holds for all paths.
     struct InsnNotes {

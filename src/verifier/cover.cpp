@@ -33,17 +33,19 @@ static_assert(spread(0x8001) == 0xf00000000000000f && spread(0xffff) == ~u64{0} 
 
 using Bytes512 = std::array<u64, 8>;
 
+// `size` is a cell's, which is less than a word has bits.
 bool any(const Bytes512& bytes, int off, int size) {
-    for (int i = off; i < off + size; ++i) {
-        if (bytes[static_cast<unsigned>(i) / 64] >> (i % 64) & 1) return true;
-    }
-    return false;
+    const unsigned word = static_cast<unsigned>(off) / 64, bit = static_cast<unsigned>(off) % 64;
+    u64 from = bytes[word] >> bit;
+    if (bit + static_cast<unsigned>(size) > 64) from |= bytes[word + 1] << (64 - bit);
+    return (from & ((u64{1} << size) - 1)) != 0;
 }
 
 // The bytes that are written and among those read.
 Bytes512 read_bytes(const Bytes512& init, const Granules& read) {
     Bytes512 out;
-    for (unsigned w = 0; w < 8; ++w) out[w] = init[w] & spread(read[w / 4] >> (16 * (w % 4)));
+    for (unsigned w = 0; w < 8; ++w)
+        out[w] = init[w] == 0 ? 0 : init[w] & spread(read[w / 4] >> (16 * (w % 4)));
     return out;
 }
 
@@ -71,6 +73,9 @@ bool Analyzer::map_number(CoverQuery& query, const Reg& old, const Reg& now, u64
     const bool as_wide = constant || old.low || !now.low;
     if (old_id < query.identity_below)
         return !constant && now_id == old_id && difference == 0 && scale == old.scale && as_wide;
+    if (query.identity_below != 0 &&
+        !covers_distance(query.identity_below, old, now, static_cast<i64>(moved)))
+        return false;
     const bool known = as_wide && (constant || now_id != 0);
     if (!known || scale % old.scale != 0 || difference % old.scale != 0)
         return map_id(query, old_id, query.unique--, 0);
@@ -142,7 +147,8 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
         if (c.reg.is_length()) return false;
         if (!query.exact && !needs_.marked(c.reg.need)) continue;
         if (!c.reg.num.contains(Scalar::of_size(c.size))) return false;
-        if (c.reg.id != 0 && c.reg.id < query.identity_below) return false;
+        if (c.reg.id != 0 && query.identity_below != 0 && distance(c.reg.id, query.identity_below))
+            return false;
         if (c.reg.id != 0 && !map_id(query, c.reg.id, query.unique--, 0)) return false;
     }
     return true;

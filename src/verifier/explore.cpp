@@ -155,6 +155,7 @@ bool Analyzer::attempt() {
     needs_ = NeedGraph();
     seen_.clear();
     packet_ids_.clear();
+    distances_.clear();
     next_id_ = 1;
     insn_notes_.assign(program_.insns.size(), {});
     facts_ = {};

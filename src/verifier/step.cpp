@@ -314,7 +314,10 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     }
     const Scalar result = verifier::alu(op, i.width, dst.num, src.num);
     const bool exact = i.is64() || planted(122) || fits_32_bits(op, dst.num, src.num);
-    dst = result.is_constant() ? Reg::constant(result.value()) : Reg::scalar(result, fresh_id());
+    const bool moves = exact && linear.id == 0 && (op == AluOp::Add || op == AluOp::Sub);
+    const u32 id = moves ? moved_identity(dst, src.num, op == AluOp::Sub) : 0;
+    dst = result.is_constant() ? Reg::constant(result.value())
+                               : Reg::scalar(result, id != 0 ? id : fresh_id());
     if (linear.id != 0 && linear.scale != 0 && !result.is_constant()) {
         dst.id = linear.id;
         dst.scale = linear.scale;
@@ -390,6 +393,7 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                                   : pointer.delta;
             result.num =
                 verifier::alu(add ? AluOp::Add : AluOp::Sub, Width::W64, pointer.num, number.num);
+            result.delta = wrapping_add(start, moved.delta);
             if (pointer.var == 0 && pointer.num.is_constant()) {
                 result.var = moved.id;
                 result.scale = moved.scale;
@@ -399,9 +403,11 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                 result.scale = pointer.scale + moved.scale;
                 result.low = pointer.low || moved.low;
             } else {
-                result.var = 0;
+                result.var = moved_identity(pointer, number.num, !add);
+                result.scale = 1;
+                result.delta = 0;
+                result.low = false;
             }
-            result.delta = wrapping_add(start, moved.delta);
             if (result.num.smin() <= -kMaxOffset || result.num.smax() >= kMaxOffset) {
                 return reject(DiagnosticCode::PointerArithmetic,
                               "the offset of " + to_string(pointer) + " is no longer limited");

@@ -241,52 +241,62 @@ const Reg* at(const State& state, const Rank& rank) {
     return c == frame.stack->cells.end() ? nullptr : &c->reg;
 }
 
-// Whether the value came back changed by a constant, always in one direction and without wrapping,
-// and from a range that allows few such steps.
-bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) {
+}  // namespace
+
+// Whether the value came back changed in one direction, without wrapping and by at least a
+// constant, and from a range that allows few such steps.
+bool Analyzer::progresses(const Reg& head, const Reg& back, bool first, Rank& rank,
+                          bool& too_long) const {
     // An iterator ends by itself, after at most 2^32 steps.
     if (head.kind == Kind::Iterator && back.kind == Kind::Iterator)
         return head.id == back.id && back.delta > head.delta;
     if (head.kind != back.kind || !(head.is_scalar() || head.has_arithmetic())) return false;
-    if (head.number_id() == 0 || head.number_id() != back.number_id() || head.scale != back.scale ||
-        (back.low && !head.low))
-        return false;
-    // Of low halves only: they must be all there is.
-    const bool low = head.low;
-    if (low && (head.num.umax() > 0xffffffff || back.num.umax() > 0xffffffff)) return false;
     const i64 moved = head.is_scalar() ? 0 : i64{back.off} - head.off;
-    i64 step = static_cast<i64>(static_cast<u64>(back.delta) + static_cast<u64>(moved) -
-                                static_cast<u64>(head.delta));
-    if (low) step = static_cast<i32>(step);
-    if ((step == 0 && !planted(213)) || step == std::numeric_limits<i64>::min()) return false;
-    if (planted(213)) return true;
-    const bool up = step > 0;
-    if (!first && up != rank.up) return false;
-    const u64 size = static_cast<u64>(up ? step : -step);
-    rank.up = up;
-    rank.least = first ? size : std::min(rank.least, size);
-    rank.most = first ? size : std::max(rank.most, size);
     const Scalar num = head.is_scalar() ? back.num
                                         : verifier::alu(isa::AluOp::Add, isa::Width::W64, back.num,
                                                         Scalar::constant(static_cast<u64>(moved)));
+    // Of low halves only: they must be all there is.
+    const bool low = head.low;
+    if (low && (head.num.umax() > 0xffffffff || num.umax() > 0xffffffff)) return false;
+    const u64 largest = low ? 0xffffffff : ~u64{0};
+    i64 least = 0;  // step
+    bool as_unsigned = true, as_signed = false;
+    if (head.number_id() == 0) return false;
+    if (head.number_id() == back.number_id()) {
+        if (head.scale != back.scale || (back.low && !head.low)) return false;
+        least = static_cast<i64>(static_cast<u64>(back.delta) + static_cast<u64>(moved) -
+                                 static_cast<u64>(head.delta));
+        if (low) least = static_cast<i32>(least);
+        if ((least == 0 && !planted(213)) || least == std::numeric_limits<i64>::min()) return false;
+        if (planted(213)) return true;
+        const u64 size = static_cast<u64>(least > 0 ? least : -least);
+        as_unsigned = least > 0 ? num.umin() >= size || head.num.umax() <= largest - size
+                                : num.umax() <= largest - size || head.num.umin() >= size;
+        const i64 smin = low ? num.r32.slo : num.smin(), smax = low ? num.r32.shi : num.smax();
+        as_signed = size <= (least > 0 ? static_cast<u64>(smin) + (largest >> 1) + 1
+                                       : (largest >> 1) - static_cast<u64>(smax));
+    } else {
+        const std::optional<Distance> grown = growth(head, back, moved);
+        if (!grown || (grown->least < (planted(232) ? 0 : 1) && grown->most >= 0)) return false;
+        least = grown->least > 0 ? grown->least : grown->most;
+    }
+    const bool up = least > 0;
+    if (!first && up != rank.up) return false;
+    const u64 size = static_cast<u64>(up ? least : -least);
+    rank.up = up;
+    rank.least = first ? size : std::min(rank.least, size);
     rank.back = first ? num : rank.back.join(num);
+    rank.as_unsigned &= as_unsigned;
+    rank.as_signed &= as_signed;
     // All rounds so far are judged together, so that one order of the numbers serves all of them.
     const auto few = [&](u64 width) { return width / rank.least < kMaxIterations; };
-    const u64 largest = low ? 0xffffffff : ~u64{0};
-    const bool no_wrap =
-        up ? rank.back.umin() >= rank.most : rank.back.umax() <= largest - rank.most;
-    if (no_wrap && few(rank.back.umax() - rank.back.umin())) return true;
+    if (rank.as_unsigned && few(rank.back.umax() - rank.back.umin())) return true;
     const i64 smin = low ? rank.back.r32.slo : rank.back.smin(),
               smax = low ? rank.back.r32.shi : rank.back.smax();
-    const u64 room =
-        up ? static_cast<u64>(smin) + (largest >> 1) + 1 : (largest >> 1) - static_cast<u64>(smax);
-    const bool no_signed_wrap = room >= rank.most;
-    if (no_signed_wrap && few(static_cast<u64>(smax) - static_cast<u64>(smin))) return true;
-    too_long |= no_wrap || no_signed_wrap;
+    if (rank.as_signed && few(static_cast<u64>(smax) - static_cast<u64>(smin))) return true;
+    too_long |= rank.as_unsigned || rank.as_signed;
     return false;
 }
-
-}  // namespace
 
 // The current state, which `head` covers, comes back to it. True when the loop makes progress.
 bool Analyzer::close(Checkpoint& head, bool& too_long) {

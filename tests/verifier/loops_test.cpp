@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string> kNotYet = {
     {"offset_and_length", "needs the sum of two variables to stay related to both"},
     {"tlv_walk", "needs a bound on the length to become one on the packet"},
-    {"tlv_walk_unbounded", "needs progress by at least a constant to end a loop"},
     {"tlv_16", "needs the byte before a variable end of the packet"},
     {"checksum_header", "needs a bound on the length to become one on the packet"},
     {"string_scan_nested",

@@ -601,6 +601,27 @@ RULES(
     {"LeakInLoop", "reference-leak",
      "r6 = 0\nl:\n" RESERVE "r6 += 1\nif r6 < 100 goto l\n" RETURN0});
 
+// Loops that go on by a number from the packet.
+#define RECORDS(least, mask)                                                              \
+    PACKET "l:\nr2 = r6\nr2 += 2\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 1)\nr3 &= " mask \
+           "\nr6 += r3\nr6 += " least "\ngoto l\nout:\n" RETURN0
+RULES(VariableSteps, {"AtLeastOne", "accept", RECORDS("1", "255")},
+      {"AtLeastNone", "infinite-loop", RECORDS("0", "255")},
+      {"OneWayByAConstant", "accept",
+       PACKET "l:\nr2 = r6\nr2 += 2\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 1)\nif r3 == 1 goto "
+              "nop\nr6 += r3\nr6 += 1\nnop:\nr6 += 1\ngoto l\nout:\n" RETURN0},
+      {"OneWayNotAtAll", "infinite-loop",
+       PACKET "l:\nr2 = r6\nr2 += 2\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 1)\nif r3 == 1 goto "
+              "l\nr6 += r3\nr6 += 1\ngoto l\nout:\n" RETURN0},
+      {"Down", "accept",
+       "call 7\nr6 = r0\nl:\nif r6 < 1000 goto out\nif r6 > 100000 goto out\ncall 7\nr0 &= "
+       "15\nr0 += 1\nr6 -= r0\ngoto l\nout:\n" RETURN0},
+      {"BothDirections", "infinite-loop",
+       "call 7\nr6 = r0\nl:\nif r6 < 1000 goto out\nif r6 > 100000 goto out\ncall 7\nr0 &= "
+       "15\nr0 -= 1\nr6 -= r0\ngoto l\nout:\n" RETURN0},
+      {"MayWrap", "infinite-loop",
+       "r6 = 0\nl:\ncall 7\nr0 |= 1\nr6 += r0\nif r6 < 1000 goto l\n" RETURN0});
+
 RULES(MayGoto, {"Ends", "accept", "l:\nmay_goto out\ngoto l\nout:\n" RETURN0},
       {"OnEveryWay", "accept",
        "l:\nmay_goto out\ncall 7\nif r0 == 0 goto l\ncall 7\nif r0 != 0 goto l\nout:\n" RETURN0},

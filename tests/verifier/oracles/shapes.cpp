@@ -183,6 +183,20 @@ constexpr Shape kShapes[] = {
     {"LoopSum",
      "r6 = 0\nr7 = 0\nl:\nif r6 >= {3|50|300} goto out\nr7 += {1|2}\nr6 += 1\ngoto "
      "l\nout:\nr1 = r10\nr1 += -{8|100|400}\nr1 += r7\n*(u8 *)(r1 + 0) = 1\n" RETURN0},
+    // Steps that vary.
+    {"LoopRecords",
+     PACKET "l:\nr2 = r6\nr2 += 2\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + {0|1})\nr3 &= "
+            "{1|7|255}\nr6 += {0|0|1|2}\nr6 += r3\ngoto l\nout:\n" RETURN0},
+    {"LoopDistance",
+     "r6 = {0|20}\nl:\ncall 7\nr0 &= 15\nr8 = r6\nr8 {+=|-=} r0\nr3 "
+     "= 0\nr6 += 1\n"
+     "if r8 s> 1000 goto out\nif r6 s< {3|100} goto l\nout:\n" RETURN0},
+    {"LoopTwoSteps",
+     PACKET "r2 = r6\nr2 += 8\nif r2 > r7 goto out\nr4 = *(u8 *)(r6 + 1)\nr8 = *(u8 *)(r6 + "
+            "5)\nr8 &= 3\nr1 = *(u8 *)(r6 + 2)\nr1 &= 1\nr5 = *(u8 *)(r6 + 3)\nr5 &= 1\n"
+            "l:\nif r4 > 250 goto out\n" LONG "if r1 == r5 goto second\nr2 = r8\nr2 += 1\nr4 += "
+            "r2\ngoto join\nsecond:\nif r4 < 1 goto out\nr2 = r8\nr2 += {0|0|1}\nr4 += "
+            "r2\njoin:\nr2 = 0\nr3 = 0\ngoto l\nout:\n" RETURN0},
     {"LoopPacket",
      PACKET "r8 = 0\nl:\nr2 = r6\nr2 += {1|2}\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + "
             "{0|1})\nr6 += {1|2}\nr8 += {0|1}\nif r8 < {10|100} goto l\nout:\n" RETURN0},

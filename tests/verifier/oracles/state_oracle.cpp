@@ -65,6 +65,19 @@ class Judge {
                 const u64 wrong = a.value * static_cast<u64>(b.scale / a.scale) - b.value;
                 if (((a.low || b.low) ? wrong & 0xffffffff : wrong) != 0) return false;
             }
+            if (!distances_agree(a)) return false;
+        }
+        return true;
+    }
+
+    bool distances_agree(const Number& a) const {
+        for (const Number& b : numbers_) {
+            if (b.id >= a.id || a.scale != 1 || b.scale != 1 || a.low || b.low) continue;
+            const auto known = analyzer_.distance(a.id, b.id + 1);
+            if (!known || known->from != b.id) continue;
+            const i64 is = static_cast<i64>(a.value - b.value);
+            if (is < known->least || is > known->most || (is < 0) != (a.value < b.value))
+                return false;
         }
         return true;
     }
