@@ -58,7 +58,7 @@ endfunction()
 casement_driver(kernel_subset OBJECTS kernel_subset_image INPUTS ${whole} OPTIONS /opt:noref /opt:noicf)
 
 set(core ${PROJECT_SOURCE_DIR}/src/products/ebpfcore)
-add_library(ebpfcore_objects OBJECT ${core}/driver.cpp ${core}/client.cpp ${image_folder}/rt.cpp)
+add_library(ebpfcore_objects OBJECT ${core}/driver.cpp ${core}/file.cpp ${core}/files.cpp ${image_folder}/rt.cpp)
 target_include_directories(ebpfcore_objects PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(ebpfcore_objects PRIVATE casement_warnings casement_kernel_rules)
 casement_driver(ebpfcore OBJECTS ebpfcore_objects INPUTS ${archives} OPTIONS /opt:ref /opt:icf)

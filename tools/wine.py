@@ -90,7 +90,7 @@ class Prefix:
         own = {line.split()[0] for line in defined.splitlines() if line.split()[1] == "T"}
         own = {name for name in own if name[0] in "IKMEO_SPZ" and not name.startswith("_Z")}
         (work / "ntosbase.def").write_text("\n".join(
-            ["LIBRARY ntosbase.dll", "EXPORTS", *(f"{n} DATA" if n == "PsProcessType" else n
+            ["LIBRARY ntosbase.dll", "EXPORTS", *(f"{n} DATA" if n in own or n == "PsProcessType" else n
                                                   for n in sorted(names))]) + "\n")
         (work / "ntoskrnl.def").write_text("\n".join(
             ["LIBRARY ntoskrnl.exe", "EXPORTS", *(n if n in own else f"{n} = ntosbase.{n}"

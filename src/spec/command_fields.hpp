@@ -94,6 +94,12 @@ struct CommandInfo {
 inline constexpr u32 kMaxAttrSize = 256;     // of any command's structure
 inline constexpr u32 kOwnCommands = 0x1000;  // below: Linux's, whose results above 0 are handles
 
+// Whether a command's result is a new handle.
+constexpr bool is_handle(Command command, i64 result) {
+    return result > 0 &&
+           (static_cast<u32>(command) < kOwnCommands || command == Command::ProgInstall);
+}
+
 std::span<const CommandInfo> commands();
 // The command of that number, or nullptr.
 const CommandInfo* find_command(u32 number);

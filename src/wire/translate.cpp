@@ -40,6 +40,19 @@ void translate_fields(const spec::CommandInfo& command, void* attr,
     }
 }
 
+void translate_array(const spec::CommandInfo& command, void* attr, const Descriptors& descriptors) {
+    for (const AttrField& field : command.fields) {
+        const bool counted = field.length.kind == Length::Kind::Scaled;
+        if (field.kind != AttrKind::Fds || !counted) continue;
+        auto* const array = reinterpret_cast<u32*>(load<u64>(attr, field.offset));
+        if (array == nullptr) continue;
+        const u64 count = number(command.fields[field.length.a], attr);
+        for (u64 i = 0; i < count; ++i) {
+            array[i] = descriptors.handle(static_cast<i32>(array[i]));
+        }
+    }
+}
+
 u32 map_handle(const spec::CommandInfo& command, const void* attr) {
     for (const AttrField& field : command.fields) {
         if (std::string_view(field.name) == "map_fd") return load<u32>(attr, field.offset);
@@ -58,6 +71,11 @@ u64 values_with_handles(const spec::CommandInfo& command, const void* attr, cons
     }
     if (field->length.kind == Length::Kind::Value) return 1;
     return number(command.fields[field->length.a], attr);
+}
+
+u32* values_at(const spec::CommandInfo& command, const void* attr) {
+    const AttrField* const field = values_in(command);
+    return field == nullptr ? nullptr : reinterpret_cast<u32*>(load<u64>(attr, field->offset));
 }
 
 void translate_values(const spec::CommandInfo& command, void* attr, std::span<u32> handles,

@@ -27,6 +27,9 @@ struct Descriptors {
 // Puts handles in place of the command's descriptor fields. `attr` is its whole structure.
 void translate_fields(const spec::CommandInfo& command, void* attr, const Descriptors& descriptors);
 
+// The same for an array of descriptors that a field counts (PROG_INSTALL's), in place.
+void translate_array(const spec::CommandInfo& command, void* attr, const Descriptors& descriptors);
+
 // The handle of the map that the command is about, 0 when there is none.
 u32 map_handle(const spec::CommandInfo& command, const void* attr);
 // Of the command in which values go in to a map that holds objects: how many there are, each a
@@ -35,7 +38,10 @@ u32 map_handle(const spec::CommandInfo& command, const void* attr);
 u64 values_with_handles(const spec::CommandInfo& command, const void* attr, const Shape& shape);
 // Whether the command has such values for some maps, so that the shape must be known.
 bool may_have_handles(const spec::CommandInfo& command);
-// Fills `handles`, one for each of values_with_handles(), and lets the attribute point to them.
+// Where those values lie.
+u32* values_at(const spec::CommandInfo& command, const void* attr);
+// Fills `handles`, one for each of values_with_handles(), and lets the attribute point to them;
+// they may be the values themselves.
 void translate_values(const spec::CommandInfo& command, void* attr, std::span<u32> handles,
                       const Descriptors& descriptors);
 

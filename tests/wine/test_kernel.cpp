@@ -10,6 +10,11 @@
 // section: what is a multiple of 64 KiB behind a short head (a ring) then begins at one. A mapping
 // that does not fit this fails, which on Windows it would not.
 //
+// Handles: Wine's ObReferenceObjectByHandle does not know user mode. Ours takes the handle from the
+// process that asks. By the documentation of that function the handle must grant what is asked for
+// (STATUS_ACCESS_DENIED). A FILE_OBJECT of a file system has that one's FsContext; in Wine it has
+// none.
+//
 // There is one processor: Wine hands a driver one request at a time, but its thread may move
 // between processors, while the driver at DISPATCH may rely on staying on its own.
 #include "platform/windows_kernel/ddk.hpp"
@@ -38,6 +43,13 @@ NtStatus ZwProtectVirtualMemory(void* process, void** at, u64* size, u32 protect
 NtStatus ObOpenObjectByPointer(void* object, u32 attributes, void* state, u32 access, void* type,
                                u8 mode, void** handle);
 NtStatus ZwClose(void* handle);
+NtStatus ZwDuplicateObject(void* from, void* handle, void* to, void** out, u32 access,
+                           u32 attributes, u32 options);
+NtStatus ZwQueryInformationFile(void* file, void* status, void* out, u32 size, u32 kind);
+NtStatus ZwQueryObject(void* handle, u32 kind, void* out, u32 size, u32* used);
+extern NtStatus (*base_reference)(void* handle, u32 access, void* type, u8 mode, void** object,
+                                  void* information) __asm__("__imp_ObReferenceObjectByHandle");
+i64 base_dereference(void* object) __asm__("ObfDereferenceObject");
 void* IoGetCurrentProcess();
 extern void** process_type __asm__("__imp_PsProcessType");
 
@@ -62,6 +74,8 @@ struct View {
     void* parts[3] = {};
     u32 count = 0;
 };
+constinit u64 foreign_context[8] = {~u64{0}, ~u64{0}, ~u64{0}, ~u64{0},
+                                    ~u64{0}, ~u64{0}, ~u64{0}, ~u64{0}};
 constinit Block blocks[kBlocks];
 constinit View views[kViews];
 
@@ -149,10 +163,48 @@ View* free_view() {
     return nullptr;
 }
 
+// A handle of ours for what the current process' handle is; it says what that one grants.
+NtStatus take_handle(void* handle, void*& taken, u32& granted) {
+    void* process = nullptr;
+    NtStatus status = ObOpenObjectByPointer(IoGetCurrentProcess(), 0x200, nullptr, 0x1FFFFF,
+                                            *process_type, 0, &process);
+    if (status < 0) return status;
+    status = ZwDuplicateObject(process, handle, kSelf, &taken, 0, 0, 2);
+    ZwClose(process);
+    if (status < 0) return status;
+    u32 basic[14] = {};  // OBJECT_BASIC_INFORMATION: attributes, granted access ...
+    status = ZwQueryObject(taken, 0, basic, sizeof basic, nullptr);
+    granted = basic[1];
+    if (status < 0) ZwClose(taken);
+    return status;
+}
+
+bool is_plain_file(void* handle) {
+    u64 status[2] = {};
+    u64 standard[3] = {};  // FILE_STANDARD_INFORMATION
+    return ZwQueryInformationFile(handle, status, standard, sizeof standard, 5) >= 0;
+}
+
 }  // namespace
 
 extern "C" {
 
+NtStatus ObReferenceObjectByHandle(void* handle, u32 access, void* type, u8 mode, void** object,
+                                   void* information) {
+    if (mode == platform::ddk::kKernelMode) {
+        return base_reference(handle, access, type, mode, object, information);
+    }
+    void* taken = nullptr;
+    u32 granted = 0;
+    NtStatus status = take_handle(handle, taken, granted);
+    if (status < 0) return status;
+    status = base_reference(taken, 0, type, platform::ddk::kKernelMode, object, information);
+    if (status >= 0 && is_plain_file(taken)) static_cast<void**>(*object)[3] = foreign_context;
+    ZwClose(taken);
+    if (status < 0 || (access & ~granted) == 0) return status;
+    base_dereference(*object);
+    return static_cast<NtStatus>(0xC0000022);
+}
 u64 KeQueryInterruptTimePrecise(u64* counter) {
     if (counter != nullptr) *counter = 0;
     return KeQueryInterruptTime();
@@ -178,8 +230,6 @@ u32 KeGetCurrentProcessorNumberEx(void*) {
 u32 KeQueryMaximumProcessorCountEx(u16) {
     return 2;
 }
-void KeEnterCriticalRegion() {}
-void KeLeaveCriticalRegion() {}
 
 Mdl* IoAllocateMdl(void*, u32 length, u8, u8, void*) {
     return new_mdl(length);

@@ -358,6 +358,22 @@ TEST_F(Wire, DescriptorsInFieldsAndValues) {
     EXPECT_EQ(handles[1], spec::kForeignHandle);
     EXPECT_EQ(handles[2], spec::kClosedHandle);
 
+    // They may take the place of the values.
+    i32 same[3] = {7, 5, -1};
+    many.values = address(same);
+    EXPECT_EQ(values_at(batch, &many), reinterpret_cast<u32*>(same));
+    translate_values(batch, &many, {values_at(batch, &many), 3}, descriptors);
+    EXPECT_EQ(std::memcmp(same, handles, sizeof same), 0);
+
+    const spec::CommandInfo& install = *spec::find_command(static_cast<u32>(Command::ProgInstall));
+    i32 maps[4] = {7, 5, -1, 8};
+    spec::ProgInstallAttr program{.map_fds = address(maps), .map_count = 3};
+    translate_array(install, &program, descriptors);
+    EXPECT_EQ(std::memcmp(maps, handles, sizeof handles), 0);
+    EXPECT_EQ(maps[3], 8);  // behind the array
+    program = {.map_count = 3};
+    translate_array(install, &program, descriptors);
+
     // 0 is a descriptor where one is needed, and none where it is optional.
     const spec::CommandInfo& detach = *spec::find_command(static_cast<u32>(Command::ProgDetach));
     spec::ProgDetachAttr none{.target_fd = 5};

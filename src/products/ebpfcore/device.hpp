@@ -17,18 +17,21 @@ inline constexpr wchar_t kServiceDeviceName[] = L"\\Device\\ebpfcore_service";
 inline constexpr wchar_t kServiceLinkName[] = L"\\DosDevices\\ebpfcore_service";
 inline constexpr wchar_t kServicePath[] = L"\\\\.\\ebpfcore_service";
 
-// CTL_CODE(FILE_DEVICE_NETWORK, function, METHOD_BUFFERED, FILE_ANY_ACCESS)
+// CTL_CODE(FILE_DEVICE_NETWORK, function, METHOD_BUFFERED, FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 constexpr u32 control(u32 function) {
-    return u32{0x12} << 16 | function << 2;
+    return u32{0x12} << 16 | u32{3} << 14 | function << 2;
 }
-// Input: a request of wire/message.hpp. Output: the reply, with room for its largest size.
+// Input: a request of wire/message.hpp, whose descriptors are handles of the process (their lower
+// 32 bits; 0 is none). Output: the reply, with room for its largest size. A command whose result is
+// a new descriptor is sent through a file that was just opened: when the result is 1, the file is
+// the object's from then on, and its handle the descriptor.
 inline constexpr u32 kMessage = control(0x900);
 // Output: Statistics.
 inline constexpr u32 kStatistics = control(0x901);
 
 // What exists now; for administrators and tests of leaks.
 struct Statistics {
-    u64 clients = 0;  // open files
+    u64 files = 0;  // open files of the devices
     u64 maps = 0;
     u64 links = 0;
     u64 programs = 0;

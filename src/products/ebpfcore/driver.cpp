@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // ebpfcore.sys: the execution context as a Windows driver. It makes one device; each open file of
-// it is a client (client.hpp), each device control one message (wire/message.hpp) of the one door.
+// it is blank or an object's (file.hpp), each device control one message (wire/message.hpp) of the
+// one door.
 // It parses no object files, verifies nothing and compiles nothing: what it runs comes from the
 // trusted service as PROG_INSTALL(Code).
 //
@@ -11,8 +12,8 @@
 
 #include "hooks/xdp.hpp"
 #include "interpreter/interpreter.hpp"
-#include "products/ebpfcore/client.hpp"
 #include "products/ebpfcore/device.hpp"
+#include "products/ebpfcore/file.hpp"
 #include "runtime/runtime.hpp"
 #include "spec/errors.hpp"
 
@@ -53,7 +54,8 @@ constexpr SecurityDescriptor kDescriptor;
 struct Driver {
     runtime::Runtime* runtime = nullptr;
     hooks::XdpHook xdp;
-    std::atomic<u64> clients{0};
+    Context context;
+    std::atomic<u64> files{0};
     DeviceObject* devices[kDevices] = {};
 };
 constinit Driver* driver = nullptr;
@@ -72,15 +74,15 @@ NtStatus create(DeviceObject* object, Irp* irp) {
     if (privileged && SeSinglePrivilegeCheck(kLoadDriverPrivilege, irp->requestor_mode) == 0) {
         return complete(irp, kAccessDenied);
     }
-    file->context = Client::create(driver->runtime->door(), privileged);
+    file->context = File::create(driver->context, privileged);
     if (file->context == nullptr) return complete(irp, kInsufficientResources);
-    driver->clients.fetch_add(1);
+    driver->files.fetch_add(1);
     return complete(irp, kSuccess);
 }
 
 // The last handle is closed; requests may still be under way.
 NtStatus cleanup(DeviceObject*, Irp* irp) {
-    if (auto* client = static_cast<Client*>(irp->location->file->context)) client->cleanup();
+    if (auto* file = static_cast<File*>(irp->location->file->context)) file->cleanup();
     return complete(irp, kSuccess);
 }
 
@@ -88,9 +90,9 @@ NtStatus cleanup(DeviceObject*, Irp* irp) {
 NtStatus close(DeviceObject*, Irp* irp) {
     FileObject* const file = irp->location->file;
     if (file->context != nullptr) {
-        Client::destroy(static_cast<Client*>(file->context));
+        File::destroy(static_cast<File*>(file->context));
         file->context = nullptr;
-        driver->clients.fetch_sub(1);
+        driver->files.fetch_sub(1);
     }
     return complete(irp, kSuccess);
 }
@@ -101,7 +103,7 @@ NtStatus statistics(Irp* irp) {
         return complete(irp, kBufferTooSmall);
     }
     *static_cast<device::Statistics*>(irp->system_buffer) = {
-        .clients = driver->clients.load(),
+        .files = driver->files.load(),
         .maps = runtime.live(runtime::ObjectKind::Map),
         .links = runtime.live(runtime::ObjectKind::Link),
         .programs = runtime.live(runtime::ObjectKind::Program),
@@ -111,13 +113,13 @@ NtStatus statistics(Irp* irp) {
 
 NtStatus control(DeviceObject*, Irp* irp) {
     const StackLocation& at = *irp->location;
-    auto* const client = static_cast<Client*>(at.file->context);
-    if (client == nullptr) return complete(irp, kInvalidParameter);
+    auto* const file = static_cast<File*>(at.file->context);
+    if (file == nullptr) return complete(irp, kInvalidParameter);
     if (at.code == device::kStatistics) return statistics(irp);
     if (at.code != device::kMessage) return complete(irp, kInvalidDeviceRequest);
     u64 used = 0;
-    const NtStatus status = client->exchange(static_cast<std::byte*>(irp->system_buffer),
-                                             at.input_length, at.output_length, used);
+    const NtStatus status = file->exchange(static_cast<std::byte*>(irp->system_buffer),
+                                           at.input_length, at.output_length, used);
     return complete(irp, status, used);
 }
 
@@ -149,6 +151,9 @@ Status start() {
     if (memory == nullptr) return fail(Errc::NoMemory, {}, "driver");
     driver = new (memory) Driver;
     TRY_ASSIGN(driver->runtime, runtime::Runtime::create({}));
+    driver->context.door = driver->runtime->door();
+    driver->context.session = driver->context.door.open_session(driver->runtime);
+    if (driver->context.session == nullptr) return fail(Errc::NoMemory, {}, "session");
     TRY(driver->runtime->register_engine(interpreter::kEngine));
     return driver->runtime->register_hook_provider(driver->xdp.provider());
 }
@@ -183,6 +188,7 @@ NtStatus make_device(DriverObject* object, const Names& names, DeviceObject*& ou
 NtStatus make_devices(DriverObject* object) {
     for (int i = 0; i < kDevices; ++i) {
         const NtStatus status = make_device(object, kNames[i], driver->devices[i]);
+        driver->context.devices[i] = driver->devices[i];
         if (!platform::ddk::succeeded(status)) return status;
     }
     return kSuccess;

@@ -12,6 +12,7 @@ namespace ebpf::products::wdk {
 using NtStatus = platform::ddk::NtStatus;
 
 inline constexpr NtStatus kSuccess = 0;
+inline constexpr NtStatus kInvalidHandle = static_cast<NtStatus>(0xC0000008);
 inline constexpr NtStatus kInvalidParameter = static_cast<NtStatus>(0xC000000D);
 inline constexpr NtStatus kInvalidDeviceRequest = static_cast<NtStatus>(0xC0000010);
 inline constexpr NtStatus kAccessDenied = static_cast<NtStatus>(0xC0000022);
@@ -30,15 +31,17 @@ constexpr UnicodeString unicode(const wchar_t (&text)[N]) {
             text};
 }
 
+struct DeviceObject;
+
 struct FileObject {
-    std::byte before_context[24];
+    std::byte before_device[8];
+    DeviceObject* device;
+    std::byte before_context[8];
     void* context;  // FsContext
     std::byte before_name[56];
     UnicodeString name;
 };
-static_assert(offsetof(FileObject, name) == 88);
-
-struct DeviceObject;
+static_assert(offsetof(FileObject, context) == 24 && offsetof(FileObject, name) == 88);
 
 struct StackLocation {
     u8 major;
@@ -85,7 +88,7 @@ inline constexpr u32 kKernelHandle = 0x200;      // OBJ_KERNEL_HANDLE
 inline constexpr u32 kWriteDac = 0x40000;        // WRITE_DAC
 inline constexpr u32 kDaclInformation = 4;       // DACL_SECURITY_INFORMATION
 inline constexpr u64 kLoadDriverPrivilege = 10;  // SE_LOAD_DRIVER_PRIVILEGE, an LUID
-inline constexpr i32 kSynchronizationEvent = 1;
+inline constexpr u32 kFileReadData = 1, kFileWriteData = 2;
 
 extern "C" {
 NtStatus IoCreateDevice(DriverObject* driver, u32 extension, const UnicodeString* name, u32 type,
@@ -99,8 +102,9 @@ NtStatus ObOpenObjectByPointer(void* object, u32 attributes, void* state, u32 ac
 NtStatus ZwSetSecurityObject(void* handle, u32 what, const void* descriptor);
 NtStatus ZwClose(void* handle);
 u8 SeSinglePrivilegeCheck(u64 privilege, u8 mode);
-void KeEnterCriticalRegion();
-void KeLeaveCriticalRegion();
+NtStatus ObReferenceObjectByHandle(void* handle, u32 access, void* type, u8 mode, void** object,
+                                   void* information);
+__declspec(dllimport) extern void* IoFileObjectType;
 }
 
 }  // namespace ebpf::products::wdk

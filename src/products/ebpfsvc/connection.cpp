@@ -48,11 +48,6 @@ bool is_there(const void* descriptor) {
     return poll(&peer, 1, 0) == 0;
 }
 
-// Whether a command's result is a new handle.
-bool gives_handle(u32 command, const Result<i64>& result) {
-    return command < spec::kOwnCommands && result && *result > 0;
-}
-
 wire::Shapes shapes_of(Held& held) {
     return {&held, [](void* self, u32 handle) -> Result<wire::Shape> {
                 TRY_ASSIGN(const auto token, static_cast<const Held*>(self)->token(handle));
@@ -265,7 +260,7 @@ void Connection::check_handles(wire::Request& request, Held& held) {
 
 // A new handle becomes a descriptor of the client.
 Result<i64> Connection::hand_over(Result<i64> result, const wire::Request& request, Answer& out) {
-    if (!gives_handle(request.header.command, result)) return result;
+    if (!result || !spec::is_handle(request.plan.command->command, *result)) return result;
     TRY_ASSIGN(auto published, shared_.tokens.publish(static_cast<u32>(*result)));
     client_->grant(*published.token);
     out.frame.handle = published.token->handle;
