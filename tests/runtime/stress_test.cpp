@@ -349,7 +349,7 @@ TEST_F(Stress, SamplesAreWrittenCountedOrRefused) {
     std::atomic_ref<u64>*ends[2], *lost[2];
     std::vector<std::unique_ptr<std::atomic_ref<u64>>> words;
     for (int i = 0; i < 2; ++i) {
-        rings[i] = create({.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = 4096});
+        rings[i] = create({.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = 65536});
         ASSERT_GT(rings[i], 0);
         spec::RingMapAttr view;
         view.map_fd = static_cast<u32>(rings[i]);
@@ -369,7 +369,7 @@ TEST_F(Stress, SamplesAreWrittenCountedOrRefused) {
             if (i % 3 == 0) (void)remove(array, &index);
         }
     });
-    constexpr u32 kThreads = 64, kSamples = 1000;
+    constexpr u32 kThreads = 64, kSamples = 4000;
     std::atomic<u64> written{0}, counted{0}, refused{0}, other{0};
     const auto send = [&](u32) {
         const std::byte sample[20] = {};
@@ -392,7 +392,7 @@ TEST_F(Stress, SamplesAreWrittenCountedOrRefused) {
         const auto ring = static_cast<u32>(rings[index]);
         ASSERT_EQ(update(array, &index, &ring), 0);
     }
-    send(kThreads);  // fills a ring, whatever happened so far
+    send(kThreads);  // 40 bytes each: fills a ring of two, whatever happened so far
     EXPECT_EQ(other, 0u);
     EXPECT_EQ(written + counted + refused, u64{kThreads + 1} * kSamples);
     EXPECT_GT(written, 0u);
