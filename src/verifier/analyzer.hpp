@@ -53,6 +53,7 @@ struct Rank {
     Scalar back{};  // the values that come back
     // In which orders of the numbers every round goes on.
     bool as_unsigned = true, as_signed = true;
+    u64 rounds = 0;  // at most
 };
 
 // The value of an identity less that of `from`, as unsigned numbers.
@@ -71,6 +72,7 @@ struct Checkpoint {
     u32 first_id = 0;         // widened: ids from here to next_id were made by the widening
     u32 attempts = 0;         // widened: how often before
     bool closed = false;      // widened: some round has come back
+    u32 passes = 0;           // widened: how often a path went on past it
     std::vector<Rank> ranks;  // widened: what every round that came back counts with
     u32 hits = 0;
     u32 misses = 0;
@@ -154,6 +156,7 @@ class Analyzer {
     u32 rounds_so_far() const;
     bool is_head_around(const State& state) const;
     bool entered_again(const Checkpoint& head) const;
+    bool may_leave(const Checkpoint& head, bool& too_long);
     bool other_head_since(const Checkpoint& head) const;
     u32 first_round(u32 rounds) const;
     bool visit_active(Checkpoint& active, u32 rounds);
@@ -188,7 +191,8 @@ class Analyzer {
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
     bool close(Checkpoint& head, bool& too_long);
 
-    bool progresses(const Reg& head, const Reg& back, bool first, Rank& rank, bool& too_long) const;
+    bool progresses(const Reg& head, const Reg& back, u32 rounds, bool first, Rank& rank,
+                    bool& too_long) const;
 
     // distance.cpp
     bool follows_a_head(u32 id) const;
@@ -368,6 +372,7 @@ class Analyzer {
     std::size_t most_seen_ = 0;
     Verdict verdict_ = Verdict::Reject;
     bool restart_ = false;
+    bool passes_ = false;  // the path goes on past a general state that covers it
     u64 steps_ = 0;
     u64 state_bytes_ = 0;
     u64 peak_bytes_ = 0;

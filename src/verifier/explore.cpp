@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <utility>
 
 #include "verifier/analyzer.hpp"
 #include "verifier/planted.hpp"
@@ -339,6 +340,7 @@ bool Analyzer::visit() {
         const std::shared_ptr<Checkpoint> latest = active_[pc].back();
         if (visit_active(*latest, rounds) || error_ || restart_) return true;
         if (active_[pc].back() != latest) return false;  // it made a checkpoint
+        if (std::exchange(passes_, false)) return false;
     }
     const bool due = is_loop_head() && rounds < 4 * kPreciseRounds;
     if (due || since_checkpoint_ >= (rounds < 4 * kPreciseRounds ? kMinDistance : kFarDistance)) {

@@ -12,6 +12,7 @@ namespace ebpf::verifier {
 namespace {
 
 constexpr u32 kMaxWidenings = 20;
+constexpr u32 kMaxPasses = 32;     // by a head without progress
 constexpr u32 kManyVisits = 1500;  // of a loop's head: its paths multiply from round to round
 
 }  // namespace
@@ -83,6 +84,19 @@ u32 Analyzer::identity_below(const Checkpoint& old) const {
     return 0;
 }
 
+// Whether what came back without progress, which is less than the general state, may be on its way
+// out: compilers put the test of a break behind the loop's head. The next round will show it.
+bool Analyzer::may_leave(const Checkpoint& head, bool& too_long) {
+    if (head.passes >= kMaxPasses) return false;
+    // What was shown of the other ways round must hold with one round more in each.
+    const auto few = [&](const Rank& r) { return r.rounds < kMaxIterations / (head.passes + 2); };
+    too_long |= !std::ranges::all_of(head.ranks, few);
+    if (too_long) return false;
+    Checkpoint now;
+    now.state = now_;
+    return !covers(now, head.state, true, 0);
+}
+
 // The path has come round to where it already was. True: it ends here, the loop is closed.
 bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
     const u32 pc = now_.pc;
@@ -96,6 +110,11 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
             }
             if (other_head_since(active)) return false;  // which may show it
             if (entered_again(active)) return false;  // by a loop around it, whose progress counts
+            if (may_leave(active, too_long)) {
+                ++active.passes;
+                passes_ = true;
+                return false;
+            }
             if (!doubtful_) {
                 const std::string what =
                     too_long ? "nothing shows that this loop ends within " +

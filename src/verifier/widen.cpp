@@ -245,7 +245,8 @@ const Reg* at(const State& state, const Rank& rank) {
 
 // Whether the value came back changed in one direction, without wrapping and by at least a
 // constant, and from a range that allows few such steps.
-bool Analyzer::progresses(const Reg& head, const Reg& back, bool first, Rank& rank,
+// `rounds`: that many at most went by since the head.
+bool Analyzer::progresses(const Reg& head, const Reg& back, u32 rounds, bool first, Rank& rank,
                           bool& too_long) const {
     // An iterator ends by itself, after at most 2^32 steps.
     if (head.kind == Kind::Iterator && back.kind == Kind::Iterator)
@@ -289,7 +290,10 @@ bool Analyzer::progresses(const Reg& head, const Reg& back, bool first, Rank& ra
     rank.as_unsigned &= as_unsigned;
     rank.as_signed &= as_signed;
     // All rounds so far are judged together, so that one order of the numbers serves all of them.
-    const auto few = [&](u64 width) { return width / rank.least < kMaxIterations; };
+    const auto few = [&](u64 width) {
+        rank.rounds = width / rank.least;
+        return rank.rounds < kMaxIterations / rounds;
+    };
     if (rank.as_unsigned && few(rank.back.umax() - rank.back.umin())) return true;
     const i64 smin = low ? rank.back.r32.slo : rank.back.smin(),
               smax = low ? rank.back.r32.shi : rank.back.smax();
@@ -322,7 +326,7 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
         if (before == nullptr || back == nullptr) continue;
         const u32 id = before->kind == Kind::Iterator ? before->id : before->number_id();
         if (id < head.first_id || id >= head.next_id) continue;
-        if (!progresses(*before, *back, !head.closed, rank, too_long)) continue;
+        if (!progresses(*before, *back, head.passes + 1, !head.closed, rank, too_long)) continue;
         kept.push_back(rank);
     }
     if (kept.empty() && !planted(212)) return false;

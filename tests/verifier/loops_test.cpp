@@ -30,12 +30,9 @@ const std::map<std::string, std::string> kNotYet = {
     {"tlv_walk", "needs a bound on the length to become one on the packet"},
     {"tlv_16", "needs the byte before a variable end of the packet"},
     {"checksum_header", "needs a bound on the length to become one on the packet"},
-    {"string_scan_nested",
-     "at -O1: the outer loop goes on inside the general state of an inner one"},
     {"iterator_nested", "the inner iterator is made anew in every round of the outer one"},
     {"count_down_unsigned", "without 32-bit instructions: an index in shifted form"},
     {"signed_index", "without 32-bit instructions: an index in shifted form"},
-    {"break_continue", "two ways round with different steps under the general state"},
 };
 
 struct Expected {

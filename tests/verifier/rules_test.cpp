@@ -601,6 +601,20 @@ RULES(
     {"LeakInLoop", "reference-leak",
      "r6 = 0\nl:\n" RESERVE "r6 += 1\nif r6 < 100 goto l\n" RETURN0});
 
+// What decides whether to leave stands behind the head, as compilers put a break.
+RULES(LeavesBehindTheHead,
+      {"Break", "accept",
+       "r6 = 0\nr9 = 1\nl:\nif r9 == 0 goto out\nif r6 > 63 goto out\ncall 7\nr9 = r0\nr9 &= 1\n"
+       "if r9 == 0 goto l\nr6 += 1\ngoto l\nout:\n" RETURN0},
+      {"Continue", "infinite-loop",
+       "r6 = 0\nr9 = 1\nl:\nif r9 == 0 goto +1\nif r6 > 63 goto out\ncall 7\nr9 = r0\nr9 &= 1\n"
+       "if r9 == 0 goto l\nr6 += 1\ngoto l\nout:\n" RETURN0},
+      {"EverySecondRound", "accept",
+       "r6 = 0\nr9 = 0\nl:\nr9 ^= 1\nif r9 == 0 goto +1\nr6 += 1\nif r6 < 1000 goto l\n" RETURN0},
+      {"EverySecondRoundTooOften", "loop-too-long",
+       "r6 = 0\nr9 = 0\nl:\nr9 ^= 1\nif r9 == 0 goto +1\nr6 += 1\nif r6 < 5000000 goto "
+       "l\n" RETURN0});
+
 // Loops that go on by a number from the packet.
 #define RECORDS(least, mask)                                                              \
     PACKET "l:\nr2 = r6\nr2 += 2\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 1)\nr3 &= " mask \
