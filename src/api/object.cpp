@@ -73,6 +73,22 @@ std::string pin_path_of(const bpf_object& object, const ir::MapDef& map) {
     return map.pinning == ir::Pinning::ByName ? object.pin_root + "/" + map.name : std::string();
 }
 
+// As libbpf names maps: a data section's name begins with as much of the object's as the kernel has
+// room for.
+std::string created_as(const bpf_map& map) {
+    if (!map.def.is_data_section) return map.def.name;
+    constexpr size_t kRoom = BPF_OBJ_NAME_LEN - 1;
+    const std::string section = map.def.name.substr(0, kRoom);
+    const size_t taken = std::max(std::strlen(".rodata"), section.size());
+    std::string name =
+        map.own_section() ? section : map.object->name.substr(0, kRoom - taken) + section;
+    for (char& c : name) {
+        const bool kept = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+        if (!kept) c = '_';
+    }
+    return name;
+}
+
 std::unique_ptr<bpf_program> make_program(bpf_object& object, const engine::ObjectProgram& from) {
     auto program = std::make_unique<bpf_program>();
     program->object = &object;
@@ -130,6 +146,7 @@ bpf_object* open_bytes(Bytes file, const std::string& name, const bpf_object_ope
         auto map = std::make_unique<bpf_map>();
         map->object = object.get();
         map->def = def;
+        map->created_as = created_as(*map);
         map->pin_path = pin_path_of(*object, def);
         object->maps.push_back(std::move(map));
     }
@@ -158,7 +175,9 @@ bool valid_open(const bpf_object_open_opts* opts) {
 // A map of the definition, with its types where the map type takes them. As libbpf, without them
 // when its key is of a type that Linux refuses; not when the value has members that only types
 // tell.
-int create(const bpf_object& object, const ir::MapDef& def, bpf_map_create_opts& opts) {
+int create(const bpf_map& map, bpf_map_create_opts& opts) {
+    const bpf_object& object = *map.object;
+    const ir::MapDef& def = map.def;
     opts.map_flags = def.flags;
     if (object.btf_fd >= 0 && def.value_type != 0 &&
         spec::info(def.type).btf != spec::BtfRule::Refused) {
@@ -168,8 +187,8 @@ int create(const bpf_object& object, const ir::MapDef& def, bpf_map_create_opts&
     }
     const auto type = static_cast<bpf_map_type>(spec::number(spec::Dialect::Linux, def.type));
     const auto make = [&] {
-        return bpf_map_create(type, def.name.c_str(), def.key_size, def.value_size, def.max_entries,
-                              &opts);
+        return bpf_map_create(type, map.created_as.c_str(), def.key_size, def.value_size,
+                              def.max_entries, &opts);
     };
     const int fd = make();
     if (fd >= 0 || opts.btf_value_type_id == 0 || def.spin_lock_offset >= 0 ||
@@ -187,11 +206,11 @@ int create(bpf_map& map) {
         // The template exists for as long as the outer map is being made.
         bpf_map& inner = *map.object->maps[static_cast<size_t>(def.inner)];
         LIBBPF_OPTS(bpf_map_create_opts, inner_opts);
-        const int fd = create(*map.object, inner.def, inner_opts);
+        const int fd = create(inner, inner_opts);
         if (fd < 0) return fd;
         opts.inner_map_fd = static_cast<u32>(fd);
     }
-    const int fd = create(*map.object, def, opts);
+    const int fd = create(map, opts);
     const int saved = errno;
     if (opts.inner_map_fd) api::close_descriptor(static_cast<int>(opts.inner_map_fd));
     errno = saved;
@@ -556,7 +575,8 @@ struct bpf_program* bpf_object__prev_program(const struct bpf_object* obj,
 
 struct bpf_map* bpf_object__find_map_by_name(const struct bpf_object* obj, const char* name) {
     for (const auto& map : obj->maps) {
-        if (map->def.name == name) return map.get();
+        // A section is also known by its own name.
+        if (name == (*name == '.' ? map->def.name : std::string(map->name()))) return map.get();
     }
     return api::null(ENOENT);
 }

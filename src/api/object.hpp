@@ -19,6 +19,7 @@
 struct bpf_map {
     bpf_object* object = nullptr;
     ebpf::ir::MapDef def;
+    std::string created_as;  // its name outside of the object: a data section's begins with that
     int fd = -1;
     std::optional<ebpf::Error> bad;  // why the object's description of it makes no sense
     bool reused = false;             // the descriptor came from bpf_map__reuse_fd() or a pin
@@ -28,7 +29,12 @@ struct bpf_map {
     // filled with (instead of def.initial), then the map's own pages.
     ebpf::platform::SectionMemory content;
 
-    const char* name() const { return def.name.c_str(); }
+    // A section that is one of several of its kind (".data.x") is known by its own name.
+    bool own_section() const {
+        return def.is_data_section && def.name.find('.', 1) != def.name.npos;
+    }
+    // What applications call it.
+    const char* name() const { return own_section() ? def.name.c_str() : created_as.c_str(); }
 };
 
 struct bpf_program {

@@ -15,7 +15,7 @@ namespace {
 // of data sections begin with one).
 std::string path_of(const bpf_map& map, const char* folder) {
     if (!folder) return map.pin_path;
-    std::string path = std::string(folder) + "/" + map.def.name;
+    std::string path = std::string(folder) + "/" + map.name();
     for (char& c : path) {
         if (c == '.') c = '_';
     }

@@ -166,7 +166,7 @@ Status Reader::read_license_and_version() {
 
 Status Reader::read_btf() {
     if (!btf_ || btf_->bytes.empty()) return {};
-    TRY_ASSIGN(auto types, btf::Types::parse(btf_->bytes));
+    TRY_ASSIGN(auto types, btf::Types::parse(placed_types()));
     object_.btf = std::move(types);
     if (options_.target != nullptr) core_.emplace(object_.btf->view(), *options_.target);
     const btf::View& view = object_.btf->view();

@@ -120,6 +120,7 @@ class Reader {
     Status read_legacy_maps();
     Status read_legacy_section(const elf::Section& section);
     Status read_data_sections();
+    std::vector<std::byte> placed_types() const;
     Result<u32> add_map(ir::MapDef map, Status status, u32 section, u64 offset);
     Status set_map_type(ir::MapDef& map, u64 number) const;
 

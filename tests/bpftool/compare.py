@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""compare.py BIN OBJECT COMMANDS: the same command lines to Linux's bpftool, with the kernel's BPF,
+"""compare.py BIN OBJECT VALUES COMMANDS: the same command lines to Linux's bpftool, with the kernel's BPF,
 and to ours, with a service; exit status, output and errors must be the same.
 
-BIN has bpftool, ebpfsvc and attach_link; OBJECT is drop_empty_udp.o. Each side runs in a mount and a
+BIN has bpftool, ebpfsvc and attach_link; OBJECT is drop_empty_udp.o, VALUES tests/objects' values.o. Each side runs in a mount and a
 network namespace of its own, where lo is up and cs0 and cs1 are a veth pair, in a folder with
-d.o (the object) and zeros (64 bytes). A process per command. COMMANDS has a line for each:
+d.o and values.o (the objects) and zeros (64 bytes). A process per command. COMMANDS has a line for each:
 
     map show              run as it stands, with -j and with -p
     = map show            run as it stands only
@@ -15,7 +15,7 @@ d.o (the object) and zeros (64 bytes). A process per command. COMMANDS has a lin
 
 Exit status 77 where the comparison cannot be made: no root, no bpftool, a kernel that lets no BPF in.
 """
-import os, re, subprocess, sys, tempfile, time
+import os, re, shutil, subprocess, sys, tempfile, time
 
 KERNELS = "/usr/sbin/bpftool"
 VERSION = "v7.1"
@@ -68,8 +68,8 @@ def run(lines, tool, bin_folder, service):
     """What each command did: [(stdout, stderr, status)]."""
     with tempfile.TemporaryDirectory() as folder:
         text, count = script(lines, service)
-        with open(folder + "/d.o", "wb") as copy, open(sys.argv[2], "rb") as object_file:
-            copy.write(object_file.read())
+        shutil.copy(sys.argv[2], folder + "/d.o")
+        shutil.copy(sys.argv[3], folder + "/values.o")
         os.symlink(tool, folder + "/bpftool")
         environment = {"PATH": os.environ["PATH"], "LINK": bin_folder + "/attach_link", "T": "./bpftool"}
         ran = subprocess.run(["unshare", "-m", "-n", "sh", "-c", text], cwd=folder, env=environment,
@@ -144,11 +144,12 @@ def main():
     if not kernel_works():
         print("skipped: no root, or no", KERNELS, VERSION, "that may use the kernel")
         return NOT_POSSIBLE
-    if not os.path.exists(sys.argv[2]):
-        print("skipped: there is no", sys.argv[2])
-        return NOT_POSSIBLE
+    for needed in sys.argv[2:4]:
+        if not os.path.exists(needed):
+            print("skipped: there is no", needed)
+            return NOT_POSSIBLE
     settle()
-    lines = read(sys.argv[3])
+    lines = read(sys.argv[4])
     kernels = run(lines, KERNELS, bin_folder, None)
     ours = run(lines, bin_folder + "/bpftool", bin_folder, bin_folder + "/ebpfsvc")
     commands = [(c, line.reason) for line in lines if not line.shell for c in line.commands]

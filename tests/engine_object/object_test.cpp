@@ -121,6 +121,25 @@ TEST_F(Objects, OnlyWhatIsAskedForIsLinked) {
     }
 }
 
+// A data section's type has its size and the places of its variables, which compilers leave to the
+// symbols.
+TEST_F(Objects, TypesOfDataSectionsArePlaced) {
+    for (const std::string& compiler : compilers_) {
+        SCOPED_TRACE(compiler);
+        const Object object = read(compiler, "values");
+        const btf::View& types = object.btf->view();
+        const ir::MapDef& bss = map(object, ".bss");
+        const btf::Type section = types.type(bss.value_type).value();
+        EXPECT_EQ(section.size(), bss.value_size);
+        ASSERT_EQ(section.count, 2u);
+        EXPECT_EQ(types.variable(section, 0)->offset, 0u);
+        EXPECT_EQ(types.variable(section, 1)->offset, 8u);  // counted, a global variable
+        const auto second = types.type(types.variable(section, 1)->type);
+        EXPECT_EQ(types.name(*second).value(), "counted");
+        EXPECT_EQ(types.type(map(object, ".data").value_type)->size(), 8u);
+    }
+}
+
 TEST_F(Objects, MapsOfEverything) {
     for (const std::string& compiler : compilers_) {
         SCOPED_TRACE(compiler);

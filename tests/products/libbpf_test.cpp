@@ -270,12 +270,13 @@ TEST_F(LibbpfTest, ObjectsArePinnedWholeOrNotAtAll) {
     ASSERT_EQ(bpf_obj_pin(other, "/p/packet_events"), 0);
     EXPECT_EQ(bpf_object__pin(obj, "/p"), -EEXIST);
     EXPECT_EQ(errno, EEXIST);
-    for (const char* path : {"/p/packets", "/p/events", "/p/_rodata"}) EXPECT_FALSE(exists(path));
+    for (const char* path : {"/p/packets", "/p/events", "/p/packet_e_rodata"})
+        EXPECT_FALSE(exists(path));
     EXPECT_EQ(bpf_object__unpin_programs(obj, "/p"), 0);
     close(other);
 
     EXPECT_EQ(bpf_object__pin(obj, "/p"), 0);
-    for (const char* path : {"/p/packets", "/p/events", "/p/_rodata", "/p/packet_events"})
+    for (const char* path : {"/p/packets", "/p/events", "/p/packet_e_rodata", "/p/packet_events"})
         EXPECT_TRUE(exists(path)) << path;
     bpf_map* const packets = bpf_object__find_map_by_name(obj, "packets");
     EXPECT_TRUE(bpf_map__is_pinned(packets));

@@ -14,30 +14,14 @@
 namespace bpftool {
 namespace {
 
-using Bytes = std::vector<unsigned char>;
-
 std::string type_name(__u32 type) {
     const char* name = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
     return name ? name : fmt::format("type {}", type);
 }
 
-bool per_cpu(const bpf_map_info& info) {
-    return info.type == BPF_MAP_TYPE_PERCPU_HASH || info.type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-           info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
-           info.type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
-}
 bool of_maps(const bpf_map_info& info) {
     return info.type == BPF_MAP_TYPE_ARRAY_OF_MAPS || info.type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
-size_t slot_size(const bpf_map_info& info) {
-    return (info.value_size + 7u) / 8 * 8;
-}
-// Bytes that a lookup returns.
-size_t value_bytes(const bpf_map_info& info) {
-    return per_cpu(info) ? slot_size(info) * static_cast<size_t>(libbpf_num_possible_cpus())
-                         : info.value_size;
-}
-
 std::string head_text(const bpf_map_info& info) {
     std::string text = fmt::format("{}: {}  ", info.id, type_name(info.type));
     if (info.name[0]) text += fmt::format("name {}  ", info.name);
@@ -152,52 +136,17 @@ Element element(const Options& options, Words& words, const bpf_map_info& info, 
     return its;
 }
 
-Json entry_json(const bpf_map_info& info, const Bytes& key, const Bytes& value) {
-    Json json = {{"key", hex_json(key)}};
-    if (!per_cpu(info)) {
-        json["value"] = hex_json(value);
-        return json;
-    }
-    json["values"] = Json::array();
-    for (size_t at = 0, cpu = 0; at < value.size(); at += slot_size(info), ++cpu) {
-        const Bytes one(value.begin() + static_cast<long>(at),
-                        value.begin() + static_cast<long>(at + info.value_size));
-        json["values"].push_back({{"cpu", cpu}, {"value", hex_json(one)}});
-    }
-    return json;
-}
-
-std::string entry_text(const bpf_map_info& info, const Bytes& key, const Bytes& value) {
-    constexpr size_t kLine = 16;
-    if (!per_cpu(info)) {
-        const bool line =
-            key.size() <= kLine && value.size() <= kLine && key.size() + value.size() <= 24;
-        const char* const gap = line ? " " : "\n";
-        const std::string front =
-            key.empty() ? "" : fmt::format("key:{}{}{}", gap, hex(key), line ? "  " : "\n");
-        return fmt::format("{}value:{}{}\n", front, gap, hex(value));
-    }
-    std::string text = "key:\n" + hex(key) + "\n";
-    for (size_t at = 0, cpu = 0; at < value.size(); at += slot_size(info), ++cpu) {
-        const Bytes one(value.begin() + static_cast<long>(at),
-                        value.begin() + static_cast<long>(at + info.value_size));
-        text += fmt::format("value (CPU {:02}):{}{}\n", cpu, info.value_size > kLine ? '\n' : ' ',
-                            hex(one));
-    }
-    return text;
-}
-
 // The elements of one map; the status says whether they could be walked.
-void dump(int fd, const bpf_map_info& info, Json& entries, Output& out) {
-    entries = Json::array();
+Json dump(int fd, const bpf_map_info& info, const Elements& elements, Output& out) {
+    Json entries = Json::array();
     Bytes key(info.key_size), next(info.key_size);
     for (bool first = true;
          bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data()) == 0; first = false) {
         key = next;
         Bytes value(value_bytes(info));
         if (bpf_map_lookup_elem(fd, key.data(), value.data()) == 0) {
-            entries.push_back(entry_json(info, key, value));
-            out.text += entry_text(info, key, value);
+            entries.push_back(elements.json(key, value));
+            if (!elements.typed()) out.text += elements.text(key, value);
         } else if (errno != ENOENT) {  // else it went meanwhile, or there is none in the slot
             entries.push_back(
                 {{"key", hex_json(key)}, {"value", {{"error", std::strerror(errno)}}}});
@@ -207,6 +156,7 @@ void dump(int fd, const bpf_map_info& info, Json& entries, Output& out) {
     if (errno != ENOENT) out.status = status_of(errno);
     const size_t count = entries.size();
     out.text += fmt::format("Found {} element{}\n", count, count == 1 ? "" : "s");
+    return entries;
 }
 
 std::optional<bpf_map_type> type_of(const std::string& name) {
@@ -282,23 +232,28 @@ Output map_create(const Options&, Words& words) {
     return {};
 }
 
-Output map_dump(const Options&, Words& words) {
+Output map_dump(const Options& options, Words& words) {
     if (words.count() != 2) throw ShowUsage();
     const std::vector<Fd> found = maps(words);
+    const bool several = found.size() > 1;
     Output out;
-    if (found.size() == 1) {
-        dump(found[0].get(), map_info(found[0].get()), out.json, out);
-        return out;
-    }
+    bool typed = false;
     out.json = Json::array();
     for (const Fd& fd : found) {
         const bpf_map_info info = map_info(fd.get());
-        if (!out.text.empty()) out.text += '\n';
-        out.text += head_text(info);
-        Json page = head_json(info);
-        dump(fd.get(), info, page["elements"], out);
-        out.json.push_back(std::move(page));
+        const Elements elements(options, info);
+        typed = typed || elements.typed();
+        if (several && !out.text.empty()) out.text += '\n';
+        if (several) out.text += head_text(info);
+        Json page = dump(fd.get(), info, elements, out);
+        if (several) {
+            out.json.push_back(head_json(info));
+            out.json.back()["elements"] = std::move(page);
+        } else {
+            out.json = std::move(page);
+        }
     }
+    if (typed) out.text = json_text(out.json, true) + "\n";
     return out;
 }
 
@@ -320,8 +275,9 @@ Output map_lookup(const Options& options, Words& words) {
     Bytes value(value_bytes(info));
     Output out;
     if (bpf_map_lookup_elem(fd.get(), key.data(), value.data()) == 0) {
-        out.json = entry_json(info, key, value);
-        out.text = entry_text(info, key, value);
+        const Elements elements(options, info);
+        out.json = elements.json(key, value);
+        out.text = elements.text(key, value);
     } else if (errno == ENOENT) {
         out.text = "key:\n" + hex(key) + "\n\nNot found\n";
         out.status = status_of(ENOENT);
@@ -356,15 +312,16 @@ Output map_delete(const Options& options, Words& words) {
     return {};
 }
 
-Output map_pop(const Options&, Words& words) {
+Output map_pop(const Options& options, Words& words) {
     if (words.count() < 2) throw ShowUsage();
     const Fd fd = map(words);
     const bpf_map_info info = map_info(fd.get());
     Bytes value(value_bytes(info));
     Output out;
     if (bpf_map_lookup_and_delete_elem(fd.get(), nullptr, value.data()) == 0) {
-        out.json = entry_json(info, {}, value);
-        out.text = entry_text(info, {}, value);
+        const Elements elements(options, info);
+        out.json = elements.json({}, value);
+        out.text = elements.text({}, value);
     } else if (errno == ENOENT) {
         out.text = "Error: empty map\n";
         out.status = status_of(ENOENT);

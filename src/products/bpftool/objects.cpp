@@ -128,6 +128,12 @@ void fail_errno(const std::string& what, int status) {
     throw Failure(what + ": " + std::strerror(error), status ? status : status_of(error));
 }
 
+void fail_error(const std::string& what, const ebpf::Error& error) {
+    char text[192];
+    ebpf::render(error, text);
+    throw Failure(what + ": " + text);
+}
+
 bool is_short_for(const std::string& word, const char* whole) {
     return !word.empty() && std::strncmp(whole, word.c_str(), word.size()) == 0;
 }
@@ -244,6 +250,21 @@ bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids) {
 }
 bpf_map_info map_info(int fd) {
     return info_of<bpf_map_info>(fd);
+}
+
+std::shared_ptr<const ebpf::btf::Types> types_of(__u32 btf_id) {
+    if (btf_id == 0) return nullptr;
+    const Fd fd(bpf_btf_get_fd_by_id(btf_id));
+    if (!fd) fail_errno(fmt::format("can't get type information ({})", btf_id), kFailed);
+    std::vector<std::byte> bytes(info_of<bpf_btf_info>(fd.get()).btf_size);
+    bpf_btf_info info{};
+    info.btf = reinterpret_cast<__u64>(bytes.data());
+    info.btf_size = static_cast<__u32>(bytes.size());
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd.get(), &info, &size)) fail_errno("can't get type information");
+    const auto types = ebpf::btf::Types::parse(bytes);
+    if (!types) fail_error("type information", types.error());
+    return *types;
 }
 
 std::vector<std::string> pins(__u32 type, __u32 id) {

@@ -17,6 +17,8 @@ class Layout {
             put_object(json);
         } else if (json.is_array()) {
             put_array(json);
+        } else if (json.is_binary()) {  // a literal()
+            text_.append(json.get_binary().begin(), json.get_binary().end());
         } else {
             text_ += json.dump(-1, ' ', false, Json::error_handler_t::replace);
         }
@@ -70,7 +72,11 @@ std::string json_text(const Json& json, bool pretty) {
     return layout.take();
 }
 
-std::string hex(const std::vector<unsigned char>& bytes) {
+Json literal(const std::string& text) {
+    return Json::binary({text.begin(), text.end()});
+}
+
+std::string hex(const Bytes& bytes) {
     std::string text;
     for (size_t i = 0; i < bytes.size(); ++i) {
         if (i != 0) text += i % 16 == 0 ? "\n" : i % 8 == 0 ? "  " : " ";
@@ -79,13 +85,13 @@ std::string hex(const std::vector<unsigned char>& bytes) {
     return text;
 }
 
-Json hex_json(const std::vector<unsigned char>& bytes) {
+Json hex_json(const Bytes& bytes) {
     Json array = Json::array();
     for (const unsigned char byte : bytes) array.push_back(fmt::format("0x{:02x}", byte));
     return array;
 }
 
-std::string hex_dump(const std::vector<unsigned char>& bytes) {
+std::string hex_dump(const Bytes& bytes) {
     constexpr size_t kOnLine = 16;
     std::string text;
     for (size_t at = 0; at < bytes.size(); at += kOnLine) {

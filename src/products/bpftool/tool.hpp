@@ -7,11 +7,14 @@
 
 #include <bpf/bpf.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "btf/types.hpp"
 #include "products/fd.hpp"
 
 namespace bpftool {
@@ -40,6 +43,7 @@ constexpr int status_of(int error) {
 }
 // Ends the command with errno's text; the status is `status`, or errno's own.
 [[noreturn]] void fail_errno(const std::string& what, int status = 0);
+[[noreturn]] void fail_error(const std::string& what, const ebpf::Error& error);
 
 // What stands behind the command's name. A word may be cut short, as in bpftool: "p" is "pinned"
 // where nothing else begins so.
@@ -95,6 +99,35 @@ std::vector<Fd> all_links();
 
 bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids = nullptr);
 bpf_map_info map_info(int fd);
+// Type information by its id; null for 0.
+std::shared_ptr<const ebpf::btf::Types> types_of(__u32 btf_id);
+
+using Bytes = std::vector<unsigned char>;
+bool per_cpu(const bpf_map_info& info);
+// From a CPU's value to the next one's.
+size_t slot_size(const bpf_map_info& info);
+// Bytes that a lookup returns.
+size_t value_bytes(const bpf_map_info& info);
+
+// How a map's elements are shown: as bytes, and by their types where the map has some.
+class Elements {
+  public:
+    Elements(const Options& options, const bpf_map_info& info);
+    bool typed() const { return types_ != nullptr; }
+    // What JSON shows, or, with types, the text, which has their meaning only.
+    Json json(const Bytes& key, const Bytes& value) const;
+    std::string text(const Bytes& key, const Bytes& value) const;
+
+  private:
+    template <typename Show>
+    void put_values(Json& json, const Bytes& value, Show&& show) const;
+    Json bytes(const Bytes& key, const Bytes& value) const;
+    Json meaning(const Bytes& key, const Bytes& value) const;
+
+    const bpf_map_info info_;
+    bool plain_;
+    std::shared_ptr<const ebpf::btf::Types> types_;
+};
 
 // Types of objects among pins, as PIN_GET_NEXT has them.
 constexpr __u32 kPinnedMap = 1, kPinnedLink = 2, kPinnedProgram = 3;
@@ -103,10 +136,15 @@ std::vector<std::string> pins(__u32 type, __u32 id);
 void show_pins(const Options& options, __u32 type, __u32 id, Json& json, std::string& text);
 
 // Bytes as bpftool shows them: hexadecimal, two groups of eight on a line.
-std::string hex(const std::vector<unsigned char>& bytes);
-Json hex_json(const std::vector<unsigned char>& bytes);
+std::string hex(const Bytes& bytes);
+Json hex_json(const Bytes& bytes);
 // The same with their place and as characters.
-std::string hex_dump(const std::vector<unsigned char>& bytes);
+std::string hex_dump(const Bytes& bytes);
+// A value of that type. `plain`: as a text has it, where numbers may be hexadecimal.
+Json typed_json(const ebpf::btf::Types& types, __u32 type, std::span<const unsigned char> value,
+                bool plain);
+// What json_text() shows as it stands, though it is no JSON.
+Json literal(const std::string& text);
 // JSON as bpftool lays it out.
 std::string json_text(const Json& json, bool pretty);
 
