@@ -247,6 +247,27 @@ LIBBPF_API int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_
 LIBBPF_API int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms);
 LIBBPF_API int ring_buffer__consume(struct ring_buffer* rb);
 
+/* The other direction: records for programs, which bpf_user_ringbuf_drain() hands out. Reserving is
+ * for one thread at a time; what was reserved is submitted or discarded, in any order and by any
+ * thread, and drained in the order of reservation. */
+struct user_ring_buffer;
+struct user_ring_buffer_opts {
+    size_t sz;
+};
+#define user_ring_buffer_opts__last_field sz
+
+LIBBPF_API struct user_ring_buffer* user_ring_buffer__new(int map_fd,
+                                                          const struct user_ring_buffer_opts* opts);
+/* NULL with errno set: ENOSPC when there is no room now, E2BIG when there never is. The whole ring
+ * can be one record. */
+LIBBPF_API void* user_ring_buffer__reserve(struct user_ring_buffer* rb, __u32 size);
+/* Waits at most timeout_ms (-1: for ever) for programs to drain the ring; then ENOSPC. */
+LIBBPF_API void* user_ring_buffer__reserve_blocking(struct user_ring_buffer* rb, __u32 size,
+                                                    int timeout_ms);
+LIBBPF_API void user_ring_buffer__submit(struct user_ring_buffer* rb, void* sample);
+LIBBPF_API void user_ring_buffer__discard(struct user_ring_buffer* rb, void* sample);
+LIBBPF_API void user_ring_buffer__free(struct user_ring_buffer* rb);
+
 /* --- Perf buffers ------------------------------------------------------------------------------
  */
 

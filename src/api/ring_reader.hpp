@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The consumer's side of a ring buffer's memory. It has Linux's layout: a page with the consumer's
-// position, a page with the producer's, and the data, mapped twice in a row so that no record is
-// split. A record is an 8-byte header, whose first word is the length with two flag bits, and the
-// data, padded to 8 bytes.
+// A ring buffer's memory, and its consumer's side. It has Linux's layout: a page with the
+// consumer's position, a page with the producer's, and the data, mapped twice in a row so that no
+// record is split. A record is an 8-byte header, whose first word is the length with two flag bits,
+// and the data, padded to 8 bytes.
 #pragma once
 
 #include <atomic>
@@ -13,14 +13,29 @@
 
 namespace ebpf::api {
 
+// The memory of the ring behind a descriptor, which is a map of this type: InvalidArgument for
+// another. Errors: those of the commands.
+inline Result<spec::RingMapAttr> map_ring(int map_fd, bpf_map_type type) {
+    bpf_map_info info{};
+    spec::ObjGetInfoByFdAttr asked{
+        .bpf_fd = static_cast<u32>(map_fd), .info_len = sizeof info, .info = address(&info)};
+    TRY(api::bpf(spec::Command::ObjGetInfoByFd, asked));
+    if (info.type != type) return fail(Errc::InvalidArgument, {}, "not a ring buffer", info.type);
+    spec::RingMapAttr ring{.map_fd = static_cast<u32>(map_fd)};
+    TRY(api::bpf(spec::Command::RingMap, ring));
+    return ring;
+}
+
+// It is no longer used here.
+inline void unmap_ring(u64 consumer) {
+    session()->descriptors->unmap_ring(consumer);
+}
+
 class RingReader {
   public:
-    // Of the ring behind a descriptor. Errors: those of the command.
+    // Of the ring behind a descriptor. Errors: those of map_ring().
     static Result<RingReader> open(int map_fd) {
-        spec::RingMapAttr attr{.map_fd = static_cast<u32>(map_fd)};
-        if (const auto mapped = api::bpf(spec::Command::RingMap, attr); !mapped) {
-            return std::unexpected(mapped.error());
-        }
+        TRY_ASSIGN(const spec::RingMapAttr attr, map_ring(map_fd, BPF_MAP_TYPE_RINGBUF));
         RingReader reader;
         reader.consumer_ = reinterpret_cast<std::atomic<u64>*>(attr.consumer);
         reader.producer_ = reinterpret_cast<const std::atomic<u64>*>(attr.producer);
@@ -54,7 +69,7 @@ class RingReader {
     }
 
     // The ring is no longer read here.
-    void unmap() const { session()->descriptors->unmap_ring(reinterpret_cast<u64>(consumer_)); }
+    void unmap() const { unmap_ring(reinterpret_cast<u64>(consumer_)); }
 
     bool empty() const {
         return consumer_->load(std::memory_order_acquire) ==

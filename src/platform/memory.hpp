@@ -72,20 +72,27 @@ Status seal_shared(const SharedMemory& memory);
 bool mapped_writable_elsewhere(const SharedMemory& memory);
 void destroy_shared(const SharedMemory& memory);  // PASSIVE
 
-// The memory of a ring buffer: a private page of the owner, then what consumers map: the consumer's
-// page, the producer's page, and the data twice in a row, so that no record is ever split.
+// Who writes the records of a ring: its owner, for others to read, or others.
+enum class RingProducer : u8 { Owner, Others };
+
+// The memory of a ring buffer: a private page of the owner, then what others map: the consumer's
+// page, the producer's page, and the data twice in a row, so that no record is ever split. Of the
+// consumer's page, and of the two together that the producer writes, others may write one.
 struct RingMemory {
     std::byte* base = nullptr;  // private page; +1 page consumer, +2 producer, +3 data
     std::size_t data_size = 0;
+    RingProducer written_by = RingProducer::Owner;
     i64 consumer_native = -1;  // the consumer's page as SharedMemory::native
-    i64 produced_native = -1;  // the producer's page and the data, once; sealed
+    i64 produced_native = -1;  // the producer's page and the data, once
 
     std::byte* consumer() const { return base + kPageSize; }
     std::byte* producer() const { return base + 2 * kPageSize; }
     std::byte* data() const { return base + 3 * kPageSize; }
 };
-// data_size: a multiple of kPageSize (Windows: of its 64 KiB granule, else Unsupported). PASSIVE.
-Result<RingMemory> create_ring(std::size_t data_size);
+// data_size: a multiple of kPageSize (Windows: of its 64 KiB granule, else Unsupported). What
+// others only read is sealed against their writing. PASSIVE.
+Result<RingMemory> create_ring(std::size_t data_size,
+                               RingProducer written_by = RingProducer::Owner);
 void destroy_ring(const RingMemory& ring);  // PASSIVE
 
 }  // namespace ebpf::platform

@@ -338,13 +338,13 @@ Result<i64> handle(CommandContext& c, spec::MapMemoryAttr& a) {
 
 Result<i64> handle(CommandContext& c, spec::RingMapAttr& a) {
     TRY_ASSIGN(const Ref<Map> map, map_of(c, a.map_fd));
-    if (map->ops != &kRingOps || a.index != 0)
+    if (map->ops->ring == nullptr || a.index != 0)
         return fail(Errc::InvalidArgument, {}, "not a ring buffer");
-    const RingView view = ring_view(*map);
-    a.consumer = reinterpret_cast<u64>(view.consumer);
-    a.producer = reinterpret_cast<u64>(view.producer);
-    a.data = reinterpret_cast<u64>(view.data);
-    a.data_size = view.size;
+    const platform::RingMemory& ring = map->ops->ring(*map);
+    a.consumer = reinterpret_cast<u64>(ring.consumer());
+    a.producer = reinterpret_cast<u64>(ring.producer());
+    a.data = reinterpret_cast<u64>(ring.data());
+    a.data_size = ring.data_size;
     return 0;
 }
 

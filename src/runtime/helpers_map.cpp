@@ -3,6 +3,7 @@
 // Helpers on maps beside lookup, update and delete, and those that call back. A callback is a
 // function of the program, called as its engine wants (code::call_function); when it ends early the
 // invocation's fault says so, and the helper returns at once.
+#include "runtime/dynptr.hpp"
 #include "runtime/helper_call.hpp"
 #include "spec/perf_record.hpp"
 #include "spec/program_types.hpp"
@@ -74,6 +75,25 @@ HELPER_FUNCTION(for_each_map_elem) {
     return map.ops->for_each(map, invocation->slot, {&walk, &Walk::visit});
 }
 
+// r1 user ring buffer, r2 function, r3 context, r4 flags. Each record is lent to the function as a
+// dynamic pointer, by its address, until it returns.
+HELPER_FUNCTION(user_ringbuf_drain) {
+    struct Drain {
+        Invocation* invocation;
+        u64 function, context;
+        static bool take(void* self, std::byte* data, u32 size) {
+            const auto& drain = *static_cast<Drain*>(self);
+            Dynptr record{data, size, 0};
+            const u64 args[5] = {reinterpret_cast<u64>(&record), drain.context};
+            const u64 stop = code::call_function(drain.invocation, drain.function, args);
+            return stop == 0 && drain.invocation->fault == 0;
+        }
+    };
+    Drain drain{invocation, r2, r3};
+    const Result<u64> drained = user_ring_drain(map_at(r1), r4, {&drain, &Drain::take});
+    return drained ? *drained : returned(invocation, drained.error().code);
+}
+
 // The packet that a context is about, by the fields that say where it begins and ends.
 struct Packet {
     bool exists = false;
@@ -115,6 +135,7 @@ constexpr HelperRow kRows[] = {
     HELPER_ROW(perf_event_output),
     HELPER_ROW(loop),
     HELPER_ROW(for_each_map_elem),
+    HELPER_ROW(user_ringbuf_drain),
 };
 
 }  // namespace

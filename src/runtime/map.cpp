@@ -27,6 +27,7 @@ constexpr Row kRows[] = {
     {spec::MapType::ProgArray, &kProgArrayOps},
     {spec::MapType::PerfEventArray, &kPerfEventArrayOps},
     {spec::MapType::Ringbuf, &kRingOps},
+    {spec::MapType::UserRingbuf, &kUserRingOps},
 };
 
 }  // namespace

@@ -80,6 +80,8 @@ struct MapOps {
     void* (*value_address)(Map& map, u32 offset) = nullptr;
     // The key of a live value, of types whose values may have timers; `index` is room for one.
     const void* (*key_of)(const Map& map, const void* value, u32& index) = nullptr;
+    // The memory of a ring buffer, of whichever direction.
+    const platform::RingMemory& (*ring)(const Map& map) = nullptr;
     // What applications may map; false when there is no such part.
     bool (*memory)(const Map& map, u32 part, MapMemory& memory) = nullptr;
     // Whether there is something to read; waits at most timeout_ms (-1: for ever). PASSIVE, outside
@@ -161,6 +163,7 @@ extern const MapOps kBloomOps;
 extern const MapOps kProgArrayOps;
 extern const MapOps kPerfEventArrayOps;
 extern const MapOps kRingOps;
+extern const MapOps kUserRingOps;
 
 // --- what one type offers beside the operations -------------------------------------------------
 
@@ -177,23 +180,33 @@ Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect);
 // The program at `index` of a prog array, or null; valid inside the epoch.
 const Program* prog_array_at(const Map& map, u64 index);
 
+// Flags of submitting and draining: BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP.
+inline constexpr u64 kRingNoWakeup = 1;
+inline constexpr u64 kRingForceWakeup = 2;
+
 // Ring buffers. `record` is what ring_reserve returned; the records are Linux's.
 void* ring_reserve(Map& map, u64 size);
 void ring_commit(void* record, u64 flags, bool discard);
 Status ring_output(Map& map, const void* data, u64 size, u64 flags);
 u64 ring_query(const Map& map, u64 what);
-struct RingView {
-    std::byte* consumer;
-    std::byte* producer;
-    std::byte* data;
-    u64 size;
-};
-RingView ring_view(const Map& map);
+// What applications map of a ring of either direction: MapOps::memory.
+bool ring_part(const Map& map, u32 part, MapMemory& memory);
 // For who wakes the consumer himself: finishes a record, and says whether the consumer may wait for
 // it; whether there is a finished record that nobody has read; counts one that did not fit.
 bool ring_finish(void* record, bool discard);
 bool ring_has_data(const Map& map);
 void ring_count_lost(Map& map);
+
+// User ring buffers. Hands each record that applications wrote to take(), until it answers false or
+// kMaxDrained were looked at, and wakes those who wait for room as the flags say. The number of
+// records that were handed out; InvalidArgument for flags, or for positions and headers that cannot
+// be; TooLarge for a record that is no dynamic pointer's; Busy while another one drains.
+struct RecordTaker {
+    void* self = nullptr;
+    bool (*take)(void* self, std::byte* data, u32 size) = nullptr;
+};
+inline constexpr u64 kMaxDrained = 128 * 1024;  // Linux's
+Result<u64> user_ring_drain(Map& map, u64 flags, const RecordTaker& taker);
 
 // Perf event arrays. Writes a sample of `data` and `packet` into the ring at the flags' index,
 // which is the slot's own. Errors, in Linux's order: TooLarge (index), KeyNotFound (no ring there),

@@ -25,9 +25,6 @@ using spec::ring::kDiscarded;
 using spec::ring::kHeaderSize;
 using spec::ring::record_bytes;
 
-constexpr u64 kNoWakeup = 1;
-constexpr u64 kForceWakeup = 2;
-
 struct Header {
     u32 length;
     u32 pages;
@@ -125,14 +122,14 @@ bool ring_finish(void* data, bool discard) {
 void ring_commit(void* data, u64 flags, bool discard) {
     Ring& ring = ring_around(static_cast<std::byte*>(data) - kHeaderSize);
     const bool waiting = ring_finish(data, discard);
-    if ((flags & kForceWakeup) == 0 && (!waiting || (flags & kNoWakeup) != 0)) return;
+    if ((flags & kRingForceWakeup) == 0 && (!waiting || (flags & kRingNoWakeup) != 0)) return;
     ring.ready.signal();
     const Config& config = ring.owner.runtime->config();
     if (config.ring_ready != nullptr) config.ring_ready(config.ring_self, ring.owner.id);
 }
 
 Status ring_output(Map& map, const void* data, u64 size, u64 flags) {
-    if ((flags & ~(kNoWakeup | kForceWakeup)) != 0)
+    if ((flags & ~(kRingNoWakeup | kRingForceWakeup)) != 0)
         return fail(Errc::InvalidArgument, {}, "flags", flags);
     void* record = ring_reserve(map, size);
     if (record == nullptr) return fail(Errc::Again, {}, "ring buffer full");
@@ -149,9 +146,18 @@ u64 ring_query(const Map& map, u64 what) {
     return what < std::size(answers) ? answers[what] : 0;
 }
 
-RingView ring_view(const Map& map) {
-    const platform::RingMemory& memory = ring_of(map).memory;
-    return {memory.consumer(), memory.producer(), memory.data(), memory.data_size};
+bool ring_part(const Map& map, u32 part, MapMemory& memory) {
+    const platform::RingMemory& ring = map.ops->ring(map);
+    const u32 produced = ring.written_by == platform::RingProducer::Others ? kMemoryWrite : 0;
+    if (part == 0) {
+        memory.pages = {ring.consumer(), platform::kPageSize, ring.consumer_native};
+        memory.access = kMemoryRead | (kMemoryWrite ^ produced);
+    } else if (part == 1) {
+        memory.pages = {ring.producer(), platform::kPageSize + ring.data_size,
+                        ring.produced_native};
+        memory.access = kMemoryRead | produced;
+    }
+    return memory.access != 0;
 }
 
 // A record that is reserved but not finished is no data yet; its end will signal.
@@ -178,21 +184,13 @@ bool wait(Map& map, i32 timeout_ms) {
     return ring.ready.wait(ticket, timeout_ms) || ring_has_data(map);
 }
 
-bool memory(const Map& map, u32 part, MapMemory& memory) {
-    const platform::RingMemory& ring = ring_of(map).memory;
-    if (part == 0) {
-        memory.pages = {ring.consumer(), platform::kPageSize, ring.consumer_native};
-        memory.access = kMemoryRead | kMemoryWrite;
-    } else if (part == 1) {
-        memory.pages = {ring.producer(), platform::kPageSize + ring.data_size,
-                        ring.produced_native};
-        memory.access = kMemoryRead;
-    }
-    return memory.access != 0;
+const platform::RingMemory& ring(const Map& map) {
+    return ring_of(map).memory;
 }
 
 }  // namespace
 
-const MapOps kRingOps = {.create = create, .destroy = destroy, .memory = memory, .wait = wait};
+const MapOps kRingOps = {
+    .create = create, .destroy = destroy, .ring = ring, .memory = ring_part, .wait = wait};
 
 }  // namespace ebpf::runtime

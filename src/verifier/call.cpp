@@ -106,6 +106,9 @@ bool Analyzer::return_from_callback() {
         return reject(DiagnosticCode::ReferenceLeak,
                       "the callback ends with other references held than it began with");
     }
+    for (const Reg& lent : frame.callback->arguments) {
+        if (lent.is_borrowed()) release(lent.ref);
+    }
     // Leave the helper ...
     State after = now_;
     after.reg(0) = Reg::scalar(Scalar::unknown(), fresh_id());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Helper calls, by prototype alone: nothing here knows a helper by name, except the two that run
+// Helper calls, by prototype alone: nothing here knows a helper by name, except those that run
 // callbacks, whose arguments are part of the language.
 #include <algorithm>
 
@@ -526,10 +526,17 @@ void Analyzer::release(u32 ref) {
                   });
 }
 
-// bpf_loop and bpf_for_each_map_elem: run the callback any number of times, also never.
+// The helpers that run the callback any number of times, also never. What they lend to it, by a
+// borrowed reference, is gone when it returns (return_from_callback).
 Step Analyzer::call_with_callback(const CallSite& site) {
     std::array<Reg, 5> arguments;
     const u32 at = now_.pc;
+    const auto lent = [this](Kind kind) {
+        Reg r = Reg::pointer(kind);
+        r.ref = fresh_id();
+        r.frame = 1;
+        return r;
+    };
     if (site.proto->id == spec::Helper::loop) {
         // loop(n, callback, context, flags): callback(index, context)
         arguments[0] = Reg::scalar(Scalar::of_range(0, kMaxIterations), 1);
@@ -538,12 +545,16 @@ Step Analyzer::call_with_callback(const CallSite& site) {
         // for_each_map_elem(map, callback, context, flags): callback(map, key, value, context)
         const ir::MapDef& m = map(static_cast<u32>(site.map));
         arguments[0] = reg(1);
-        arguments[1] = Reg::pointer(Kind::Memory);
+        arguments[1] = lent(Kind::Memory);
         arguments[1].size = m.key_size;
         arguments[1].object = 1;
         arguments[2] = Reg::pointer(Kind::MapValue);
         arguments[2].index = static_cast<u32>(site.map);
         arguments[3] = reg(3);
+    } else if (site.proto->id == spec::Helper::user_ringbuf_drain) {
+        // user_ringbuf_drain(map, callback, context, flags): callback(dynptr, context)
+        arguments[0] = lent(Kind::LentDynptr);
+        arguments[1] = reg(3);
     } else {
         unsupported(std::string("the helper ") + site.proto->name);
         return Step::Failed;

@@ -89,6 +89,8 @@ std::string linux_value(const ir::Program& program, const Reg& r) {
             return "func()";
         case Kind::Dynptr:
             return "dynptr()";
+        case Kind::LentDynptr:
+            return "dynptr_ptr()";
         case Kind::Iterator:
             return "iter_num()";
     }

@@ -35,6 +35,7 @@ ir::MemoryKind memory_kind(Kind kind) {
         case Kind::Function:
         case Kind::Dynptr:
         case Kind::Iterator:
+        case Kind::LentDynptr:
             return ir::MemoryKind::Other;
     }
     return ir::MemoryKind::Other;
@@ -183,6 +184,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
         case Kind::Function:
         case Kind::Dynptr:
         case Kind::Iterator:
+        case Kind::LentDynptr:
             break;
     }
     // Arguments of traced functions are pointers that only the kernel's types describe.

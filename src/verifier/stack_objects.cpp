@@ -2,7 +2,8 @@
 //
 // Objects that live on the stack and are used through calls only: dynamic pointers (16 bytes) and
 // open-coded iterators (8 bytes). Each is one cell of its own kind, so that nothing else can be
-// read or written there without its losing its meaning.
+// read or written there without its losing its meaning. A dynamic pointer may also be a helper's,
+// which lends it to a callback by its address: nothing can be made or ended there.
 #include "spec/helpers.hpp"
 #include "verifier/analyzer.hpp"
 
@@ -59,10 +60,12 @@ const Reg* Analyzer::find_object(int n, Kind kind, const char* callee) {
 bool Analyzer::check_dynptr_argument(CallSite& site, int n) {
     const spec::HelperProto& proto = *site.proto;
     if (proto.args[n] == spec::ArgKind::Dynptr) {
-        const Reg* object = find_object(n, Kind::Dynptr, proto.name);
+        const Reg& value = reg(static_cast<isa::Reg>(n + 1));
+        const bool lent = value.kind == Kind::LentDynptr;
+        const Reg* object = lent ? &value : find_object(n, Kind::Dynptr, proto.name);
         if (object == nullptr) return false;
         if (proto.flags.releases) {
-            if (object->ref == 0) {
+            if (object->ref == 0 || lent) {
                 return reject(
                     DiagnosticCode::BadRelease,
                     std::string(proto.name) + " releases a dynamic pointer that was not reserved");

@@ -38,6 +38,8 @@ const char* name(Kind kind) {
             return "a dynamic pointer";
         case Kind::Iterator:
             return "an iterator";
+        case Kind::LentDynptr:
+            return "a dynamic pointer that is lent";
     }
     return "?";
 }
@@ -219,6 +221,9 @@ std::string to_string(const Reg& r) {
             return "function at " + std::to_string(r.index);
         case Kind::Dynptr:
             text = "dynamic pointer";
+            break;
+        case Kind::LentDynptr:
+            text = "lent dynamic pointer";
             break;
         case Kind::Iterator:
             text = "iterator";

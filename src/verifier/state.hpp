@@ -39,6 +39,7 @@ enum class Kind : u8 {
     Function,  // address of a subprogram
     Dynptr,    // on the stack only: a dynamic pointer
     Iterator,  // on the stack only: an open-coded iterator; `delta` counts its steps
+    LentDynptr,  // address of a helper's dynamic pointer, a callback's argument
 };
 const char* name(Kind kind);
 
@@ -48,7 +49,8 @@ struct Reg {
     Kind kind = Kind::Uninit;
     bool nullable = false;  // MapValue, Map, Memory, Object, Typed: may be null
     u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below;
-                   // Object, Memory: 1 when `ref` is another's, whose end is this one's too
+                   // Object, Memory, LentDynptr: 1 when `ref` is another's, whose end is this
+                   // one's too
     Lost lost = Lost::Never;
     u8 object = 0;     // Object: a RetKind
     bool low = false;  // see scale

@@ -356,16 +356,48 @@ TEST_F(Service, ARingsDescriptorBecomesReadable) {
     for (const int fd : {ring, second, program, epoll}) close(fd);
 }
 
+// The consumer's page of a user ring buffer is the daemon's, who relies on nobody else writing it.
+TEST_F(Service, AUserRingsConsumerIsReadOnly) {
+    const int map = bpf_map_create(BPF_MAP_TYPE_USER_RINGBUF, "orders", 0, 0, 4096, nullptr);
+    ASSERT_GE(map, 0);
+    user_ring_buffer* const ring = user_ring_buffer__new(map, nullptr);
+    ASSERT_NE(ring, nullptr) << std::strerror(errno);
+    EXPECT_NE(user_ring_buffer__reserve(ring, 8), nullptr);
+    unsigned pages = 0;
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long begin = 0, end = 0;
+        char access[5] = {};
+        if (line.find("memfd:ebpf-ring") == std::string::npos) continue;
+        ASSERT_EQ(std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, access), 3);
+        if (std::string(access) != "r--s") continue;
+        ++pages;
+        void* const page = reinterpret_cast<void*>(begin);
+        EXPECT_EQ(end - begin, 4096u);
+        EXPECT_NE(mprotect(page, 4096, PROT_READ | PROT_WRITE), 0);
+        const std::string range = line.substr(0, line.find(' '));
+        const int again = open(("/proc/self/map_files/" + range).c_str(), O_RDWR);
+        if (again < 0) continue;  // not root
+        EXPECT_EQ(mmap(nullptr, 4096, PROT_WRITE, MAP_SHARED, again, 0), MAP_FAILED);
+        close(again);
+    }
+    EXPECT_EQ(pages, 1u);
+    user_ring_buffer__free(ring);
+    EXPECT_EQ(mappings("memfd:ebpf-ring"), 0u);
+    close(map);
+}
+
 // --- maps that applications map ------------------------------------------------------------------
 
-// The tests of mmap() and of BTF, as a client.
+// The tests of mmap(), of BTF and of user ring buffers, as a client.
 TEST_F(Service, MapsTestsHoldHere) {
     if (!*CASEMENT_MAPS_TEST) GTEST_SKIP() << "no clang for its programs";
     EXPECT_EQ(in_child([] {
                   const int null = open("/dev/null", O_WRONLY);
                   dup2(null, STDOUT_FILENO);
                   execl(CASEMENT_MAPS_TEST, "maps_test",
-                        "--gtest_filter=Mapped.*:Btf.*-Mapped.FrozenIsReadOnly", nullptr);
+                        "--gtest_filter=Mapped.*:Btf.*:*UserRing.*-Mapped.FrozenIsReadOnly",
+                        nullptr);
                   return 127;
               }),
               0);

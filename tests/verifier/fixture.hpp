@@ -37,6 +37,7 @@ inline std::vector<ir::MapDef> test_maps() {
         make_map("events", MapType::PerfEventArray, 4, 4, 0),  // 9
         make_map("timed", MapType::Array, 4, 24, 1),           // 10
         make_map("shelf", MapType::ArrayOfMaps, 4, 4, 4),      // 11, of maps like "timed"
+        make_map("orders", MapType::UserRingbuf, 0, 0, 4096),  // 12
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));

@@ -174,6 +174,68 @@ OBJECTS(Dynptrs,  //
                  "if r0 == 0 goto none\nr1 = r0\nr2 = 64\nr3 = 0\nr4 = r10\nr4 += -24\ncall 197\n" +
                  "r1 = r10\nr1 += -24\nr2 = 0\ncall 199\n" + kNone});
 
+// --- dynamic pointers that are lent: to the callback of user_ringbuf_drain
+// ------------------------
+
+// The context is eight bytes of the caller's stack, `after` what the caller does with them.
+std::string drain(const std::string& callback, const std::string& after = "", int map = 12) {
+    return "*(u64 *)(r10 - 8) = 0\nld_pseudo r1, 5, " + std::to_string(map) +
+           "\nld_pseudo r2, 4, f\nr3 = r10\nr3 += -8\nr4 = 0\ncall 209\n" + after + kReturn0 +
+           "f:\n" + callback + kReturn0;
+}
+const std::string kLentSlice = "r2 = 0\nr3 = 8\ncall 203\nif r0 == 0 goto none\n";
+const std::string kKept = "r1 = *(u64 *)(r10 - 8)\n";
+
+OBJECTS(
+    LentDynptrs,  //
+    Case{"Nothing", "accept", drain("")},
+    Case{
+        "Read", "accept",
+        drain(
+            "*(u64 *)(r10 - 8) = 0\nr3 = r1\nr1 = r10\nr1 += -8\nr2 = 8\nr4 = 0\nr5 = 0\ncall 201\n"
+            "r0 = *(u64 *)(r10 - 8)\n")},
+    Case{"ReadTwiceByACopy", "accept",
+         drain("r6 = r1\nr3 = r1\nr1 = r10\nr1 += -8\nr2 = 8\nr4 = 0\nr5 = 0\ncall 201\n"
+               "r3 = r6\nr1 = r10\nr1 += -8\nr2 = 8\nr4 = 0\nr5 = 0\ncall 201\n")},
+    Case{"Write", "accept",
+         drain("*(u64 *)(r10 - 8) = 0\nr2 = 0\nr3 = r10\nr3 += -8\nr4 = 8\nr5 = 0\ncall 202\n")},
+    Case{"Slice", "accept", drain(kLentSlice + "*(u64 *)(r0 + 0) = 1\n" + kNone)},
+    Case{"SliceMayBeNull", "null-pointer",
+         drain("r2 = 0\nr3 = 8\ncall 203\nr1 = *(u64 *)(r0 + 0)\n")},
+    Case{"BeyondTheSlice", "memory-bounds", drain(kLentSlice + "r1 = *(u64 *)(r0 + 1)\n" + kNone)},
+    Case{"Stops", "accept", drain("r0 = 1\nexit\n")},
+    Case{"ReturnsTwo", "bad-callback", drain("r0 = 2\nexit\n")},
+    Case{"Dereferenced", "bad-address", drain("r0 = *(u64 *)(r1 + 0)\n")},
+    Case{"Overwritten", "bad-address", drain("*(u64 *)(r1 + 0) = 0\n")},
+    Case{"Moved", "helper-argument", drain("r1 += 8\n" + kLentSlice + kNone)},
+    Case{"ReadInto", "bad-address", drain("r2 = 16\nr3 = r1\nr4 = 0\nr5 = 0\ncall 201\n")},
+    Case{"MadeAnew", "helper-argument",
+         drain("r4 = r1\nld_pseudo r1, 5, 3\nr2 = 64\nr3 = 0\ncall 198\n")},
+    Case{"Submitted", "bad-release", drain("r2 = 0\ncall 199\n")},
+    Case{"Discarded", "bad-release", drain("r2 = 0\ncall 200\n")},
+    Case{"Returned", "bad-callback", drain("r0 = r1\nexit\n")},
+    Case{"Kept", "accept", drain("*(u64 *)(r2 + 0) = r1\n")},
+    Case{"KeptAndUsed", "register-uninit",
+         drain("*(u64 *)(r2 + 0) = r1\n", kKept + "r2 = 0\nr3 = 8\ncall 203\n")},
+    Case{"KeptAndUsedInTheNextRun", "register-uninit",
+         drain("r6 = r2\nr3 = *(u64 *)(r2 + 0)\n*(u64 *)(r2 + 0) = r1\n"
+               "if r3 == 0 goto none\nr1 = r3\nr2 = 0\nr3 = 8\ncall 203\n" +
+               kNone)},
+    Case{"SliceKeptAndUsed", "register-uninit",
+         drain("r6 = r2\n" + kLentSlice + "*(u64 *)(r6 + 0) = r0\n" + kNone,
+               kKept + "if r1 == 0 goto +1\nr2 = *(u64 *)(r1 + 0)\n")},
+    Case{"Nested", "accept",
+         drain("r6 = r1\nld_pseudo r1, 5, 12\nld_pseudo r2, 4, g\nr3 = 0\nr4 = 0\ncall 209\n"
+               "r1 = r6\n" +
+               kLentSlice + kNone + "g:\n")},
+    Case{"OtherDirection", "map-type", drain("", "", 3)},
+    // The key that bpf_for_each_map_elem lends is the helper's, too.
+    Case{"KeyKeptAndUsed", "register-uninit",
+         "*(u64 *)(r10 - 8) = 0\nld_pseudo r1, 5, 1\nld_pseudo r2, 4, f\nr3 = r10\nr3 += -8\n"
+         "r4 = 0\ncall 164\n" +
+             kKept + "if r1 == 0 goto +1\nr2 = *(u32 *)(r1 + 0)\n" + kReturn0 +
+             "f:\n*(u64 *)(r4 + 0) = r2\n" + kReturn0});
+
 // --- the iterator over numbers: kfuncs 0 new, 1 next, 2 destroy ----------------------------------
 
 const std::string kNew = "r2 = 0\nr3 = 10\n" + on_stack(-8, "kfunc 0");

@@ -178,8 +178,9 @@ void destroy_shared(const SharedMemory& memory) {
 }
 
 // --- rings --------------------------------------------------------------------------------------
-// Two files, since consumers may write their position and nothing else: the records' headers lead
-// the producer back to the ring.
+// Two files, since others may write one part and not the other: consumers their position and
+// nothing else, as the records' headers lead the producer back to the ring; producers everything
+// but the consumer's position.
 
 namespace {
 
@@ -207,7 +208,7 @@ void* map_ring(int consumer, int produced, u64 data_size) {
 
 }  // namespace
 
-Result<RingMemory> create_ring(std::size_t data_size) {
+Result<RingMemory> create_ring(std::size_t data_size, RingProducer written_by) {
     require_irql_at_most(Irql::Passive, "create_ring");
     if (data_size == 0 || data_size % kPageSize != 0) {
         return fail(Errc::InvalidArgument, {}, "ring size", data_size);
@@ -222,10 +223,12 @@ Result<RingMemory> create_ring(std::size_t data_size) {
         close_if_open(produced);
         return fail(Errc::NoMemory, {}, "ring", data_size);
     }
-    RingMemory ring{static_cast<std::byte*>(base), data_size, consumer, produced};
-    if (!seal_writing(produced)) {  // without the seal the data is not for others
-        close(produced);
-        ring.produced_native = -1;
+    RingMemory ring{static_cast<std::byte*>(base), data_size, written_by, consumer, produced};
+    i64& only_read =
+        written_by == RingProducer::Owner ? ring.produced_native : ring.consumer_native;
+    if (!seal_writing(static_cast<int>(only_read))) {  // without the seal it is not for others
+        close_if_open(only_read);
+        only_read = -1;
     }
     return ring;
 }

@@ -139,7 +139,7 @@ void destroy_shared(const SharedMemory&) {}
 // A descriptor list is an array of page frame numbers, so a second one that names the data's frames
 // twice maps the ring in one piece. One page stands before RingMemory::base, for the header.
 
-Result<RingMemory> create_ring(std::size_t data_size) {
+Result<RingMemory> create_ring(std::size_t data_size, RingProducer written_by) {
     require_irql_at_most(Irql::Passive, "create_ring");
     if (data_size == 0 || data_size % kPageSize != 0 || data_size > (u64{1} << 30)) {
         return fail(Errc::InvalidArgument, {}, "ring size", data_size);
@@ -169,7 +169,7 @@ Result<RingMemory> create_ring(std::size_t data_size) {
     }
     std::memset(block, 0, bytes);
     *reinterpret_cast<BlockHeader*>(block) = {pages, mapping};
-    return RingMemory{block + kPageSize, data_size};
+    return RingMemory{block + kPageSize, data_size, written_by};
 }
 
 ddk::Mdl* ring_mapping(const RingMemory& ring) {

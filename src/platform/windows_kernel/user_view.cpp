@@ -47,9 +47,12 @@ Result<UserView> map_for_user(const RingMemory& ring) {
     view.ring_pages = part_of(ring, 3, 1 + 2 * (ring.data_size / kPageSize));
     constexpr u32 kReadWrite = ddk::kNormalPriority | ddk::kMappingNoExecute;
     if (view.consumer_pages != nullptr && view.ring_pages != nullptr) {
-        view.consumer = static_cast<std::byte*>(map_or_null(view.consumer_pages, kReadWrite));
-        view.producer = static_cast<std::byte*>(
-            map_or_null(view.ring_pages, kReadWrite | ddk::kMappingNoWrite));
+        const bool produces = ring.written_by == RingProducer::Others;
+        constexpr u32 kRead = kReadWrite | ddk::kMappingNoWrite;
+        view.consumer = static_cast<std::byte*>(
+            map_or_null(view.consumer_pages, produces ? kRead : kReadWrite));
+        view.producer =
+            static_cast<std::byte*>(map_or_null(view.ring_pages, produces ? kReadWrite : kRead));
     }
     if (view.consumer == nullptr || view.producer == nullptr) {
         unmap(view.consumer, view.consumer_pages);

@@ -7,8 +7,8 @@
 
 namespace ebpf::platform {
 
-// One ring as a process sees it: the consumer's page, which it may write, and the producer's page
-// with the data twice behind it, which it may only read.
+// One ring as a process sees it: the consumer's page, and the producer's page with the data twice
+// behind it. The process may write what is its own part, and read the other.
 struct UserView {
     void* process = nullptr;  // referenced
     ddk::Mdl* consumer_pages = nullptr;

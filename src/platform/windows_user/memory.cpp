@@ -112,7 +112,7 @@ void destroy_shared(const SharedMemory& memory) {
 // The section is one granule, whose last three pages are the private, the consumer's and the
 // producer's, and the data. An address range is found by reserving it and letting go; another
 // thread may take it before the views are there, so that is tried again.
-Result<RingMemory> create_ring(std::size_t data_size) {
+Result<RingMemory> create_ring(std::size_t data_size, RingProducer written_by) {
     require_irql_at_most(Irql::Passive, "create_ring");
     if (data_size == 0 || data_size % kPageSize != 0) {
         return fail(Errc::InvalidArgument, {}, "ring size", data_size);
@@ -136,7 +136,7 @@ Result<RingMemory> create_ring(std::size_t data_size) {
     }
     CloseHandle(section);  // the views keep it
     if (mapped == nullptr) return fail(Errc::NoMemory, {}, "ring", bytes);
-    return RingMemory{mapped + kGranule - 3 * u64{kPageSize}, data_size};
+    return RingMemory{mapped + kGranule - 3 * u64{kPageSize}, data_size, written_by};
 }
 
 void destroy_ring(const RingMemory& ring) {

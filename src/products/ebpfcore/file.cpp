@@ -5,6 +5,7 @@
 #include <new>
 
 #include "products/ebpfcore/device.hpp"
+#include "spec/map_types.hpp"
 #include "products/ebpfcore/files.hpp"
 
 namespace ebpf::products {
@@ -132,8 +133,13 @@ Result<i64> File::map_ring(const spec::Caller& caller, spec::RingMapAttr& attr) 
     }
     spec::RingMapAttr ours = attr;
     TRY(context_.door(caller, spec::Command::RingMap, &ours));
+    spec::HandleShapeAttr shape{.fd = attr.map_fd};
+    TRY(context_.door(caller, spec::Command::HandleShape, &shape));
+    const bool of_users = spec::map_type_from_number(caller.dialect, shape.map_type) ==
+                          spec::MapType::UserRingbuf;
     const platform::RingMemory ring{
-        reinterpret_cast<std::byte*>(ours.consumer) - platform::kPageSize, ours.data_size};
+        reinterpret_cast<std::byte*>(ours.consumer) - platform::kPageSize, ours.data_size,
+        of_users ? platform::RingProducer::Others : platform::RingProducer::Owner};
     TRY_ASSIGN(const platform::UserView view, platform::map_for_user(ring));
     if (const Status kept = keep(view); !kept) {
         platform::unmap_for_user(view);

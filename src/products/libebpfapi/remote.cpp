@@ -230,7 +230,8 @@ Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
     Pages out;
     if (answered && connection->packet.count == 1) {
         const service::Frame& answer = connection->packet.frame;
-        out = {std::move(connection->packet.descriptors[0]), answer.bytes, answer.shape};
+        out = {std::move(connection->packet.descriptors[0]), answer.bytes,
+               static_cast<u32>(answer.value), answer.shape};
     }
     if (connection) give_back(std::move(connection));
     if (!answered) return std::unexpected(answered.error());
@@ -238,8 +239,17 @@ Result<RemoteService::Pages> RemoteService::pages(u32 handle, u64 part) const {
     return out;
 }
 
-// The page with the consumer's position can be written, the producer's and the data only read; the
-// data stands twice in a row, so that no record is split. A ring is mapped once for all its users.
+namespace {
+
+int protection(u32 access) {
+    return PROT_READ | ((access & runtime::kMemoryWrite) != 0 ? PROT_WRITE : 0);
+}
+
+}  // namespace
+
+// The page with the consumer's position can be written, the producer's and the data only read, or,
+// of a user ring buffer, the other way round; the data stands twice in a row, so that no record is
+// split. A ring is mapped once for all its users.
 Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
     TRY_ASSIGN(const wire::Shape ring, known_.shape(attr.map_fd));
     {
@@ -266,11 +276,12 @@ Result<i64> RemoteService::ring_map(spec::RingMapAttr& attr) {
     }
     const u64 data = produced->size - kPage;
     void* const position =
-        mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, consumer->file.get(), 0);
+        mmap(nullptr, kPage, protection(consumer->access), MAP_SHARED, consumer->file.get(), 0);
+    const int may = protection(produced->access);
     if (position == MAP_FAILED) return fail(Errc::NoMemory, {}, "mapping a ring");
     auto* const base = static_cast<std::byte*>(
-        mmap(nullptr, produced->size + data, PROT_READ, MAP_SHARED, produced->file.get(), 0));
-    if (base == MAP_FAILED || mmap(base + produced->size, data, PROT_READ, MAP_SHARED | MAP_FIXED,
+        mmap(nullptr, produced->size + data, may, MAP_SHARED, produced->file.get(), 0));
+    if (base == MAP_FAILED || mmap(base + produced->size, data, may, MAP_SHARED | MAP_FIXED,
                                    produced->file.get(), kPage) == MAP_FAILED) {
         if (base != MAP_FAILED) munmap(base, produced->size + data);
         munmap(position, kPage);

@@ -66,6 +66,7 @@ class RemoteService : public api::Descriptors {
     struct Pages {
         Fd file;
         u64 size = 0;
+        u32 access = 0;  // runtime::kMemoryRead, kMemoryWrite
         wire::Shape map{};
     };
     Result<Pages> pages(u32 handle, u64 part) const;
