@@ -78,11 +78,15 @@ Report Analyzer::run() {
         reject(DiagnosticCode::BadControlFlow,
                "the program has no instructions, or its type is unknown");
     } else {
-        for (u32 round = 0; round <= kMaxRestarts; ++round) {
+        bool all_followed = false;
+        for (u32 round = 0; round <= kMaxRestarts && !all_followed; ++round) {
             restart_ = false;
             if (round == kMaxRestarts) no_widening_.assign(no_widening_.size(), true);
-            if (attempt() || !restart_) break;
+            all_followed = attempt();
+            if (!restart_) break;
         }
+        // The last attempt broke off, too: nothing is proven.
+        if (!all_followed && !error_) budget_ended("of attempts");
         // The budget ended while an error under a general state was being looked into.
         if (error_ && verdict_ == Verdict::Exhausted && doubtful_) {
             doubtful_->notes.push_back(

@@ -326,5 +326,36 @@ OBJECTS(
              kNone},
     Case{"ContextsIsNotGivenBack", "bad-release", kSk + "if r1 == 0 goto none\ncall 86\n" + kNone});
 
+// Attempts that all break off are no proof: here the callback's entry is generalised too often,
+// each time before the other way at the random number was followed.
+TEST(Attempts, ThatBreakOffAcceptNothing) {
+    const ir::Program program = make_program(
+        "*(u64 *)(r10 - 32) = 0\n*(u64 *)(r10 - 24) = 0\nr1 = 9\nld_pseudo r2, 4, f\nr3 = r10\n"
+        "r3 += -32\nr4 = 0\ncall 181\nr0 = 0\nexit\n"
+        "f:\nr8 = r2\n*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 1\ncall 1\n"
+        "if r0 == 0 goto stop\nr7 = r0\nr9 = *(u64 *)(r7 + 0)\nif r9 > 7 goto out\n"
+        "*(u64 *)(r10 - 32) = r9\n*(u64 *)(r10 - 24) = r7\n*(u64 *)(r10 - 16) = r8\n"
+        "r7 = 0\nw9 = 12\nr6 = r7\ngoto body\n"
+        "step:\nw9 += -1\nr7 = r6\nif w9 == -1 goto done\n"
+        "body:\nw1 = 1\nw1 <<= w9\nr6 += r1\ncall 7\nif r0 == 0 goto step\nr6 = r7\ngoto step\n"
+        "done:\nr9 = *(u64 *)(r10 - 32)\nr7 = *(u64 *)(r10 - 24)\nr8 = *(u64 *)(r10 - 16)\n"
+        "r2 = r9\nr2 <<= 3\nr1 = r7\nr1 += r2\n*(u64 *)(r1 + 0) = r6\n"
+        "out:\nr1 = *(u64 *)(r8 + 0)\nif r1 == 0 goto last\n"
+        "r1 = 9\nld_pseudo r2, 4, g\nr3 = 0\nr4 = 0\ncall 181\n"
+        "last:\nr9 += 1\n*(u64 *)(r7 + 0) = r9\nr1 = *(u64 *)(r8 + 8)\nr0 = 1\n"
+        "if r9 == r1 goto stop\nr0 = 0\nexit\nstop:\nr0 = 1\nexit\n"
+        "g:\nr0 = 0\nexit\n");
+    ir::Environment environment;
+    environment.type = spec::program_info(spec::Dialect::Linux, spec::ProgramType::Xdp);
+    const Report report = analyze(program, environment, {});
+    if (report.verdict != Verdict::Accept) {
+        EXPECT_EQ(report.verdict, Verdict::Exhausted) << explain(report);
+        return;
+    }
+    for (std::size_t i = 0; i < program.insns.size(); ++i) {
+        EXPECT_TRUE(report.facts.insns[i].reachable) << "instruction " << i;
+    }
+}
+
 }  // namespace
 }  // namespace ebpf::verifier

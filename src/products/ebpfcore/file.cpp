@@ -5,8 +5,8 @@
 #include <new>
 
 #include "products/ebpfcore/device.hpp"
-#include "spec/map_types.hpp"
 #include "products/ebpfcore/files.hpp"
+#include "spec/map_types.hpp"
 
 namespace ebpf::products {
 namespace {
