@@ -17,8 +17,10 @@ u32 extent(EngineKind engine, RelocKind kind) {
     return kind == RelocKind::Helper64 ? kSlot : 2 * kSlot;
 }
 
-bool is_known(RelocKind kind) {
-    return kind >= RelocKind::Helper64 && kind <= RelocKind::ArrayValues64;
+bool is_known(EngineKind engine, RelocKind kind) {
+    const bool any = kind >= RelocKind::Helper64 && kind <= RelocKind::Function64;
+    const bool machine_code = kind >= RelocKind::HelperOrNull64 && kind <= RelocKind::ProgSlots64;
+    return any || (machine_code && engine != EngineKind::Interpreter);
 }
 
 // An offset in text that can be entered or called.
@@ -32,7 +34,7 @@ Status check_code_offset(const CodeView& code, u32 offset, Where where, const ch
 
 Status check_relocation(const CodeView& code, const Relocation& r) {
     const Where where = at_offset(r.offset);
-    if (!is_known(r.kind))
+    if (!is_known(code.engine, r.kind))
         return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
     for (const u8 byte : r.reserved) {
         if (byte != 0) return fail(Errc::ReservedField, where, "relocation", byte);
@@ -46,21 +48,15 @@ Status check_relocation(const CodeView& code, const Relocation& r) {
     switch (r.kind) {
         case RelocKind::HelperNear32:
         case RelocKind::HelperOrNull64:
-            if (code.engine == EngineKind::Interpreter) {
-                return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
-            }
-            [[fallthrough]];
         case RelocKind::Helper64:
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             return {};
         case RelocKind::Map64:
+        case RelocKind::ProgSlots64:
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             [[fallthrough]];
         case RelocKind::ArrayValues64:
         case RelocKind::MapValue64:
-            if (r.kind == RelocKind::ArrayValues64 && code.engine == EngineKind::Interpreter) {
-                return fail(Errc::BadFormat, where, "relocation kind", static_cast<u8>(r.kind));
-            }
             if (r.index >= code.map_count)
                 return fail(Errc::OutOfBounds, where, "map index", r.index);
             return {};

@@ -27,6 +27,8 @@ enum class RelocKind : u8 {
                          //          they are (a detour that the text has) if more than 2 GiB
     ArrayValues64 = 7,   // machine code, 8 bytes: address of the first value of map `index`, an
                          //          array of `addend` elements and no other
+    ProgSlots64 = 8,     // machine code, 8 bytes: address of the first slot of prog array `index`,
+                         //          as engine.hpp describes it
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 // The embedder's helpers that a call by register reaches: those with numbers below.

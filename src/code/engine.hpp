@@ -26,7 +26,7 @@ inline constexpr u64 kMaxMayGoto = u64{8} << 20;  // Linux's BPF_MAX_LOOPS
 Status fault_status(u64 fault);
 
 // One run of a program, on the invoker's stack. Compiled code keeps its address in a register and
-// looks only at the fields up to `context`, whose offsets are fixed.
+// looks only at fields whose offsets are fixed, and say so.
 struct Invocation {
     // A tail call that succeeded: set by the helper, looked at after the call. The entry's frame
     // then leaves at once and the execution context enters the next program; in a subprogram the
@@ -48,15 +48,22 @@ struct Invocation {
     // How a callback that belongs to an interpreted program is run; see call_function(). Set by the
     // interpreter for its programs' runs, else by who calls callbacks outside any run (timers).
     u64 (*call_interpreted)(Invocation* invocation, u64 function, const u64 args[5]) = nullptr;
-    void* context = nullptr;  // r1 at entry
-    u64 context_size = 0;
+    void* context = nullptr;        // offset 64: r1 at entry
+    u64 context_size = 0;           // offset 72
     void* runtime = nullptr;        // the execution context's own state
-    const void* program = nullptr;  // the one running
+    const void* program = nullptr;  // offset 88: the one running
     u32 slot = 0;                   // execution slot: the CPU number that programs see
-    u32 tail_calls = 0;             // done so far, at most kMaxTailCalls
+    u32 tail_calls = 0;             // offset 100: done so far, at most kMaxTailCalls
     Bounds* bounds = nullptr;  // not null: the interpreter checks what the run accesses and calls
 };
 inline constexpr u32 kMaxTailCalls = 33;
+
+// A prog array as compiled code sees it, so that a tail call can be a jump: slots of 8 bytes, each
+// null or the address of a program (Invocation::program), and before the first the number of them.
+// Where the jump is not possible (no such program, too many calls, an interpreted program), code
+// calls the helper, which says what happens.
+inline constexpr i32 kProgSlotCount = -8;  // a u32, from the first slot
+inline constexpr i32 kProgramEntry = 80;   // an EntryFn, in a program; null if it is interpreted
 
 // A callback as programs hand it to helpers: the value of a two-slot instruction of kind Function.
 // Of machine code it is the address of a HelperFn. Of an interpreted program it is the address of

@@ -50,7 +50,7 @@ constexpr u64 kEnumerators<code::EngineKind> = code::kEngineCount;
 template <>
 constexpr u64 kEnumerators<code::Cpu> = static_cast<u64>(code::Cpu::AArch64) + 1;
 template <>
-constexpr u64 kEnumerators<code::RelocKind> = static_cast<u64>(code::RelocKind::ArrayValues64) + 1;
+constexpr u64 kEnumerators<code::RelocKind> = static_cast<u64>(code::RelocKind::ProgSlots64) + 1;
 template <>
 constexpr u64 kEnumerators<jit::CallingConvention> =
     static_cast<u64>(jit::CallingConvention::Aapcs64) + 1;

@@ -16,7 +16,7 @@ struct InsnFacts {
     bool reachable = false;
     MemoryKind memory = MemoryKind::Unknown;  // what a load, store or atomic touches, on every path
     bool divisor_nonzero = false;             // Div, Mod, SDiv, SMod by register
-    i32 constant_map = -1;      // helper call: index of the map in r1, if always the same
+    i32 constant_map = -1;      // helper call: index of its map argument, if always the same
     bool constant_key = false;  // helper call: the map's key is always the 4 bytes of `key`
     u32 key = 0;
     // Conditional jump: which ways are possible. A way that is not is never taken.

@@ -84,18 +84,30 @@ Result<std::optional<code::Relocation>> Lowering::address_of(const Insn& insn, u
     return unsupported("kind of two-slot instruction", insn.kind);
 }
 
+std::optional<u32> Lowering::constant_map(const Insn& call, spec::Helper helper,
+                                          spec::MapType type) const {
+    if (facts_.insns.empty() || call.imm != static_cast<i64>(helper)) return {};
+    const auto map = static_cast<u32>(facts_.insns[at_].constant_map);  // -1 is none
+    if (map >= program_.maps.size() || program_.maps[map].type != type) return {};
+    return map;
+}
+
+std::optional<u32> Lowering::tail_jump(const Insn& call) const {
+    if (!is_entry(function_)) return {};
+    return constant_map(call, spec::Helper::tail_call, spec::MapType::ProgArray);
+}
+
 std::optional<Lowering::ArrayLookup> Lowering::array_lookup(const Insn& call) const {
     // Where constants are blinded, the size is one, and a call has none.
-    if (facts_.insns.empty() || options_.blind_constants) return {};
-    if (call.imm != static_cast<i64>(spec::Helper::map_lookup_elem)) return {};
+    if (options_.blind_constants) return {};
+    const auto index = constant_map(call, spec::Helper::map_lookup_elem, spec::MapType::Array);
+    if (!index) return {};
     const ir::InsnFacts& fact = facts_.insns[at_];
-    if (fact.constant_map < 0 || static_cast<u32>(fact.constant_map) >= program_.maps.size())
-        return {};
-    const ir::MapDef& map = program_.maps[static_cast<u32>(fact.constant_map)];
+    const ir::MapDef& map = program_.maps[*index];
     constexpr u64 kReach = 0x7fff'ffff;  // of an immediate
     const u64 stride = spec::value_stride(map.value_size);
-    if (map.type != spec::MapType::Array || map.value_size == 0 || stride > kReach) return {};
-    ArrayLookup lookup{.map = static_cast<u32>(fact.constant_map),
+    if (map.value_size == 0 || stride > kReach) return {};
+    ArrayLookup lookup{.map = *index,
                        .entries = map.max_entries,
                        .stride = static_cast<u32>(stride),
                        .offset = {}};

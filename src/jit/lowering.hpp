@@ -65,6 +65,11 @@ class Lowering {
     };
     std::optional<ArrayLookup> array_lookup(const isa::Insn& call) const;
 
+    // The prog array of the tail call at at_, where that can be a jump: out of the entry's frame,
+    // through a map that the proof names. (A subprogram's caller goes on, as the program that it
+    // was, and so has to be come back to.)
+    std::optional<u32> tail_jump(const isa::Insn& call) const;
+
     // Bytes of the deepest chain of native frames, their helpers' own not included. `native_bytes`
     // is each function's; stubs lie before callbacks (`thunk`) and the entry (`entry`).
     u32 deepest_chain(std::span<const u32> native_bytes, u32 thunk, u32 entry) const;
@@ -83,6 +88,9 @@ class Lowering {
     // Labels that a code generator numbers itself, from 0.
     u32 own_label(u32 which) const { return insn_count_ + (2 + kFaults) * function_count_ + which; }
 
+    // The map that a call of `helper` at at_ works on, where the proof names it and it has `type`.
+    std::optional<u32> constant_map(const isa::Insn& call, spec::Helper helper,
+                                    spec::MapType type) const;
     // Where a jump to `target` leads in the end.
     u32 destination(u32 target) const;
 

@@ -36,7 +36,11 @@
     X(ConstantIsZeroExtended)    \
     X(MemoryOperandOfStaleWidth) \
     X(FlagsOfAnyRegister)        \
-    X(ByteComparedWithOneMore)
+    X(ByteComparedWithOneMore)   \
+    X(OneMoreTailCall)           \
+    X(TailCallIsNotCounted)      \
+    X(TailCallIndexIs64)         \
+    X(TailCallOfOneMoreSlot)
 
 namespace ebpf::jit {
 

@@ -54,6 +54,8 @@ struct Addresses {
                 return addresses.map_value(index, addend);
             case code::RelocKind::ArrayValues64:
                 return addresses.array_values(index, addend);
+            case code::RelocKind::ProgSlots64:
+                return reinterpret_cast<u64>(prog_array_slots(*addresses.program.maps[index]));
             case code::RelocKind::Function64:
             case code::RelocKind::HelperOrNull64:
             case code::RelocKind::HelperNear32:

@@ -177,6 +177,8 @@ struct Program;
 // since they share the context. The first to come says which: a program that is put in or one that
 // is installed with the map. InvalidArgument for others. Does nothing for other maps.
 Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect);
+// The first slot of a prog array, for compiled code (code/engine.hpp); null for other maps.
+const void* prog_array_slots(const Map& map);
 // The program at `index` of a prog array, or null; valid inside the epoch.
 const Program* prog_array_at(const Map& map, u64 index);
 

@@ -21,8 +21,10 @@ struct Entries {
     bool typed = false;
     spec::ProgramType type{};
     spec::Dialect dialect{};
+    u64 count = 0;  // here for compiled code, as code::kProgSlotCount says
     std::atomic<Object*> objects[];
 };
+static_assert(offsetof(Entries, objects) + code::kProgSlotCount == offsetof(Entries, count));
 
 Entries& entries_of(const Map& map) {
     return *static_cast<Entries*>(map.state);
@@ -39,6 +41,7 @@ Status create(Map& map) {
         return fail(Errc::TooLarge, {}, "max_entries", map.max_entries);
     map.state = platform::allocate(sizeof(Entries) + u64{map.max_entries} * sizeof(Object*));
     if (map.state == nullptr) return fail(Errc::NoMemory, {}, "array", map.max_entries);
+    entries_of(map).count = map.max_entries;
     return {};
 }
 
@@ -145,6 +148,10 @@ Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect) 
         return fail(Errc::InvalidArgument, {}, "a prog array's programs are of another type");
     }
     return {};
+}
+
+const void* prog_array_slots(const Map& map) {
+    return map.ops == &kProgArrayOps ? entries_of(map).objects : nullptr;
 }
 
 const Program* prog_array_at(const Map& map, u64 index) {

@@ -10,6 +10,17 @@ namespace ebpf::runtime {
 // What extensions know of an invocation.
 static_assert(offsetof(code::Invocation, context) == offsetof(ebpf_invocation_t, context));
 
+// What compiled code knows of a program. (Of a derived class the language leaves offsetof to the
+// compilers, which all have it.)
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+#endif
+static_assert(offsetof(Program, entry) == code::kProgramEntry);
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
 namespace {
 
 // Enters what a tail call left pending, and what that tail-calls in turn.

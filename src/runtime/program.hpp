@@ -28,6 +28,10 @@ struct RunStatistics {
 };
 
 struct Program : Object {
+    code::EntryFn entry = nullptr;            // machine code, at code::kProgramEntry; or
+    const code::EngineOps* engine = nullptr;  // the engine that runs `prepared`
+    void* prepared = nullptr;
+
     spec::ProgramType type{};
     spec::AttachType attach{};
     spec::Dialect dialect{};
@@ -36,9 +40,6 @@ struct Program : Object {
     u32 stack_bytes = 0;
     u64 loaded_at = 0;  // boot ns
 
-    code::EntryFn entry = nullptr;            // machine code, or
-    const code::EngineOps* engine = nullptr;  // the engine that runs `prepared`
-    void* prepared = nullptr;
     platform::CodePages pages;
     u32 code_bytes = 0;
 

@@ -267,12 +267,10 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
     }
     site.map = static_cast<i32>(value.index);
     site.inner_map = value.object != 0;
-    if (n == 0) {
-        i32& seen = insn_notes_[now_.pc].map;
-        // An inner map is another one every time; only a map named by the instruction is constant.
-        const i32 named = site.inner_map ? -1 : site.map;
-        seen = seen == -2 ? named : seen == named ? seen : -1;
-    }
+    i32& seen = insn_notes_[now_.pc].map;
+    // An inner map is another one every time; only a map named by the instruction is constant.
+    const i32 named = site.inner_map ? -1 : site.map;
+    seen = seen == -2 ? named : seen == named ? seen : -1;
     return true;
 }
 

@@ -2,11 +2,12 @@
 //
 // Differential testing: one program on the interpreter and as machine code, from equal memory and
 // an equal map, must leave equal r0 (into which generated programs mix all registers), memory and
-// map. Two kinds of programs:
+// map. Three kinds of programs:
 //
 //   generated   from isa/'s table, random_program.hpp
 //   mutated     real ones with a few instructions changed, and run if the verifier still accepts
 //               them; the facts of its proof go to the code generator, as they do in earnest
+//   tail calls  among a few generated ones, some of which stay interpreted
 #pragma once
 
 #include <optional>
@@ -38,5 +39,8 @@ std::vector<BaseProgram> base_programs(const std::string& directory);
 std::optional<std::string> try_generated(u64 seed, const Variant& variant);
 std::optional<std::string> try_mutated(u64 seed, const std::vector<BaseProgram>& bases,
                                        const Variant& variant, u64* ran = nullptr);
+
+// Of programs that tail-call each other; `calls` says how often they did.
+std::optional<std::string> try_tail_calls(u64 seed, const Variant& variant, u32* calls = nullptr);
 
 }  // namespace ebpf::engines

@@ -33,7 +33,9 @@ bool finds(u32 planted, const std::vector<BaseProgram>& bases) {
     for (u64 seed = 1; seed <= kPrograms; ++seed) {
         for (Variant variant : variants()) {
             variant.options.planted = planted;
-            if (try_generated(seed, variant) || try_mutated(seed, bases, variant)) return true;
+            if (try_generated(seed, variant) || try_mutated(seed, bases, variant) ||
+                try_tail_calls(seed, variant))
+                return true;
         }
     }
     return false;
@@ -45,6 +47,8 @@ TEST(Planted, EachIsFound) {
     const auto bases = base_programs(ENGINE_DATA);
     ASSERT_GE(bases.size(), 40u);
     EXPECT_FALSE(try_generated(1, variants()[0])) << "nothing is planted";
+    for (u64 seed = 1; seed <= 100; ++seed)
+        ASSERT_FALSE(try_tail_calls(seed, variants()[0])) << "nothing is planted";
     for (u32 n = 1; n <= jit::kPlantedCount; ++n) {
         const pid_t child = fork();
         ASSERT_GE(child, 0);
@@ -78,6 +82,28 @@ TEST(Differential, MutatedPrograms) {
         }
     }
     EXPECT_GT(ran, 1000u) << "mutations that the verifier accepts";
+}
+
+TEST(Differential, TailCalls) {
+    const jit::Options hardened{
+        .blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true};
+    auto all = variants();
+    for (const Variant& variant : variants()) {
+        all.push_back({"hardened", variant.target, hardened});
+        all.push_back({"limited", variant.target, {.metered = true, .cancellable = true}});
+    }
+    u32 at_the_limit = 0, total = 0;
+    for (const Variant& variant : all) {
+        for (u64 seed = 0; seed < 500; ++seed) {
+            u32 calls = 0;
+            const auto difference = try_tail_calls(seed, variant, &calls);
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+            at_the_limit += calls == code::kMaxTailCalls;
+            total += calls;
+        }
+    }
+    EXPECT_GT(at_the_limit, 500u);
+    EXPECT_GT(total, 20'000u);
 }
 
 #endif

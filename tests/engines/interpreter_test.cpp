@@ -43,6 +43,7 @@ Result<u64> resolve(void* self, RelocKind kind, u32 index, u32 addend) {
         case RelocKind::HelperOrNull64:
         case RelocKind::HelperNear32:
         case RelocKind::ArrayValues64:
+        case RelocKind::ProgSlots64:
             break;
     }
     return fail(Errc::Unsupported);

@@ -687,6 +687,33 @@ TEST_P(Control, TailCalls) {
     EXPECT_EQ(in_sub.run(nullptr, 0, &invocation), 21u);
 }
 
+// As a jump: out of the entry, through a prog array that the proof names; with a way by the helper.
+TEST_P(Control, TailCallsThroughKnownArraysAreJumps) {
+    const auto jumps = [](const Insns& insns, u32 at, spec::MapType type, i32 map) {
+        ir::Program program = link(insns, 1);
+        program.maps[0].type = type;
+        ir::Facts facts;
+        facts.insns.assign(program.insns.size(), {.reachable = true});
+        facts.insns[at].constant_map = map;
+        facts.stack_used.assign(program.subprograms.size(), 0);
+        facts.max_call_depth = 2;
+        const Output output = compiled(program, GetParam(), facts);
+        EXPECT_TRUE(code::validate(output.view(0)));
+        const auto of_kind = [&](code::RelocKind kind) {
+            return std::ranges::count(output.relocations, kind, &code::Relocation::kind);
+        };
+        EXPECT_EQ(of_kind(code::RelocKind::Helper64), 1);
+        return of_kind(code::RelocKind::ProgSlots64) == 1;
+    };
+    const Insn tail_call = call_helper(static_cast<u32>(spec::Helper::tail_call));
+    EXPECT_TRUE(jumps({tail_call, exit()}, 0, spec::MapType::ProgArray, 0));
+    EXPECT_FALSE(jumps({tail_call, exit()}, 0, spec::MapType::ProgArray, -1));
+    EXPECT_FALSE(jumps({tail_call, exit()}, 0, spec::MapType::ProgArray, 1));
+    EXPECT_FALSE(jumps({tail_call, exit()}, 0, spec::MapType::ArrayOfMaps, 0));
+    EXPECT_FALSE(jumps({call_helper(7), exit()}, 0, spec::MapType::ProgArray, 0));
+    EXPECT_FALSE(jumps({call_local(1), exit(), tail_call, exit()}, 2, spec::MapType::ProgArray, 0));
+}
+
 // --- what is refused, and what is described ------------------------------------------------------
 
 TEST_P(Control, RelocationsAreWhereTheyShouldBe) {

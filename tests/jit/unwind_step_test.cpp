@@ -16,6 +16,7 @@
 
 #include "isa/text/text.hpp"
 #include "placed.hpp"
+#include "spec/helpers.hpp"
 
 namespace ebpf::jit::test {
 namespace {
@@ -56,15 +57,34 @@ void on_step(int, siginfo_t*, void* context) {
     if (!found) ++lost;
 }
 
+// A prog array whose one slot holds the program that is run.
+struct {
+    std::byte front[code::kProgramEntry] = {};
+    const void* entry = nullptr;
+} next;
+struct {
+    u64 count = 1;
+    const void* slots[1] = {&next};
+} array;
+
+void step_through(const ir::Program& program, const ir::Facts& facts, const Options& options);
+
 void step_through(std::string_view source, const Options& options = {}) {
     const auto slots = isa::text::assemble(source, isa::text::Dialect::Llvm);
     ASSERT_TRUE(slots);
     const auto program = ir::decode_program(*slots);
     ASSERT_TRUE(program);
-    const auto output = compile(*program, {}, Target::host(), options);
+    step_through(*program, {}, options);
+}
+
+void step_through(const ir::Program& program, const ir::Facts& facts, const Options& options) {
+    const auto output = compile(program, facts, Target::host(), options);
     ASSERT_TRUE(output);
-    const Placed placed(*output, Target::host().convention,
-                        [](const code::Relocation&) { return reinterpret_cast<u64>(&helper); });
+    const Placed placed(*output, Target::host().convention, [](const code::Relocation& r) {
+        return r.kind == code::RelocKind::ProgSlots64 ? reinterpret_cast<u64>(array.slots)
+                                                      : reinterpret_cast<u64>(&helper);
+    });
+    next.entry = placed.at(placed.entry());
     text = static_cast<const std::byte*>(placed.at(0));
     text_size = output->unwind.offset;
     instructions = lost = 0;
@@ -127,6 +147,26 @@ TEST(UnwindSteps, CountedFrames) {
 }
 TEST(UnwindSteps, Callbacks) {
     step_through(kCallback);
+}
+TEST(UnwindSteps, TailCalls) {
+    const auto slots = isa::text::assemble(
+        "r6 = 6\n*(u64 *)(r10 - 64) = r6\nr9 = 0\nr3 = 0\ncall " +
+            std::to_string(static_cast<u32>(spec::Helper::tail_call)) + "\nr0 = r6\nexit\n",
+        isa::text::Dialect::Llvm);
+    ASSERT_TRUE(slots);
+    auto program = ir::decode_program(*slots);
+    ASSERT_TRUE(program);
+    program->maps.resize(1);
+    program->maps[0].type = spec::MapType::ProgArray;
+    ir::Facts facts;
+    facts.insns.assign(program->insns.size(), {.reachable = true});
+    facts.insns[4].constant_map = 0;
+    facts.stack_used = {64};
+    facts.max_call_depth = 1;
+    for (const bool safe : {false, true}) {
+        step_through(*program, facts, {.safe_indirect_calls = safe});
+        EXPECT_GT(instructions, code::kMaxTailCalls * 20) << "the program was not entered again";
+    }
 }
 TEST(PerfMap, NamesTheCode) {
     const std::string path = "/tmp/perf-" + std::to_string(getpid()) + ".map";

@@ -58,13 +58,16 @@ std::vector<code::Relocation> interpreter_relocations(const std::vector<Insn>& i
 // What a proof would say of the helpers' maps, in the straight programs of these tests.
 ir::Facts known_maps(const ir::Program& program) {
     ir::Facts facts;
-    i32 r1 = -1;
+    i32 maps[3] = {-1, -1, -1};  // in r1 and r2
     for (const Insn& insn : program.insns) {
         const bool call = insn.form == isa::Form::Call;
-        facts.insns.push_back({.reachable = true, .constant_map = call ? r1 : -1});
+        const bool tail_call = call && insn.imm == static_cast<i64>(spec::Helper::tail_call);
+        facts.insns.push_back(
+            {.reachable = true, .constant_map = call ? maps[tail_call ? 2 : 1] : -1});
         const bool map = insn.form == isa::Form::Wide && insn.wide() == isa::WideKind::MapIndex;
-        if (map && insn.dst == 1) r1 = static_cast<i32>(insn.map_index());
-        if (call || (!map && insn.dst == 1)) r1 = -1;
+        if (call) std::ranges::fill(maps, -1);
+        if (!call && (insn.dst == 1 || insn.dst == 2))
+            maps[insn.dst] = map ? static_cast<i32>(insn.map_index()) : -1;
     }
     return facts;
 }

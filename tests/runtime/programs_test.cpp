@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Programs in both engines: helpers, tail calls, test runs, hooks, and what installing refuses.
+#include <atomic>
+#include <thread>
+
 #include "harness.hpp"
 #include "isa/codec.hpp"
 #include "spec/errors.hpp"
@@ -333,6 +336,39 @@ TEST_P(Programs, TailCallInASubprogramReturnsToItsCaller) {
     const u32 fd = static_cast<u32>(target);
     ASSERT_EQ(update(programs, &key, &fd), 0);
     EXPECT_EQ(test_run(program), 41 + 1 + 100);
+}
+
+// A slot's program is replaced, by one of the other engine too, and removed while others run it:
+// each run ends in one that was there.
+TEST_P(Programs, TailCallsWhileProgramsAreReplaced) {
+    const i64 programs = create({.type = spec::MapType::ProgArray, .value = 4});
+    const i64 program = install(
+        {map_index(2, 0), mov(3, 0), call(Helper::tail_call), mov(0, 1), exit()}, {programs});
+    ASSERT_GT(program, 0);
+    std::atomic<bool> done{false};
+    std::atomic<u64> ran{0}, wrong{0};
+    std::thread runner([&] {
+        while (!done.load() || ran.load() == 0) {
+            const i64 r0 = test_run(program, 0, 100);
+            if (r0 < 1 || r0 > 3) wrong.fetch_add(1);
+            ran.fetch_add(1);
+        }
+    });
+    const u32 key = 0;
+    for (u32 i = 0; i < 300; ++i) {
+        const Engine engine = i % 2 == 0 ? Engine::Jit : Engine::Interpreter;
+        const i64 target = Fixture::install(engine, {mov(0, static_cast<i32>(2 + i % 2)), exit()});
+        const u32 fd = static_cast<u32>(target);
+        if (update(programs, &key, &fd) != 0) wrong.fetch_add(1);
+        if (close(target) != 0) wrong.fetch_add(1);
+        if (i % 3 == 0 && remove(programs, &key) != 0) wrong.fetch_add(1);
+    }
+    done.store(true);
+    runner.join();
+    EXPECT_EQ(wrong.load(), 0u);
+    EXPECT_GT(ran.load(), 0u);
+    (void)remove(programs, &key);
+    EXPECT_EQ(runtime_->live(ObjectKind::Program), 1u);
 }
 
 TEST_P(Programs, ArrayThatHoldsItsOwnProgramGoesAway) {

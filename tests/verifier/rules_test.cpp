@@ -824,6 +824,12 @@ TEST(Facts, ConstantMapOnlyWhenAlwaysTheSame) {
     EXPECT_EQ(report.facts.insns[7].constant_map, -1);
 }
 
+TEST(Facts, ProgArrayOfATailCall) {
+    const Report named = check("ld_pseudo r2, 5, 2\nr3 = 0\ncall 12\n" RETURN0);
+    ASSERT_EQ(named.verdict, Verdict::Accept) << explain(named);
+    EXPECT_EQ(named.facts.insns[2].constant_map, 2);
+}
+
 TEST(Facts, KeysAndWaysOfJumps) {
     const auto lookup = [](const char* key) {
         return std::string("call 7\nr6 = r0\n*(u32 *)(r10 - 4) = 3\n") + key +

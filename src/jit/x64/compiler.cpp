@@ -124,6 +124,17 @@ void Compiler::leave() {
     note(FrameStep::Kind::Recall);
 }
 
+// The same way to a program that takes this one's place. With the prefix Windows' unwinder knows
+// the jump for the end of a function.
+void Compiler::leave_to(Gpr entry) {
+    if (options_.safe_indirect_calls) {
+        a_.code.jump(Cc::Always, own_label(kRetpoline));
+    } else {
+        a_.unary(op::kJumpIndirect, Width::W64, entry);
+    }
+    note(FrameStep::Kind::Recall);
+}
+
 void Compiler::prologue(u32 function) {
     const Function& f = analysis_.functions[function];
     for_saved(function, [&](Gpr r) { push(r); });
@@ -192,6 +203,11 @@ void Compiler::drop_frame_count() {
 }
 
 void Compiler::epilogue(u32 function) {
+    take_down_frame(function);
+    leave();
+}
+
+void Compiler::take_down_frame(u32 function) {
     note(FrameStep::Kind::Remember);
     shrink_stack(frames_[function].adjust);
     if (analysis_.count_frames) {
@@ -205,7 +221,6 @@ void Compiler::epilogue(u32 function) {
     u32 n = 0;
     for_saved(function, [&](Gpr r) { saved[n++] = r; });
     while (n > 0) pop(saved[--n]);
-    leave();
 }
 
 Status Compiler::compile_function(u32 function) {

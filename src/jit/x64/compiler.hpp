@@ -107,6 +107,8 @@ class Compiler : private Lowering {
     void grow_stack(u32 bytes);
     void shrink_stack(u32 bytes);
     void leave();
+    void leave_to(Gpr entry);
+    void take_down_frame(u32 function);
     code::UnwindData write_unwind(std::vector<std::byte>& text) const;
 
     // guards.cpp: ways to end early, and what the options add.
@@ -169,6 +171,8 @@ class Compiler : private Lowering {
     void lower_array_lookup(const ArrayLookup& lookup);
     void pass_arguments();
     void helper_call(u32 helper);
+    void lower_tail_call(const isa::Insn& insn);
+    void jump_to_program(u32 array);
     void call_near(u32 helper);
     void detours();
     Status lower_wide(const isa::Insn& insn, u32 target);

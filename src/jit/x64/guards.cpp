@@ -135,15 +135,19 @@ void Compiler::call_indirect(Gpr target) {
 void Compiler::retpoline() {
     a_.code.reserve();
     a_.code.bind(own_label(kRetpoline));
+    begin_frame();
     constexpr u32 kTrapBytes = 7;
+    constexpr u32 kReturnAddress = 8;
     a_.code.put8(0xE8);
     a_.code.put32(kTrapBytes);
+    note(FrameStep::Kind::Grow, {}, kReturnAddress);
     const u32 trap = a_.code.size();
     a_.pause();
     a_.lfence();
     a_.code.hop_back(Cc::Always, trap);
     a_.store(Width::W64, {Gpr::Rsp, 0}, Gpr::Rax);
     a_.ret();
+    end_frame();
 }
 
 // A call by a number that is known at run time only.

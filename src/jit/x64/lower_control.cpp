@@ -15,6 +15,10 @@ using isa::Insn;
 
 static_assert(offsetof(code::Invocation, tail_pending) == 0);
 static_assert(offsetof(code::Invocation, run_tail) == 8);
+static_assert(offsetof(code::Invocation, context) == 64);
+static_assert(offsetof(code::Invocation, context_size) == 72);
+static_assert(offsetof(code::Invocation, program) == 88);
+static_assert(offsetof(code::Invocation, tail_calls) == 100);
 
 // Whether a comparison of the jump's register with 0 would set the flags as they are.
 bool Compiler::flags_are_of(const Insn& jump) const {
@@ -76,7 +80,11 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
                 lower_array_lookup(*lookup);
                 return {};
             }
-            helper_call(static_cast<u32>(insn.imm));
+            if (insn.imm == static_cast<i64>(spec::Helper::tail_call)) {
+                lower_tail_call(insn);
+            } else {
+                helper_call(static_cast<u32>(insn.imm));
+            }
             check_fault();  // of a callback
             return {};
         case CallKind::Kfunc:
@@ -180,19 +188,55 @@ void Compiler::detours() {
 void Compiler::helper_call(u32 helper) {
     pass_arguments();
     call_near(helper);
-    if (helper != static_cast<u32>(spec::Helper::tail_call)) return;
+}
+
+void Compiler::lower_tail_call(const Insn& insn) {
+    if (const auto array = tail_jump(insn)) jump_to_program(*array);
+    helper_call(static_cast<u32>(spec::Helper::tail_call));
 
     // The program that was called takes this one's place; in a subprogram, whose caller goes on, it
     // is run here.
     a_.arith(Arith::Cmp, Width::W64, field(offsetof(code::Invocation, tail_pending)), 0);
-    const u32 stays = a_.code.hop(Cc::E);
+    const Label stays = a_.code.new_label();
+    a_.code.jump(Cc::E, stays);
     if (!is_entry(function_)) {
         a_.mov(Width::W64, abi_.entry_arg[0], kInvocation);
         a_.load(Width::W64, Gpr::Rax, field(offsetof(code::Invocation, run_tail)));
         call_indirect(Gpr::Rax);
     }
     epilogue(function_);
-    a_.code.land(stays);
+    a_.code.bind(stays);
+}
+
+// What the helper and the execution context do together where nothing is in the way: counts the
+// call, and enters the program in slot r3 of the array with this one's frame taken down. Goes on
+// otherwise, with r1 to r5 as they were.
+void Compiler::jump_to_program(u32 array) {
+    const Label other = a_.code.new_label();
+    const Mem calls = field(offsetof(code::Invocation, tail_calls));
+    const Gpr program = Gpr::Rax;  // and its entry: the retpoline wants it there
+    a_.arith(Arith::Cmp, Width::W32, calls,
+             static_cast<i32>(code::kMaxTailCalls + (PLANTED(OneMoreTailCall) ? 1 : 0)));
+    a_.code.jump(Cc::AE, other);
+    relocate(a_.mov_imm64(kScratch, 0), code::RelocKind::ProgSlots64, array);
+    a_.mov(PLANTED(TailCallIndexIs64) ? Width::W64 : Width::W32, program, reg(3));
+    a_.arith(Arith::Cmp, Width::W32, program, Mem{kScratch, code::kProgSlotCount});
+    a_.code.jump(PLANTED(TailCallOfOneMoreSlot) ? Cc::A : Cc::AE, other);
+    a_.load(Width::W64, program, {kScratch, 0, program, 3});
+    a_.test(Width::W64, program, program);
+    a_.code.jump(Cc::E, other);
+    a_.arith(Arith::Cmp, Width::W64, Mem{program, code::kProgramEntry}, 0);
+    a_.code.jump(Cc::E, other);
+    if (!PLANTED(TailCallIsNotCounted)) a_.arith(Arith::Add, Width::W32, calls, 1);
+    a_.store(Width::W64, field(offsetof(code::Invocation, program)), program);
+    a_.load(Width::W64, program, {program, code::kProgramEntry});
+    a_.load(Width::W64, abi_.entry_arg[0], field(offsetof(code::Invocation, context)));
+    a_.load(Width::W64, abi_.entry_arg[1], field(offsetof(code::Invocation, context_size)));
+    a_.mov(Width::W64, abi_.entry_arg[2], kInvocation);
+    take_down_frame(function_);
+    leave_to(program);
+    a_.code.reserve();
+    a_.code.bind(other);
 }
 
 Status Compiler::lower_wide(const Insn& insn, u32 target) {

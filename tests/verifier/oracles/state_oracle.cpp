@@ -3,6 +3,7 @@
 
 #include "isa/semantics.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
@@ -209,7 +210,7 @@ ir::MemoryKind kind_of(const Region& region) {
 
 // What the facts say of the instruction that is about to run.
 std::string check_facts(const ir::Facts& facts, const ir::Program& program,
-                        const Machine& machine) {
+                        const spec::ProgramTypeInfo& type, const Machine& machine) {
     const isa::Insn& i = program.insns[machine.pc()];
     const ir::InsnFacts& fact = facts.insns[machine.pc()];
     if (!fact.reachable) return "an instruction that facts call unreachable runs";
@@ -231,7 +232,11 @@ std::string check_facts(const ir::Facts& facts, const ir::Program& program,
         (i.is64() ? regs[i.src] : regs[i.src] & 0xffffffff) == 0)
         return "a divisor is 0 that facts call nonzero";
     if (i.form == Form::Call && i.call() == isa::CallKind::Helper && fact.constant_map >= 0) {
-        const Region* region = machine.region_of(regs[1]);
+        const auto* proto = spec::find_helper(type, static_cast<u32>(i.imm));
+        const auto* map = std::ranges::find_if(proto->args, [](spec::ArgKind kind) {
+            return kind == spec::ArgKind::Map || kind == spec::ArgKind::MapOfPrograms;
+        });
+        const Region* region = machine.region_of(regs[1 + (map - proto->args)]);
         if (region == nullptr || region->what != Region::What::Map ||
             region->index != static_cast<u32>(fact.constant_map))
             return "a call uses another map than facts say";
@@ -295,7 +300,8 @@ Trial try_program(const ir::Program& program, const ir::Environment& environment
                     return wrong("no abstract state of " + std::to_string(list.size()) +
                                  " contains what is there");
                 }
-                if (std::string what = check_facts(trial.report.facts, program, machine);
+                if (std::string what =
+                        check_facts(trial.report.facts, program, *environment.type, machine);
                     !what.empty())
                     return wrong(std::move(what));
             }
