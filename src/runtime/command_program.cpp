@@ -43,6 +43,11 @@ struct Addresses {
             return fail(Errc::InvalidArgument, {}, "entries of the array", map.max_entries);
         return map_value(index, 0);
     }
+    Result<u64> prog_slots(u32 index) const {
+        const void* slots = prog_array_slots(*program.maps[index]);
+        if (slots == nullptr) return fail(Errc::InvalidArgument, {}, "not a prog array", index);
+        return reinterpret_cast<u64>(slots);
+    }
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend) {
         const auto& addresses = *static_cast<const Addresses*>(self);
         switch (kind) {
@@ -55,7 +60,7 @@ struct Addresses {
             case code::RelocKind::ArrayValues64:
                 return addresses.array_values(index, addend);
             case code::RelocKind::ProgSlots64:
-                return reinterpret_cast<u64>(prog_array_slots(*addresses.program.maps[index]));
+                return addresses.prog_slots(index);
             case code::RelocKind::Function64:
             case code::RelocKind::HelperOrNull64:
             case code::RelocKind::HelperNear32:
