@@ -208,6 +208,7 @@ class Analyzer {
     bool extend_low_half(const isa::Insn& insn, Reg& dst);
     void note_divisor(const isa::Insn& insn, const Reg& src);
     bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
+    u32 packet_sum(const Reg& pointer, const Reg& number);
     bool pointer_arithmetic(const isa::Insn& insn, Reg& dst, const Reg& src);
     u32 proven_by_others(Kind kind, u32 id) const;
     bool wide(const isa::Insn& insn);

@@ -340,6 +340,17 @@ u32 Analyzer::proven_by_others(Kind kind, u32 id) const {
     return size;
 }
 
+// The same sum made again is the same pointer, and what was proven for it holds. Not a sum from
+// before the last checkpoint: that stands for states, too, in which the earlier pointer was made of
+// something else.
+u32 Analyzer::packet_sum(const Reg& pointer, const Reg& number) {
+    const u32 fresh = fresh_id();
+    u32& made = packet_ids_[{pointer.id, number.id, number.scale, number.delta}];
+    const u32 least = path_.empty() || planted(127) ? 1 : path_.back().checkpoint->next_id;
+    if (made < least || number.id == 0) made = fresh;
+    return made;
+}
+
 // Arithmetic with at least one pointer among the operands.
 bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) {
     const bool binary = i.form == Form::AluReg || i.form == Form::AluImm;
@@ -413,14 +424,8 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                               "the offset of " + to_string(pointer) + " is no longer limited");
             }
             if (pointer.is_packet()) {
-                // The same sum made again is the same pointer, and what was proven for it holds.
-                u32 id = fresh_id();
-                if (add && !number.low)
-                    id = packet_ids_
-                             .try_emplace({pointer.id, number.id, number.scale, number.delta}, id)
-                             .first->second;
-                result.id = id;
-                result.size = proven_by_others(pointer.kind, id);
+                result.id = add && !number.low ? packet_sum(pointer, number) : fresh_id();
+                result.size = proven_by_others(pointer.kind, result.id);
             }
         }
         dst = result;

@@ -65,7 +65,7 @@ TEST_F(Validate, Relocations) {
     EXPECT_EQ(with({.offset = 57, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = ~u32{0}, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind{0}}), "BadFormat: relocation kind");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{8}}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{9}}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Helper64, .reserved = {0, 1, 0}}),
               "ReservedField: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Map64, .index = 2}), "OutOfBounds: map index");

@@ -55,9 +55,20 @@ static long take(struct bpf_dynptr* record, struct order* order) {
         if (prefix) __builtin_memcpy(kept->prefixes[n], prefix, kPrefix);
         kept->write = bpf_dynptr_write(record, 0, "!", 1, 0);
     }
-    if (order->nested) kept->nested = bpf_user_ringbuf_drain(&records, nothing, 0, 0);
     kept->count = n + 1;
     return kept->count == order->stop_at;
+}
+
+static long drain_again(struct bpf_dynptr* record, void* context) {
+    __u32 zero = 0;
+    struct kept* kept = bpf_map_lookup_elem(&keep, &zero);
+    if (kept) kept->nested = bpf_user_ringbuf_drain(&records, nothing, 0, 0);
+    return 1;
+}
+
+SEC("xdp")
+int drain_nested(struct xdp_md* ctx) {
+    return bpf_user_ringbuf_drain(&records, drain_again, 0, 0);
 }
 
 SEC("xdp")

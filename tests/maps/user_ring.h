@@ -9,7 +9,6 @@ enum { kPrefix = 8, kMaxKept = 64 };
 struct order {
     __u64 flags;   /* of bpf_user_ringbuf_drain */
     __u64 stop_at; /* records, 0: never */
-    __u64 nested;  /* the callback drains again */
 };
 
 struct kept {

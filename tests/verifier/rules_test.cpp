@@ -112,6 +112,23 @@ RULES(PointerArithmetic,
        "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 0\nr1 += 32\ncall 1\n" RETURN0},
       {"WriteFramePointerInPlace", "stack-bounds", "*(u64 *)(r10 + 0) = 1\n" RETURN0});
 
+// A sum of a packet pointer and a number that is made again.
+#define BYTES_OF_PACKET                                                                   \
+    PACKET                                                                                \
+    "r2 = r6\nr2 += 4\nif r2 > r7 goto out\nr5 = *(u8 *)(r6 + 0)\nr4 = *(u8 *)(r6 + 1)\n" \
+    "r0 = *(u8 *)(r6 + 2)\nr3 = r6\nr3 += r5\nr8 = r3\n"
+#define MANY "r1 = 1\nr1 = 2\nr1 = 3\nr1 = 4\nr1 = 5\nr1 = 6\nr1 = 7\nr1 = 8\nr1 = 9\nr1 = 10\n"
+RULES(SumMadeTwice,
+      {"SumIsTheSame", "accept",
+       BYTES_OF_PACKET "r8 += r4\nr1 = r8\nr1 += 8\nif r1 > r7 goto out\nr3 += r4\n"
+                       "r0 = *(u64 *)(r3 + 0)\nr0 = *(u8 *)(r8 + 7)\nout:\n" RETURN0},
+      // On the other way to where they meet, r8 was made of something else.
+      {"SumOfAnotherOnOneWay", "packet-bounds",
+       BYTES_OF_PACKET
+       "if r0 == 7 goto other\nr8 += r4\ngoto check\nother:\nr8 += r0\ncheck:\nr1 = r8\n"
+       "r1 += 8\nif r1 > r7 goto out\n" MANY
+       "goto join\njoin:\nr3 += r4\nr0 = *(u64 *)(r3 + 0)\nr0 = *(u8 *)(r8 + 7)\nout:\n" RETURN0});
+
 RULES(PacketAccess,
       {"Checked", "accept",
        PACKET "r2 = r6\nr2 += 14\nif r2 > r7 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},

@@ -51,6 +51,14 @@ constexpr Shape kShapes[] = {
     {"PacketReloaded",
      PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto join\nr0 = *(u8 *)(r6 + "
                  "0)\njoin:\nr8 = *(u32 *)(r9 + 0)\nr0 = *(u8 *)(r8 + {0..4})\n" RETURN0},
+    // A sum of two numbers and the start, made again where the paths meet.
+    {"PacketSumAgain",
+     PACKET "r2 = r6\nr2 += 3\nif r2 > r7 goto out\nr3 = *(u8 *)(r6 + 0)\nr4 = *(u8 *)(r6 + "
+            "1)\nr0 = *(u8 *)(r6 + 2)\nr4 &= {3|31}\nr0 &= {3|31}\nr3 &= 3\nr5 = r6\nr5 += "
+            "r3\nr8 = r5\nif r0 > {1..3} goto other\nr8 += r4\ngoto check\nother:\nr8 += "
+            "{r0|r4}\ncheck:\nr1 = r8\nr1 += {1..8}\nif r1 > r7 goto out\n" LONG
+            "goto join\njoin:\nr5 += r4\nr0 = *(u8 *)({r5|r8} + {0..7})\nr0 = *(u8 *)(r8 + "
+            "0)\nout:\n" RETURN0},
     {"PacketJoin", PACKET LONG "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto join\nr0 = *(u8 *)(r6 + "
                                "0)\njoin:\nr8 = 0\nr0 = *(u8 *)(r6 + {0..4})\n" RETURN0},
     {"PacketAgain", PACKET "r2 = r6\nr2 += {2..14}\nif r2 > r7 goto out\nr8 = *(u32 *)(r9 + 0)\nr0 "

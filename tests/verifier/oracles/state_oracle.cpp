@@ -2,6 +2,7 @@
 #include "oracles/state_oracle.hpp"
 
 #include "isa/semantics.hpp"
+#include "spec/helpers.hpp"
 
 #include <algorithm>
 #include <cstring>
