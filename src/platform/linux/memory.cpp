@@ -17,8 +17,10 @@
 
 // The unwinder of the compiler's runtime (libgcc); no header declares them. `table` is an .eh_frame
 // section with its terminator.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" void __register_frame(void* table);
 extern "C" void __deregister_frame(void* table);
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace ebpf::platform {
 namespace {

@@ -135,8 +135,8 @@ Result<i64> File::map_ring(const spec::Caller& caller, spec::RingMapAttr& attr) 
     TRY(context_.door(caller, spec::Command::RingMap, &ours));
     spec::HandleShapeAttr shape{.fd = attr.map_fd};
     TRY(context_.door(caller, spec::Command::HandleShape, &shape));
-    const bool of_users = spec::map_type_from_number(caller.dialect, shape.map_type) ==
-                          spec::MapType::UserRingbuf;
+    const bool of_users =
+        spec::map_type_from_number(caller.dialect, shape.map_type) == spec::MapType::UserRingbuf;
     const platform::RingMemory ring{
         reinterpret_cast<std::byte*>(ours.consumer) - platform::kPageSize, ours.data_size,
         of_users ? platform::RingProducer::Others : platform::RingProducer::Owner};
