@@ -30,6 +30,7 @@ void place(const btf::View& types, const btf::Type& section, u64 size, const Off
         if (symbol == symbols.end()) continue;
         store_le(data + i * kVariableBytes + kOffsetInVariable, static_cast<u32>(symbol->second));
     }
+    if (section.count == 0) return;  // memcpy wants pointers, also for nothing
     // As Linux wants them, by offset.
     struct Variable {
         std::byte bytes[kVariableBytes];
