@@ -18,32 +18,27 @@
 #include <thread>
 #include <vector>
 
-#include "engine_choice.hpp"
+#include "object_test.hpp"
 
 namespace {
 
 constexpr unsigned kRounds = 4000;
 constexpr __u32 kKey = 1;
 
-class Locks : public testing::TestWithParam<ebpf_engine> {
+class Locks : public ObjectTest {
   protected:
+    Locks() : ObjectTest("locks.o") {}
     void SetUp() override {
-        object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/locks.o", nullptr);
-        ASSERT_TRUE(object_);
-        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
-        ASSERT_EQ(bpf_object__load(object_), 0);
+        ObjectTest::SetUp();
+        if (!ready()) return;
         inner_ = make_inner(true);
         ASSERT_GE(inner_, 0);
         const __u32 zero = 0;
         ASSERT_EQ(bpf_map_update_elem(map("rows"), &zero, &inner_, 0), 0);
     }
     void TearDown() override {
-        bpf_object__close(object_);
+        ObjectTest::TearDown();
         if (inner_ >= 0) close(inner_);
-    }
-    int map(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
-    int program(const char* name) const {
-        return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
     }
     // As the template of `rows`, or without its lock.
     int make_inner(bool with_lock) const {
@@ -70,7 +65,6 @@ class Locks : public testing::TestWithParam<ebpf_engine> {
         return static_cast<int>(opts.retval);
     }
 
-    bpf_object* object_ = nullptr;
     int inner_ = -1;
 };
 

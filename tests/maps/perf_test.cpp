@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine_choice.hpp"
+#include "object_test.hpp"
 
 namespace {
 
@@ -56,18 +56,15 @@ void take_loss(void* context, int cpu, __u64 count) {
     static_cast<Seen*>(context)->lost[cpu] += count;
 }
 
-class Perf : public testing::TestWithParam<ebpf_engine> {
+class Perf : public ObjectTest {
   protected:
+    Perf() : ObjectTest("samples.o") {}
     void SetUp() override {
-        object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/samples.o", nullptr);
-        ASSERT_TRUE(object_);
-        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
-        ASSERT_EQ(bpf_object__load(object_), 0);
+        ObjectTest::SetUp();
+        if (!ready()) return;
         set(kCurrent);
     }
-    void TearDown() override { bpf_object__close(object_); }
 
-    int map(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
     void set(__u64 flags, bool oversized = false) const {
         const settings wanted{flags, oversized};
         const __u32 zero = 0;
@@ -79,8 +76,7 @@ class Perf : public testing::TestWithParam<ebpf_engine> {
         std::memset(packet, 0x5a, sizeof packet);
         LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof packet,
                     .repeat = repeat);
-        const int program = bpf_program__fd(bpf_object__find_program_by_name(object_, "send"));
-        EXPECT_EQ(bpf_prog_test_run_opts(program, &opts), 0) << std::strerror(errno);
+        EXPECT_EQ(bpf_prog_test_run_opts(program("send"), &opts), 0) << std::strerror(errno);
         return static_cast<int>(opts.retval);
     }
     __u64 sent() const {
@@ -92,7 +88,6 @@ class Perf : public testing::TestWithParam<ebpf_engine> {
         return sum;
     }
 
-    bpf_object* object_ = nullptr;
     Seen seen_;
 };
 

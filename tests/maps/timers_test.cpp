@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine_choice.hpp"
+#include "object_test.hpp"
 
 namespace {
 
@@ -50,19 +50,17 @@ bool shows_nothing(const timed& value) {
     return std::memcmp(&value.timer, zeros, sizeof zeros) == 0;
 }
 
-class Timers : public testing::TestWithParam<ebpf_engine> {
+class Timers : public ObjectTest {
   protected:
+    Timers() : ObjectTest("timers.o") {}
     void SetUp() override {
-        object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/timers.o", nullptr);
-        ASSERT_TRUE(object_);
-        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
-        ASSERT_EQ(bpf_object__load(object_), 0);
-        program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, "act"));
+        ObjectTest::SetUp();
+        if (!ready()) return;
+        program_ = program("act");
         for (__u32 key = 0; key < 4; ++key) {
             for (const __u32 map : {kHash, kArray, kLru}) put(map, key, 0);
         }
     }
-    void TearDown() override { bpf_object__close(object_); }
 
     int map(__u32 which) const { return bpf_object__find_map_fd_by_name(object_, kMaps[which]); }
     int put(__u32 which, __u32 key, __u64 period) const {
@@ -83,7 +81,7 @@ class Timers : public testing::TestWithParam<ebpf_engine> {
         unsigned char packet[64] = {};
         LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof packet,
                     .repeat = 1);
-        const int fd = bpf_program__fd(bpf_object__find_program_by_name(object_, name));
+        const int fd = program(name);
         EXPECT_EQ(bpf_prog_test_run_opts(fd, &opts), 0) << std::strerror(errno);
         return static_cast<int>(opts.retval);
     }
@@ -143,7 +141,6 @@ class Timers : public testing::TestWithParam<ebpf_engine> {
         return info.id;
     }
 
-    bpf_object* object_ = nullptr;
     int program_ = -1;
 };
 

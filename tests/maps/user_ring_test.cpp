@@ -14,29 +14,27 @@
 #include <thread>
 #include <vector>
 
-#include "engine_choice.hpp"
+#include "object_test.hpp"
 
 namespace {
 
 constexpr unsigned kSize = 4096;
 constexpr __u64 kNoWakeup = 1, kForceWakeup = 2;
 
-class UserRing : public testing::TestWithParam<ebpf_engine> {
+class UserRing : public ObjectTest {
   protected:
+    UserRing() : ObjectTest("user_ring.o") {}
     void SetUp() override {
-        object_ = bpf_object__open_file(MAPS_TEST_OBJECTS "/user_ring.o", nullptr);
-        ASSERT_TRUE(object_);
-        if (!choose_engine(object_, GetParam())) GTEST_SKIP() << "no such engine";
-        ASSERT_EQ(bpf_object__load(object_), 0);
+        ObjectTest::SetUp();
+        if (!ready()) return;
         ring_ = user_ring_buffer__new(map("records"), nullptr);
         ASSERT_TRUE(ring_) << std::strerror(errno);
     }
     void TearDown() override {
         user_ring_buffer__free(ring_);
-        bpf_object__close(object_);
+        ObjectTest::TearDown();
     }
 
-    int map(const char* name) const { return bpf_object__find_map_fd_by_name(object_, name); }
     void put(const std::string& text) const {
         void* const sample = user_ring_buffer__reserve(ring_, static_cast<__u32>(text.size()));
         ASSERT_TRUE(sample) << std::strerror(errno);
@@ -50,14 +48,12 @@ class UserRing : public testing::TestWithParam<ebpf_engine> {
         EXPECT_EQ(bpf_map_update_elem(map("keep"), &zero, &none, BPF_ANY), 0);
         unsigned char packet[64] = {};
         LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof packet);
-        const int program = bpf_program__fd(bpf_object__find_program_by_name(object_, how));
-        EXPECT_EQ(bpf_prog_test_run_opts(program, &opts), 0) << std::strerror(errno);
+        EXPECT_EQ(bpf_prog_test_run_opts(program(how), &opts), 0) << std::strerror(errno);
         EXPECT_EQ(bpf_map_lookup_elem(map("keep"), &zero, &kept_), 0);
         return static_cast<int>(opts.retval);
     }
     std::string prefix(unsigned n) const { return {kept_.prefixes[n], kPrefix}; }
 
-    bpf_object* object_ = nullptr;
     user_ring_buffer* ring_ = nullptr;
     kept kept_{};
 };

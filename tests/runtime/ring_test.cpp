@@ -1,53 +1,23 @@
 // SPDX-License-Identifier: MIT
 #include <thread>
 
-#include "harness.hpp"
+#include "ring_fixture.hpp"
 
 namespace ebpf::runtime::test {
 namespace {
 
 constexpr u32 kBusy = 1u << 31;
 constexpr u32 kDiscarded = 1u << 30;
-constexpr u64 kSize = 65536;
 
-class RingBuffer : public Fixture {
+class RingBuffer : public RingFixture {
   protected:
-    void SetUp() override {
-        Fixture::SetUp();
-        fd_ = create({.type = spec::MapType::Ringbuf, .key = 0, .value = 0, .entries = kSize});
-        ASSERT_GT(fd_, 0);
-        spec::RingMapAttr attr;
-        attr.map_fd = static_cast<u32>(fd_);
-        ASSERT_EQ(run(spec::Command::RingMap, attr), 0);
-        ASSERT_EQ(attr.data_size, kSize);
-        consumer_ = reinterpret_cast<u64*>(attr.consumer);
-        producer_ = reinterpret_cast<u64*>(attr.producer);
-        data_ = reinterpret_cast<std::byte*>(attr.data);
-        object_ = runtime_->ids(ObjectKind::Map).find(1);
-        ASSERT_NE(object_, nullptr);
-    }
-    void TearDown() override {
-        release(*object_);
-        Fixture::TearDown();
-    }
-    Map& map() { return static_cast<Map&>(*object_); }
+    RingBuffer() : RingFixture(spec::MapType::Ringbuf) {}
+
     u32 header(u64 position) const {
         u32 length;
         std::memcpy(&length, data_ + (position & (kSize - 1)), 4);
         return length;
     }
-    i64 wait(i32 timeout_ms) {
-        spec::RingWaitAttr attr;
-        attr.map_fd = static_cast<u32>(fd_);
-        attr.timeout_ms = timeout_ms;
-        return run(spec::Command::RingWait, attr);
-    }
-
-    i64 fd_ = 0;
-    Object* object_ = nullptr;
-    u64* consumer_ = nullptr;
-    u64* producer_ = nullptr;
-    std::byte* data_ = nullptr;
 };
 
 TEST_F(RingBuffer, RecordsHaveLinuxsLayout) {

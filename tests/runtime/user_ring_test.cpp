@@ -5,7 +5,7 @@
 #include <string>
 #include <thread>
 
-#include "harness.hpp"
+#include "ring_fixture.hpp"
 #include "spec/ring_buffer.hpp"
 
 namespace ebpf::runtime::test {
@@ -14,35 +14,9 @@ namespace {
 using spec::ring::kBusy;
 using spec::ring::kDiscarded;
 
-constexpr u64 kSize = 65536;
-
-class UserRing : public Fixture {
+class UserRing : public RingFixture {
   protected:
-    void SetUp() override { open(kSize); }
-    void open(u64 size) {
-        Fixture::SetUp();
-        size_ = size;
-        fd_ = create({.type = spec::MapType::UserRingbuf,
-                      .key = 0,
-                      .value = 0,
-                      .entries = static_cast<u32>(size)});
-        ASSERT_GT(fd_, 0);
-        spec::RingMapAttr attr;
-        attr.map_fd = static_cast<u32>(fd_);
-        ASSERT_EQ(run(spec::Command::RingMap, attr), 0);
-        ASSERT_EQ(attr.data_size, size);
-        consumer_ = reinterpret_cast<u64*>(attr.consumer);
-        producer_ = reinterpret_cast<u64*>(attr.producer);
-        data_ = reinterpret_cast<std::byte*>(attr.data);
-        object_ = runtime_->ids(ObjectKind::Map).find(1);
-        ASSERT_NE(object_, nullptr);
-    }
-    void close() {
-        release(*object_);
-        Fixture::TearDown();
-    }
-    void TearDown() override { close(); }
-    Map& map() { return static_cast<Map&>(*object_); }
+    UserRing() : RingFixture(spec::MapType::UserRingbuf) {}
 
     void write_header(u64 position, u32 header) {
         std::memcpy(data_ + (position & (size_ - 1)), &header, sizeof header);
@@ -71,19 +45,7 @@ class UserRing : public Fixture {
         const Result<u64> drained = user_ring_drain(map(), flags, {&keep, &Keep::take});
         return drained ? static_cast<i64>(*drained) : failed(drained.error().code);
     }
-    i64 wait(i32 timeout_ms) {
-        spec::RingWaitAttr attr;
-        attr.map_fd = static_cast<u32>(fd_);
-        attr.timeout_ms = timeout_ms;
-        return run(spec::Command::RingWait, attr);
-    }
 
-    i64 fd_ = 0;
-    u64 size_ = 0;
-    Object* object_ = nullptr;
-    u64* consumer_ = nullptr;
-    u64* producer_ = nullptr;
-    std::byte* data_ = nullptr;
     std::vector<std::string> seen_;
 };
 
