@@ -5,6 +5,7 @@
 
 #include "btf/core.hpp"
 #include "btf/types.hpp"
+#include "btf/value.hpp"
 
 namespace {
 
@@ -16,6 +17,8 @@ void use(const btf::View& view) {
         // A validated type is readable, and so is its name.
         if (!type || !view.name(*type) || !view.resolve(id)) __builtin_trap();
         (void)view.size_of(id);
+        const std::byte value[64] = {};
+        (void)btf::walk_value(view, id, value, [](const btf::ValuePart&) {});
         if (type->is_struct_or_union()) (void)view.find_member(*type, "values");
         for (u32 kind = 0; kind <= btf::kCoreKindCount; ++kind) {
             (void)btf::core_value(view, {.type = id, .access = type->name_offset, .kind = kind});

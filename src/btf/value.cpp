@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstring>
+#include <unordered_map>
 
 namespace ebpf::btf {
 namespace {
@@ -148,13 +149,23 @@ class Walk {
         TRY_ASSIGN(const Wide raw, bits(place, u64{type.size()} * 8));
         const u64 value = static_cast<u64>(extended(raw.low, type.size()));
         const u64 mine = type.kind_flag ? value : raw.low;
-        for (u32 i = 0; i < type.count; ++i) {
+        TRY_ASSIGN(const Enumerators* const all, enumerators(type));
+        const auto one = all->find(mine);
+        if (one == all->end()) return tell({.kind = Part::Signed, .name = name, .low = value});
+        TRY_ASSIGN(const std::string_view text, types_.string(one->second));
+        return tell({.kind = Part::Enumerator, .name = name, .low = value, .text = text});
+    }
+
+    // Offsets of names by value, the first one's. Each type is read once: a large array of a large
+    // enumeration would be read for long otherwise.
+    using Enumerators = std::unordered_map<u64, u32>;
+    Result<const Enumerators*> enumerators(const Type& type) {
+        const auto [at, made] = enumerators_.try_emplace(type.id);
+        for (u32 i = 0; made && i < type.count; ++i) {
             TRY_ASSIGN(const Enumerator one, types_.enumerator(type, i));
-            if (one.value != mine) continue;
-            TRY_ASSIGN(const std::string_view text, types_.string(one.name_offset));
-            return tell({.kind = Part::Enumerator, .name = name, .low = value, .text = text});
+            at->second.emplace(one.value, one.name_offset);
         }
-        return tell({.kind = Part::Signed, .name = name, .low = value});
+        return &at->second;
     }
 
     Status real(std::string_view name, const Type& type, u64 place) {
@@ -234,6 +245,7 @@ class Walk {
     const ValueVisitor& visit_;
     u64 left_;
     int depth_ = 0;
+    std::unordered_map<u32, Enumerators> enumerators_;
 };
 
 }  // namespace

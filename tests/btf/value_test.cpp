@@ -130,6 +130,16 @@ TEST(Value, IsBounded) {
         (void)told(b, number, {0, 0, 0}, &status);
         EXPECT_EQ(status.error(), Errc::Truncated);
     }
+    {  // a large array of a large enumeration: 2^34 comparisons, were each element searched for
+        Builder b;
+        std::vector<u32> names(2 * 0xffff);
+        for (u32 i = 0; i < 0xffff; ++i) names[2 * i + 1] = i;
+        const u32 one = b.add("e", Kind::Enum, 0xffff, 4, names);
+        const u32 many = b.add("", Kind::Array, 0, 0, {one, one, 1u << 18});
+        const std::vector<u8> value(4u << 18, 0xfe);
+        EXPECT_EQ(told(b, many, value, &status).size(), 101u);
+        EXPECT_TRUE(status);
+    }
     {  // members that fan out over no bytes
         Builder b;
         u32 last = b.add("nothing", Kind::Struct, 0, 0);
