@@ -576,7 +576,8 @@ struct bpf_program* bpf_object__prev_program(const struct bpf_object* obj,
 struct bpf_map* bpf_object__find_map_by_name(const struct bpf_object* obj, const char* name) {
     for (const auto& map : obj->maps) {
         // A section is also known by its own name.
-        if (name == (*name == '.' ? map->def.name : std::string(map->name()))) return map.get();
+        if (std::string_view(name) == (*name == '.' ? map->def.name.c_str() : map->name()))
+            return map.get();
     }
     return api::null(ENOENT);
 }

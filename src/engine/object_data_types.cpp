@@ -49,6 +49,7 @@ void place(const btf::View& types, const btf::Type& section, u64 size, const Off
 // reading it fails later.
 std::vector<std::byte> Reader::placed_types() const {
     std::vector<std::byte> bytes(btf_->bytes.begin(), btf_->bytes.end());
+    if (data_.empty()) return bytes;
     auto types = btf::View::open(bytes);
     const auto count = types ? types->count_types() : Result<u32>(0);
     std::vector<u32> index(count.value_or(0));

@@ -83,7 +83,7 @@ Result<i64> handle(CommandContext& c, spec::BtfGetFdByIdAttr& a) {
 Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
     if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
     const auto object = c.session.object(a.bpf_fd);  // Linux tells no bad one from another here
-    if (!object || (*object)->kind > ObjectKind::Program)
+    if (!object || (*object)->kind == ObjectKind::Btf || (*object)->kind == ObjectKind::Statistics)
         return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
     TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
     TRY(c.runtime.pins().add(path, **object));

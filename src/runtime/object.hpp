@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What the execution context holds: maps, programs, links, type information, and who wants run
-// statistics. Each is counted
-// twice: references keep it alive, and those of users (handles and pins) among them say whether
-// anybody outside can still reach it, so that cycles through prog arrays end. The last reference
-// retires the object: a program that is running may still look at it.
+// What the execution context holds: maps, programs, links, type information, and wishes for run
+// statistics. Each is counted twice: references keep it alive, and those of users (handles and
+// pins) among them say whether anybody outside can still reach it, so that cycles through prog
+// arrays end. The last reference retires the object: a program that is running may still look at
+// it.
 #pragma once
 
 #include <cstring>

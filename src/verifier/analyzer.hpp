@@ -190,7 +190,6 @@ class Analyzer {
     std::vector<u64> loop_thresholds(const State& before, const State& now) const;
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
     bool close(Checkpoint& head, bool& too_long);
-
     bool progresses(const Reg& head, const Reg& back, u32 rounds, bool first, Rank& rank,
                     bool& too_long) const;
 
@@ -349,7 +348,6 @@ class Analyzer {
     NeedGraph needs_;
     u32 next_id_ = 1;
     std::map<std::array<i64, 4>, u32> packet_ids_;  // (id, form of the scalar) -> id of the sum
-
     std::map<u32, Distance> distances_;  // of identities made in open loops
 
     // What holds for all paths.

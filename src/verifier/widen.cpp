@@ -244,8 +244,8 @@ const Reg* at(const State& state, const Rank& rank) {
 }  // namespace
 
 // Whether the value came back changed in one direction, without wrapping and by at least a
-// constant, and from a range that allows few such steps.
-// `rounds`: that many at most went by since the head.
+// constant, and from a range that allows few such steps; `rounds` of them at most went by since the
+// head.
 bool Analyzer::progresses(const Reg& head, const Reg& back, u32 rounds, bool first, Rank& rank,
                           bool& too_long) const {
     // An iterator ends by itself, after at most 2^32 steps.

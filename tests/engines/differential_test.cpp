@@ -48,9 +48,14 @@ TEST(Planted, EachIsFound) {
     const auto bases = base_programs(ENGINE_DATA);
     ASSERT_GE(bases.size(), 40u);
     constexpr int kMissed = 3;
-    EXPECT_FALSE(try_generated(1, variants()[0])) << "nothing is planted";
-    for (u64 seed = 1; seed <= 100; ++seed)
-        ASSERT_FALSE(try_tail_calls(seed, variants()[0])) << "nothing is planted";
+    // Where nothing is planted nothing is found, and nothing crashes.
+    for (const Variant& variant : variants()) {
+        for (u64 seed = 1; seed <= 100; ++seed) {
+            ASSERT_FALSE(try_generated(seed, variant)) << variant.name;
+            ASSERT_FALSE(try_mutated(seed, bases, variant)) << variant.name;
+            ASSERT_FALSE(try_tail_calls(seed, variant)) << variant.name;
+        }
+    }
     for (u32 n = 1; n <= jit::kPlantedCount; ++n) {
         const pid_t child = fork();
         ASSERT_GE(child, 0);

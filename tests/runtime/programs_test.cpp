@@ -5,6 +5,7 @@
 
 #include "harness.hpp"
 #include "isa/codec.hpp"
+#include "jit/jit.hpp"
 #include "spec/errors.hpp"
 
 namespace ebpf::runtime::test {
@@ -455,6 +456,25 @@ TEST_F(Installing, Refuses) {
     attr.entry = 8;
     EXPECT_EQ(outcome(), failed(Errc::OutOfBounds));
     attr.entry = 0;
+    // Machine code that takes one map for another one.
+    const u32 array = static_cast<u32>(create({.type = spec::MapType::Array}));
+    const std::byte text[16] = {};
+    code::Relocation relocation{.kind = code::RelocKind::ProgSlots64};
+    spec::ProgInstallAttr machine = attr;
+    machine.engine = static_cast<u32>(code::EngineKind::Jit);
+    machine.cpu = static_cast<u32>(jit::Target::host().cpu);
+    machine.code = reinterpret_cast<u64>(text);
+    machine.code_size = sizeof text;
+    machine.map_fds = reinterpret_cast<u64>(&array);
+    machine.map_count = 1;
+    machine.relocations = reinterpret_cast<u64>(&relocation);
+    machine.relocation_count = 1;
+    EXPECT_EQ(run(spec::Command::ProgInstall, machine), failed(Errc::InvalidArgument));
+    EXPECT_STREQ(last_.what, "not a prog array");
+    relocation.kind = code::RelocKind::ArrayValues64;
+    relocation.addend = 5;
+    EXPECT_EQ(run(spec::Command::ProgInstall, machine), failed(Errc::InvalidArgument));
+    EXPECT_STREQ(last_.what, "entries of the array");
     attr.prog_type = 10000;
     EXPECT_EQ(outcome(), failed(Errc::InvalidArgument));
     attr.prog_type = static_cast<u32>(spec::ProgramType::Xdp);

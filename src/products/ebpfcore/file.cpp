@@ -6,7 +6,7 @@
 
 #include "products/ebpfcore/device.hpp"
 #include "products/ebpfcore/files.hpp"
-#include "spec/map_types.hpp"
+#include "runtime/map.hpp"
 
 namespace ebpf::products {
 namespace {
@@ -133,13 +133,13 @@ Result<i64> File::map_ring(const spec::Caller& caller, spec::RingMapAttr& attr) 
     }
     spec::RingMapAttr ours = attr;
     TRY(context_.door(caller, spec::Command::RingMap, &ours));
-    spec::HandleShapeAttr shape{.fd = attr.map_fd};
-    TRY(context_.door(caller, spec::Command::HandleShape, &shape));
-    const bool of_users =
-        spec::map_type_from_number(caller.dialect, shape.map_type) == spec::MapType::UserRingbuf;
+    constexpr u32 kProduced = 1;  // the part with the records
+    spec::MapMemoryAttr records{.map_fd = attr.map_fd, .part = kProduced};
+    TRY(context_.door({context_.session, {}, true}, spec::Command::MapMemory, &records));
+    const bool writes = (records.access & runtime::kMemoryWrite) != 0;
     const platform::RingMemory ring{
         reinterpret_cast<std::byte*>(ours.consumer) - platform::kPageSize, ours.data_size,
-        of_users ? platform::RingProducer::Others : platform::RingProducer::Owner};
+        writes ? platform::RingProducer::Others : platform::RingProducer::Owner};
     TRY_ASSIGN(const platform::UserView view, platform::map_for_user(ring));
     if (const Status kept = keep(view); !kept) {
         platform::unmap_for_user(view);
