@@ -292,6 +292,27 @@ TEST_F(Ebpfcore, RingBuffersAreMappedIntoTheClient) {
     EXPECT_EQ(page.State, DWORD{MEM_FREE});
 }
 
+// Of a user ring buffer the client writes the records, and only reads what was drained.
+TEST_F(Ebpfcore, UserRingBuffersAreWrittenByTheClient) {
+    const i64 ring = create(*service_, spec::MapType::UserRingbuf, 0, 0, 65536);
+    ASSERT_GT(ring, 0);
+    spec::RingMapAttr view{.map_fd = static_cast<u32>(ring)};
+    ASSERT_EQ(value((*service_)(Command::RingMap, view)), 0);
+    ASSERT_EQ(view.data_size, 65536u);
+    MEMORY_BASIC_INFORMATION page{};
+    VirtualQuery(reinterpret_cast<const void*>(view.consumer), &page, sizeof page);
+    EXPECT_EQ(page.Protect & 0xFF, DWORD{PAGE_READONLY});
+
+    spec::RingWaitAttr room{.map_fd = static_cast<u32>(ring), .timeout_ms = 0};
+    EXPECT_EQ(value((*service_)(Command::RingWait, room)), 1) << "nothing is in it";
+    auto* const data = reinterpret_cast<std::byte*>(view.data);
+    const u32 header = 8;
+    std::memcpy(data, &header, sizeof header);
+    EXPECT_EQ(std::memcmp(data, data + 65536, 8), 0) << "the data is mapped twice";
+    *reinterpret_cast<volatile u64*>(view.producer) = 16;
+    EXPECT_EQ(value((*service_)(Command::RingWait, room)), 0) << "the driver sees the record";
+}
+
 TEST_F(Ebpfcore, OnlyTheTrustedServiceInstalls) {
     Device client(kPath);
     ASSERT_TRUE(client.is_open());
