@@ -348,7 +348,7 @@ class Analyzer {
     NeedGraph needs_;
     u32 next_id_ = 1;
     std::map<std::array<i64, 4>, u32> packet_ids_;  // (id, form of the scalar) -> id of the sum
-    std::map<u32, Distance> distances_;  // of identities made in open loops
+    std::map<u32, Distance> distances_;             // of identities made in open loops
 
     // What holds for all paths.
     struct InsnNotes {
