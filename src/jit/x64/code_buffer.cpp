@@ -9,7 +9,6 @@ namespace {
 // Displacements are 32 bits and offsets in relocations too; no real program comes near.
 constexpr u64 kMaxText = 1u << 30;
 constexpr int kShrinkRounds = 4;
-constexpr u32 kCompareBytes = 4;  // before a loop's jump back, about
 
 // Instructions of `size` bytes that do nothing (Intel SDM volume 2, NOP: the recommended forms).
 std::byte* write_nothing(std::byte* to, u32 size) {
@@ -55,10 +54,10 @@ void CodeBuffer::sum_sizes() {
 u32 CodeBuffer::loop_bytes(std::size_t pad) const {
     const Place end = labels_[jumps_[pad].target];
     u32 bytes = end.bytes - jumps_[pad].at;
-    for (std::size_t i = pad + 1; i <= end.jumps && i < jumps_.size(); ++i) {
+    for (std::size_t i = pad + 1; i < end.jumps; ++i) {
         if (jumps_[i].condition != Cc::Pad) bytes += size_of(jumps_[i]);
     }
-    return bytes + kCompareBytes;
+    return bytes;
 }
 
 // Every jump has its size; what is before padding no longer moves.

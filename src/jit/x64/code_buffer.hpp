@@ -72,8 +72,8 @@ class CodeBuffer {
     }
     void bind(Label label) { labels_[label] = here(); }
     void jump(Cc condition, Label target) { jumps_.push_back({size_, target, condition, kLong}); }
-    // A loop starts here whose jump back is at `end`: it is moved to where it lies in as few of the
-    // pieces that processors fetch as it can.
+    // A loop starts here, which goes to `end`: it is moved to where it lies in as few of the pieces
+    // that processors fetch as it can.
     void start_loop(Label end) { jumps_.push_back({size_, end, Cc::Pad, kLine - 1}); }
 
     // A jump of two bytes over code without jumps of the other kind, inside one lowering: returns

@@ -35,6 +35,7 @@ Result<Output> Compiler::run() {
     // read the eight bytes before an entry, which must be there and say nothing.
     for (int i = 0; i < kBeforeEntry; ++i) a_.int3();
     for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
+    a_.code.bind(own_label(kEnd));
     for (u32 f = 0; f < function_count_; ++f) {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
     }
@@ -237,7 +238,7 @@ Status Compiler::compile_function(u32 function) {
         a_.code.reserve();
         u32 count = 1;
         const u32 loop_end = analysis_.loop_end[at];
-        if (loop_end != 0 && loop_end - at < kShortLoop) a_.code.start_loop(loop_end);
+        if (loop_end != 0 && loop_end - at < kShortLoop) a_.code.start_loop(behind(loop_end));
         a_.code.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;
