@@ -107,6 +107,14 @@ struct RangeOps {
             r.lo = static_cast<U>(a.lo << least);
             r.hi = static_cast<U>(a.hi << most);
         }
+        // Every number fits signed when the smallest and the largest do.
+        const auto fits = [&](S v) {
+            return static_cast<S>(static_cast<U>(v) << most) >> most == v;
+        };
+        if ((fits(a.slo) || planted(26)) && fits(a.shi)) {
+            r.slo = static_cast<S>(static_cast<U>(a.slo) << (a.slo < 0 ? most : least));
+            r.shi = static_cast<S>(static_cast<U>(a.shi) << (a.shi < 0 ? least : most));
+        }
         return r;
     }
     static R shift_right(const R& a, const R& b) {

@@ -238,8 +238,26 @@ Linear scaled(const Reg& r, i64 factor, i64 added = 0) {
     return {r.id, scale, wrapping_add(wrapping_mul(r.delta, factor), added), r.low};
 }
 
-// The result's form, computed in 64 bits.
-Linear linear_result(AluOp op, const Reg& a, const Reg& b) {
+// A low half in the upper one, which is how it is computed with without 32-bit instructions.
+constexpr i64 kUpper = i64{1} << 32;
+
+// Shifted up into the upper half, nothing but the low half is left of a number.
+Linear shifted_left(const Reg& a, i64 count) {
+    if (count > 40) return {};
+    Linear r = scaled(a, i64{1} << count);
+    if (count >= (planted(129) ? 1 : 32)) r.low = false;
+    return r;
+}
+
+// What lies in the upper half comes down: with or without its sign, in the low halves it is that.
+Linear shifted_right(const Reg& a, i64 count) {
+    const bool upper = a.scale % kUpper == 0 && a.delta % kUpper == 0 && !a.low;
+    if (a.id == 0 || !upper || count > 32) return {};
+    return {a.id, a.scale >> count, a.delta >> count, !planted(128)};
+}
+
+// The result's form, computed in 64 bits if it holds for more than the low halves.
+Linear linear_result(AluOp op, Width width, const Reg& a, const Reg& b) {
     const bool a_fixed = a.num.is_constant(), b_fixed = b.num.is_constant();
     const i64 x = a_fixed ? static_cast<i64>(a.num.value()) : 0;
     const i64 y = b_fixed ? static_cast<i64>(b.num.value()) : 0;
@@ -248,7 +266,11 @@ Linear linear_result(AluOp op, const Reg& a, const Reg& b) {
         case AluOp::Mul:
             return b_fixed ? scaled(a, y) : a_fixed ? scaled(b, x) : Linear{};
         case AluOp::Lsh:
-            return b_fixed && y >= 0 && y <= 40 ? scaled(a, i64{1} << y) : Linear{};
+            return b_fixed ? shifted_left(a, y & (planted(130) ? 63 : isa::bits(width) - 1))
+                           : Linear{};
+        case AluOp::Rsh:
+        case AluOp::Arsh:
+            return b_fixed && width == Width::W64 ? shifted_right(a, y & 63) : Linear{};
         case AluOp::Add:
         case AluOp::Sub: {
             const i64 sign = op == AluOp::Sub ? -1 : 1;
@@ -304,7 +326,7 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
         dst.need = made_of;
         return true;
     }
-    const Linear linear = linear_result(op, dst, src);
+    const Linear linear = linear_result(op, i.width, dst, src);
     if (linear.id != 0 && linear.scale == 0 && !linear.low) {
         // The difference of two values that move together.
         const u64 value = static_cast<u64>(linear.delta);

@@ -14,7 +14,7 @@
 namespace ebpf::verifier::oracle {
 namespace {
 
-constexpr int kStates = 28;  // 100 .. 127
+constexpr int kStates = 31;  // 100 .. 130
 constexpr int kRules = 33;   // 200 .. 232
 constexpr u64 kFillings = 80;
 constexpr u64 kGenerated = 60;

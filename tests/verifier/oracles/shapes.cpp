@@ -155,6 +155,17 @@ constexpr Shape kShapes[] = {
     {"CopyAndSum32",
      NUMBER "{w0 = w0|r3 = 0}\nr6 = r0\nw6 {+=|-=} {1..120}\nif r6 > {1..200} goto out\nr1 = "
             "r10\nr1 += -{300|500}\nr1 += {r0|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    // Without 32-bit instructions the low half is computed with in the upper one.
+    {"UpperHalf",
+     "call {5|7}\nr6 = r0\n{w6 = w0|r3 = 0}\nr6 <<= {1|32}\nr7 = {0|1}\nr7 <<= 32\nr6 {+=|-=} "
+     "r7\nr6 {>>=|s>>=} {29|32}\nif r6 {s>|>} {7|100} goto out\nr1 = r10\nr1 += "
+     "-{64|300|500}\nr1 += {r0|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"ShiftedLowHalf",
+     "call 5\nr0 >>= {8|20}\nw6 = w0\nr6 <<= {1|3|32}\nr2 = r6\nr2 >>= {1|3|32}\nif r6 > {8|200} "
+     "goto "
+     "out\nr1 = r10\nr1 += -{64|300|500}\nr1 += {r0|r2|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"ShiftedByMore", NUMBER "r6 = r0\nr2 = {1|32|33}\n{w6 <<= w2|r6 <<= r2}\nif r0 > {1|7} goto "
+                             "out\n" INDEX("r6") "out:\n" RETURN0},
     {"CompareRegisters",
      NUMBER "r6 = {7|300}\nif r0 {>|>=} r6 goto out\n" INDEX("r0") "out:\n" RETURN0},
     {"LowHalf",
