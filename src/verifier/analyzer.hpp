@@ -62,6 +62,13 @@ struct Distance {
     i64 least = 0, most = 0;
 };
 
+// The packet pointer of an identity plus scale * (the value of the identity `number`) + delta.
+struct PacketSum {
+    u32 pointer = 0, number = 0;
+    i64 scale = 1, delta = 0;
+    auto operator<=>(const PacketSum&) const = default;
+};
+
 struct Checkpoint {
     State state;
     std::vector<Granules> read;  // per frame: stack that some path from here reads
@@ -207,9 +214,10 @@ class Analyzer {
     bool extend_low_half(const isa::Insn& insn, Reg& dst);
     void note_divisor(const isa::Insn& insn, const Reg& src);
     bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
+    u32 made_since_checkpoint() const;
     u32 packet_sum(const Reg& pointer, const Reg& number);
     bool pointer_arithmetic(const isa::Insn& insn, Reg& dst, const Reg& src);
-    u32 proven_by_others(Kind kind, u32 id) const;
+    i64 proven_by_others(Kind kind, u32 id) const;
     bool wide(const isa::Insn& insn);
     bool readable(isa::Reg r);
     bool writable(isa::Reg r);
@@ -222,6 +230,10 @@ class Analyzer {
     bool possible(const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken) const;
     void refine_branch(State& s, const isa::Insn& insn, bool taken);
     void learn_length(State& s, const Reg& length);
+    void learn_part(State& s, u32 base, const Reg& part, i64 added);
+    void learn_parts(State& s, const Reg& p, i64 left);
+    void learn_lengths(State& s, const Reg& number);
+    void learn_order(State& s, const isa::Insn& insn, bool taken);
     void spread_scalar(State& s, const Reg& before, const Reg& after);
     void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src,
                         bool taken);
@@ -347,8 +359,9 @@ class Analyzer {
     std::vector<u32> open_loops_;  // outermost first
     NeedGraph needs_;
     u32 next_id_ = 1;
-    std::map<std::array<i64, 4>, u32> packet_ids_;  // (id, form of the scalar) -> id of the sum
-    std::map<u32, Distance> distances_;             // of identities made in open loops
+    std::map<PacketSum, u32> packet_ids_;   // identities of sums
+    std::map<u32, PacketSum> packet_sums_;  // the other way round
+    std::map<u32, Distance> distances_;     // of identities made in open loops
 
     // What holds for all paths.
     struct InsnNotes {

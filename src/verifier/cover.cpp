@@ -86,9 +86,9 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     if (old.kind == Kind::Uninit) return true;
     if (old.kind != now.kind) return false;
     if (old.kind == Kind::Scalar) {
-        if (old.is_length() &&
-            (!now.is_length() || old.off != now.off || (old.index == 0) != (now.index == 0) ||
-             (old.index != 0 && !map_id(query, old.index, now.index, 0)))) {
+        if (old.is_length() && (!now.is_length() || (old.off > now.off && !planted(234)) ||
+                                old.size != now.size || (old.index == 0) != (now.index == 0) ||
+                                (old.index != 0 && !map_id(query, old.index, now.index, 0)))) {
             return false;
         }
         if (!exact && !needs_.marked(old.need)) return true;
@@ -106,8 +106,10 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
                                   : verifier::alu(isa::AluOp::Add, isa::Width::W64, now.num,
                                                   Scalar::constant(static_cast<u64>(moved)));
     if (!old.num.contains(num)) return false;
-    if (old.is_packet() ? i64{old.size} > std::max<i64>(now.size - moved, 0) && !planted(115)
-                        : old.size != now.size)
+    if (old.is_packet()
+            ? old.reach() > std::max<i64>(now.reach_from(moved), planted(238) ? 0 : -1) &&
+                  !planted(115)
+            : old.size != now.size)
         return false;
     if (old.var != 0 && !map_number(query, old, now, static_cast<u64>(moved))) return false;
     // Progress of a loop may rest on it.

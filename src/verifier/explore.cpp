@@ -160,6 +160,7 @@ bool Analyzer::attempt() {
     needs_ = NeedGraph();
     seen_.clear();
     packet_ids_.clear();
+    packet_sums_.clear();
     distances_.clear();
     next_id_ = 1;
     insn_notes_.assign(program_.insns.size(), {});

@@ -110,9 +110,9 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
                               what + " may point before the packet: its offset is " +
                                   std::to_string(lo) + " or more");
             }
-            // With no byte proven behind its start, the start itself may lie beyond the end.
-            if (base.size == 0 || fixed + static_cast<i64>(size) >
-                                      static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
+            // The start itself may lie beyond the end.
+            if (base.reach() < 0 || fixed + static_cast<i64>(size) >
+                                        static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
                 const std::string reach = std::to_string(fixed + static_cast<i64>(size));
                 const bool variable = !base.num.is_constant() || base.num.value() != 0;
                 const std::string start = variable
@@ -331,7 +331,7 @@ bool Analyzer::load_context(const isa::Insn& i, const Reg& base, Reg& out) {
                                                                    : Kind::PacketMeta);
     if (out.is_packet()) {
         // The packet did not move since other pointers to it were checked.
-        out.size = proven_by_others(out.kind, 0);
+        out.set_reach(proven_by_others(out.kind, 0));
     }
     return true;
 }

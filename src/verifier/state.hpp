@@ -12,6 +12,7 @@
 // Need. `need` is a node of the NeedGraph: what this scalar's range was made of (needs.hpp).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <vector>
@@ -52,13 +53,15 @@ struct Reg {
                    // Object, Memory, LentDynptr: 1 when `ref` is another's, whose end is this
                    // one's too
     Lost lost = Lost::Never;
-    u8 object = 0;     // Object: a RetKind
-    bool low = false;  // see scale
-    i32 off = 0;       // pointers: constant part of the offset
-    u32 id = 0;        // identity, 0 = none
-    u32 ref = 0;       // the reference it holds, 0 = none
-    u32 need = 0;      // scalars
-    u32 size = 0;      // Packet, PacketMeta: bytes from data + var that are there; Memory: its size
+    u8 object = 0;         // Object: a RetKind
+    bool low = false;      // see scale
+    bool reached = false;  // Packet, PacketMeta: data + var is known not to be behind the end
+    i32 off = 0;           // pointers: constant part of the offset
+    u32 id = 0;            // identity, 0 = none
+    u32 ref = 0;           // the reference it holds, 0 = none
+    u32 need = 0;          // scalars
+    u32 size = 0;  // Packet, PacketMeta: bytes from data + var that are there; Memory: its size;
+                   // Scalar: see below
     u32 index =
         0;  // Map, MapValue: map; Typed: type; Function: first instruction; Uninit: what lost it
     u32 var = 0;  // pointers: identity of `num`, as `id` is a scalar's
@@ -69,11 +72,26 @@ struct Reg {
     i64 delta = 0;
     Scalar num;  // Scalar: the value; pointers: variable part of the offset
 
-    // A scalar may be known to be a length: data_end minus the packet pointer of identity `index`
-    // with offset `off`. A lower bound of it proves bytes of the packet.
+    // A scalar may be known to be a length: size * num + off is at most data_end minus the packet
+    // pointer of identity `index`. A lower bound of it proves bytes of the packet.
     bool is_length() const { return kind == Kind::Scalar && frame == 1; }
     bool is_borrowed() const { return is_pointer() && kind != Kind::Stack && frame == 1; }
-    void forget_length() { frame = 0, index = 0, off = 0; }
+    void set_length(u32 pointer, u32 factor, i32 more) {
+        frame = 1, index = pointer, size = factor, off = more;
+    }
+    void forget_length() { frame = 0, index = 0, size = 0, off = 0; }
+
+    // Of a packet pointer: the bytes from data + var that are there, -1 when not even that is known
+    // to be in the packet.
+    i64 reach() const { return size == 0 && !reached ? -1 : i64{size}; }
+    // The same counted from `moved` bytes behind data + var.
+    i64 reach_from(i64 moved) const {
+        return reach() < std::max<i64>(moved, 0) ? -1 : reach() - moved;
+    }
+    void set_reach(i64 bytes) {
+        reached = bytes >= 0;
+        size = reached ? static_cast<u32>(bytes) : 0;
+    }
 
     // What `num` is made of; 0: nothing that is shared.
     u32 number_id() const { return is_scalar() ? id : var; }

@@ -352,14 +352,19 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
 
 // Bytes that were proven through another register with this identity. Only live registers count:
 // what a dead one holds may differ in a state that this one stands for (cover.cpp).
-u32 Analyzer::proven_by_others(Kind kind, u32 id) const {
-    u32 size = 0;
+i64 Analyzer::proven_by_others(Kind kind, u32 id) const {
+    i64 reach = -1;
     for (unsigned r = 0; r < isa::kFramePointer; ++r) {
         const Reg& other = (planted(317) ? now_.frames.front() : now_.top()).regs[r];
         const bool live = (flow_.live[now_.pc] >> r & 1) || planted(100);
-        if (live && other.kind == kind && other.id == id) size = std::max(size, other.size);
+        if (live && other.kind == kind && other.id == id) reach = std::max(reach, other.reach());
     }
-    return size;
+    return reach;
+}
+
+// Identities from here on were made on this path since its last checkpoint.
+u32 Analyzer::made_since_checkpoint() const {
+    return path_.empty() || planted(127) ? 1 : path_.back().checkpoint->next_id;
 }
 
 // The same sum made again is the same pointer, and what was proven for it holds. Not a sum from
@@ -368,8 +373,8 @@ u32 Analyzer::proven_by_others(Kind kind, u32 id) const {
 u32 Analyzer::packet_sum(const Reg& pointer, const Reg& number) {
     const u32 fresh = fresh_id();
     u32& made = packet_ids_[{pointer.id, number.id, number.scale, number.delta}];
-    const u32 least = path_.empty() || planted(127) ? 1 : path_.back().checkpoint->next_id;
-    if (made < least || number.id == 0) made = fresh;
+    if (made < made_since_checkpoint() || number.id == 0) made = fresh;
+    packet_sums_[made] = {pointer.id, number.id, number.scale, number.delta};
     return made;
 }
 
@@ -447,7 +452,12 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
             }
             if (pointer.is_packet()) {
                 result.id = add && !number.low ? packet_sum(pointer, number) : fresh_id();
-                result.size = proven_by_others(pointer.kind, result.id);
+                i64 reach = proven_by_others(pointer.kind, result.id);
+                const bool own = number.is_length() &&
+                                 (number.index == pointer.id || planted(237)) && number.size == 1 &&
+                                 pointer.kind == Kind::Packet;
+                if (add && own) reach = std::max<i64>(reach, number.off);
+                result.set_reach(reach);
             }
         }
         dst = result;
@@ -468,9 +478,7 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                         src.num.smax() + src.off <= kMaxPacketOffset;
     if (length) {
         dst = unknown(8);
-        dst.frame = 1;
-        dst.index = src.id;
-        dst.off = src.off;
+        dst.set_length(src.id, 1, src.off);
         return true;
     }
     dst = unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);

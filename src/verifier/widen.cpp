@@ -70,7 +70,8 @@ struct Widening {
         if (a.kind != b.kind) return false;
         out = b;
         if (a.is_scalar()) {
-            if (a.frame != b.frame || a.index != b.index || a.off != b.off) out.forget_length();
+            out.off = std::min(a.off, b.off);
+            if (a.frame != b.frame || a.index != b.index || a.size != b.size) out.forget_length();
             if (a.num == b.num && (a.num.is_constant() || same_number(a, b, 0))) {
                 if (a.num.is_constant()) out.id = 0;
                 return true;
@@ -95,7 +96,7 @@ struct Widening {
         if (moved != 0 && !a.has_arithmetic()) return false;
         if (!a.is_packet() && a.size != b.size) return false;
         if (a.is_packet()) {
-            out.size = std::min(a.size, static_cast<u32>(std::max<i64>(b.size - moved, 0)));
+            out.set_reach(std::min(a.reach(), b.reach_from(moved)));
             if (moved != 0 || a.id != b.id) {
                 u32& id = packets[{a.id, b.id, moved}];
                 if (id == 0) id = (*next_id)++;

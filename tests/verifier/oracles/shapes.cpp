@@ -66,6 +66,35 @@ constexpr Shape kShapes[] = {
     {"SpilledBefore", PACKET "*(u64 *)(r10 - {8|16}) = r6\n*(u64 *)(r10 - 24) = r7\nr2 = r6\nr2 += "
                              "{2..14}\nif r2 > r7 goto out\nr4 = *(u64 *)(r10 - {8|16})\nr0 = *(u8 "
                              "*)(r4 + {0..4})\nout:\n" RETURN0},
+    // A number that the packet is long enough for, and what is known of it afterwards.
+    {"PacketPart", PACKET "r2 = r6\nr2 += 2\nif r2 > r7 goto out\nr8 = *(u8 *)(r6 + 0)\nr8 &= "
+                          "{15|60|255}\nr4 = r8\nr4 {+=|-=} {0..4}\nr4 <<= {0|1}\nr2 = r6\n{r5 = "
+                          "*(u8 *)(r6 + 1)|r5 = 0}\nr2 += r5\nr1 = r2\nr2 += r4\nr2 += {0..4}\nif "
+                          "r2 {>|>=} r7 goto out\nif {r8|r4} < {1..12} goto out\nr0 = *(" SIZE
+                          " *)({r1|r6} + {0..24})\nout:\n" RETURN0},
+    {"PacketPartJoin",
+     PACKET "r2 = r6\nr2 += 16\nif r2 > r7 goto out\nr8 = *(u8 *)(r6 + 0)\nr5 = *(u8 *)(r6 + "
+            "1)\nr8 &= 31\nr2 = r6\nr2 += r8\n" LONG "if r5 > 100 goto other\nr2 += {0|16}\nif r2 "
+            "> r7 goto out\ngoto join\nother:\nr2 += {0|16}\nif r2 > r7 goto out\njoin:\nif r8 < "
+            "{4|8} goto out\nr0 = *(u8 *)(r6 + {12..24})\nout:\n" RETURN0},
+    {"PacketReached",
+     PACKET "r2 = r6\nr2 += 2\nif r2 > r7 goto out\nr8 = *(u8 *)(r6 + 0)\nr4 = *(u8 *)(r6 + "
+            "1)\nr8 &= 31\nif r8 < {1..4} goto out\nr5 = r6\nr5 += r8\n" LONG
+            "{if r4 > 100 goto join|r3 = 0}\nif r5 {>|>=|<} r7 goto out\njoin:\nr4 = 0\nr0 = *(u8 "
+            "*)(r5 - {1..4})\nout:\n" RETURN0},
+    {"PacketOwnLength",
+     PACKET "r2 = r6\nr2 += 2\nif r2 > r7 goto out\nr8 = *(u8 *)(r6 + 0)\nr5 = r6\nr5 += r8\nr2 = "
+            "r7\nr2 -= {r6|r5}\nif r2 > 2000 goto out\nif r2 < 2 goto out\nr4 = {r6|r5}\nr4 += "
+            "r2\nr0 = *(u8 *)(r4 - {1|2})\nout:\n" RETURN0},
+    {"PacketLengthOrder", PACKET
+     "call 7\nr0 &= 63\nr5 = r6\nr5 += {0..40}\nr2 = r7\nr2 -= r5\n{if r2 > 2000 goto "
+     "out|if r2 s< 0 goto out|r3 = 0}\nif r0 {<|<=|>|>=|s<|s<=} r2 goto in\ngoto out\nin:\nr5 "
+     "= r6\nr5 += r0\nr0 = *(u8 *)(r5 + {0..41})\nout:\n" RETURN0},
+    // Nothing is read any more of the number that was compared.
+    {"PacketDeadLength", PACKET
+     "call 7\nr2 = r6\nr2 += 4\nif r2 > r7 goto out\nr8 = r0\nr8 &= 63\nr2 = r7\nr2 -= "
+     "r6\nr4 = r8\nr4 += 1\n" LONG "if r0 & 64 goto join\nif r4 s>= r2 goto out\njoin:\nif r8 "
+     "< {4..20} goto out\nr0 = *(u8 *)(r6 + {4..20})\nout:\n" RETURN0},
     // Values of maps and records.
     {"MapValue", LOOKUP("{0|1}") "{if r0 == 0 goto out|r3 = 0}\nr0 {+=|-=} {0|4|8}\nr3 = *(" SIZE
                                  " *)(r0 + {0..64})\nout:\n" RETURN0},

@@ -122,11 +122,12 @@ class Judge {
             case Kind::Function:
                 return true;
             case Kind::Scalar:
+                if (r.is_length() && ends_.contains(r.index) &&
+                    static_cast<i64>(ends_[r.index] + static_cast<u64>(i64{r.off}) +
+                                     r.size * value - machine_.data_end()) > 0)
+                    return false;
                 if (!analyzer_.relied_on(r)) return true;
                 if (!r.num.contains(value)) return false;
-                if (r.is_length() && ends_.contains(r.index) &&
-                    ends_[r.index] + static_cast<u64>(i64{r.off}) + value != machine_.data_end())
-                    return false;
                 return number_inside(r, value);
             case Kind::Context:
                 return value == machine_.context() + static_cast<u64>(i64{r.off});
@@ -139,7 +140,7 @@ class Judge {
                 const u64 base = r.kind == Kind::Packet ? machine_.data() : machine_.data_meta();
                 const u64 end = r.kind == Kind::Packet ? machine_.data_end() : machine_.data();
                 if (!number_inside(r, at - base)) return false;
-                if (r.size > 0 && (at + r.size > end || at + r.size < at)) return false;
+                if (r.reach() >= 0 && (at + r.size > end || at + r.size < at)) return false;
                 if (r.kind == Kind::Packet) ends_[r.id] = at;
                 return same(2 + (r.kind == Kind::Packet), r.id, at);
             }
