@@ -27,6 +27,14 @@ XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0) {
     return number < kXdpVerdicts ? static_cast<XdpVerdict>(number) : XdpVerdict::Aborted;
 }
 
+namespace {
+
+XdpVerdict verdict_of(u32 error, spec::Dialect dialect, u64 r0) {
+    return error == static_cast<u32>(Errc::Ok) ? xdp_verdict(dialect, r0) : XdpVerdict::Aborted;
+}
+
+}  // namespace
+
 const ebpf_hook_provider_t& XdpHook::provider() {
     provider_ = {.header = {1, sizeof(ebpf_hook_provider_t), sizeof(ebpf_hook_provider_t)},
                  .program_type = static_cast<u32>(spec::ProgramType::Xdp),
@@ -48,7 +56,7 @@ const ebpf_binding_t* XdpHook::binding_of(u32 ifindex) const {
     for (u32 i = 0; i < used; ++i) {
         const Place& place = places_[i];
         if (place.ifindex.load(std::memory_order_acquire) != ifindex) continue;
-        const ebpf_binding_t* binding = place.binding.load(std::memory_order_acquire);
+        const ebpf_binding_t* binding = place.bound();
         // The place may have changed hands between the two.
         if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) return binding;
     }
@@ -60,7 +68,7 @@ Errc XdpHook::add(u32 ifindex, const ebpf_binding_t* binding) {
     const u32 used = used_.load(std::memory_order_relaxed);
     u32 free = used;
     for (u32 i = 0; i < used; ++i) {
-        if (places_[i].binding.load(std::memory_order_relaxed) == nullptr) {
+        if (places_[i].bound() == nullptr) {
             free = i;
         } else if (places_[i].ifindex.load(std::memory_order_relaxed) == ifindex) {
             return Errc::Busy;
@@ -68,7 +76,7 @@ Errc XdpHook::add(u32 ifindex, const ebpf_binding_t* binding) {
     }
     if (free == kMaxPrograms) return Errc::OutOfSpace;
     places_[free].ifindex.store(ifindex, std::memory_order_release);
-    places_[free].binding.store(binding, std::memory_order_release);
+    places_[free].bind(binding);
     if (free == used) used_.store(used + 1, std::memory_order_release);
     return Errc::Ok;
 }
@@ -78,10 +86,10 @@ bool XdpHook::remove(u32 ifindex, const ebpf_binding_t* binding) {
     for (u32 i = 0; i < used_.load(std::memory_order_relaxed); ++i) {
         Place& place = places_[i];
         if (place.ifindex.load(std::memory_order_relaxed) != ifindex ||
-            place.binding.load(std::memory_order_relaxed) != binding) {
+            place.bound() != binding) {
             continue;
         }
-        place.binding.store(nullptr, std::memory_order_release);
+        place.bind(nullptr);
         return true;
     }
     return false;
@@ -109,7 +117,20 @@ void XdpHook::detach(void* self, const ebpf_binding_t* binding, u32 target) {
 }
 
 XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
-    return Batch(*this, ifindex).receive(frame);
+    const auto* client = client_.load(std::memory_order_acquire);
+    const u32 used = client ? used_.load(std::memory_order_acquire) : 0;
+    for (u32 i = 0; i < used; ++i) {
+        const Place& place = places_[i];
+        if (place.ifindex.load(std::memory_order_acquire) != ifindex || !place.bound()) continue;
+        auto* dialect = reinterpret_cast<u8*>(&frame.dialect);
+        u64 r0 = 0;
+        const u32 error =
+            client->invoke_at(client, &place.binding, ifindex, &frame.context, dialect, &r0);
+        // The place may have changed hands in between.
+        if (error == static_cast<u32>(Errc::ObjectNotFound)) continue;
+        return verdict_of(error, frame.dialect, r0);
+    }
+    return XdpVerdict::Pass;
 }
 
 // The binding is read inside the batch: from then on the execution context keeps it alive.
@@ -131,7 +152,7 @@ XdpVerdict XdpHook::Batch::receive(XdpFrame& frame) {
     frame.dialect = dialect_;
     u64 r0 = 0;
     const u32 error = client_->batch_invoke(binding_, &frame.context, &r0, state_);
-    return error == static_cast<u32>(Errc::Ok) ? xdp_verdict(dialect_, r0) : XdpVerdict::Aborted;
+    return verdict_of(error, frame.dialect, r0);
 }
 
 }  // namespace ebpf::hooks

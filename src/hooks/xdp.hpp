@@ -91,7 +91,9 @@ class XdpHook {
     // A place keeps its interface when its program is gone, and may get another one then.
     struct Place {
         std::atomic<u32> ifindex{0};
-        std::atomic<const ebpf_binding_t*> binding{nullptr};
+        const ebpf_binding_t* binding = nullptr;  // read and changed atomically, also by `client_`
+        const ebpf_binding_t* bound() const { return __atomic_load_n(&binding, __ATOMIC_ACQUIRE); }
+        void bind(const ebpf_binding_t* to) { __atomic_store_n(&binding, to, __ATOMIC_RELEASE); }
     };
     const ebpf_binding_t* binding_of(u32 ifindex) const;
     Errc add(u32 ifindex, const ebpf_binding_t* binding);

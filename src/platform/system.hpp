@@ -22,15 +22,30 @@ u64 current_process_and_thread();
 // Unpredictable bytes. PASSIVE.
 void fill_random(MutableBytes out);
 
-// A word of this thread that the runtime keeps its execution slot in; zero at first. In the kernel,
-// where a thread at DISPATCH stays on its CPU, the word is the CPU's. <= DISPATCH to read,
-// DISPATCH to write there.
+// What this thread has that the runtime keeps its execution slot in; zero at first. Of threads that
+// live at the same time each has its own. In the kernel, where a thread at DISPATCH stays on its CPU,
+// it is the CPU's. <= DISPATCH to read, DISPATCH to write there.
 struct ThreadWord {
-    const void* owner = nullptr;
-    u32 slot = 0;
-    u32 depth = 0;
+    // The slot that it holds.
+    struct Held {
+        const void* owner = nullptr;
+        u32 slot = 0;
+        u32 depth = 0;
+    };
+    // The one that it may take without asking.
+    struct Home {
+        u64 owner = 0;
+        u32 slot = 0;
+    };
+    Held held;
+    Home home;
 };
 ThreadWord& thread_word();
+
+// Returns when every other thread of this process has passed a full memory barrier since the call
+// (or did not run), so that those need none of their own. False where there is no such thing, now
+// and always: in the kernel, or under a system call filter. <= DISPATCH.
+bool barrier_in_all_threads();
 
 // Wakes threads that wait for something to become true.
 class Event {

@@ -107,7 +107,7 @@ Status fill(CommandContext& c, const Link& link, linux_abi::LinkInfo& info) {
     info.id = link.id;
     EpochGuard guard(c.runtime.epochs());
     if (guard.status()) info.prog_id = link.binding.program.load(std::memory_order_acquire)->id;
-    info.target = link.target;
+    info.target = link.binding.target;
     return {};
 }
 

@@ -11,6 +11,10 @@ namespace {
 constexpr u32 kCollectAt = 128;          // retired items that make the retiring thread collect
 constexpr u64 kMaxWait = 1'000'000'000;  // ns for a slot
 
+// An address may come again, and a thread's home must not be taken for one in another execution
+// context.
+constinit std::atomic<u64> last_id{0};
+
 }  // namespace
 
 Status Epochs::initialize(u32 slots) {
@@ -18,7 +22,12 @@ Status Epochs::initialize(u32 slots) {
     if (memory == nullptr) return fail(Errc::NoMemory, {}, "execution slots", slots);
     slots_ = static_cast<Slot*>(memory);
     slot_count_ = slots;
-    for (u32 i = 0; i < slots; ++i) new (&slots_[i]) Slot;
+    id_ = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+    without_fences_ = platform::barrier_in_all_threads();
+    for (u32 i = 0; i < slots; ++i) {
+        auto* slot = new (&slots_[i]) Slot;
+        if (!without_fences_) slot->use.store(Use::Shared, std::memory_order_relaxed);
+    }
     return {};
 }
 
@@ -27,68 +36,127 @@ Epochs::~Epochs() {
     platform::release(slots_);
 }
 
-bool Epochs::take_slot(Entry& entry) {
+// The store need not be visible before what the thread reads next: oldest_reader() and share() make
+// it so by their barrier. Null when the thread has no home, is in it already, or lost it.
+inline std::atomic<u64>* Epochs::take_home(platform::ThreadWord& word) {
+    if (word.home.owner != id_) return nullptr;
+    Slot& slot = slots_[word.home.slot];
+    if (slot.home_epoch.load(std::memory_order_relaxed) != 0) return nullptr;
+    slot.home_epoch.store(epoch_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (slot.use.load(std::memory_order_relaxed) == Use::Home) return &slot.home_epoch;
+    slot.home_epoch.store(0, std::memory_order_release);
+    word.home = {};
+    return nullptr;
+}
+
+// Makes a slot that nobody has this thread's home.
+std::atomic<u64>* Epochs::settle(platform::ThreadWord& word, u32 slot) {
+    const platform::ThreadWord* nobody = nullptr;
+    std::atomic<const platform::ThreadWord*>& home = slots_[slot].home;
+    if (home.load(std::memory_order_relaxed) != &word &&
+        !home.compare_exchange_strong(nobody, &word, std::memory_order_acq_rel)) {
+        return nullptr;
+    }
+    word.home = {.owner = id_, .slot = slot};
+    return take_home(word);
+}
+
+// A home's thread may still show an epoch: as long as it has not left, or, for a moment, when it
+// comes back and finds it shared.
+std::atomic<u64>* Epochs::take_shared(Slot& slot) {
+    u64 idle = 0;
+    const bool taken =
+        slot.use.load(std::memory_order_acquire) == Use::Shared &&
+        slot.home_epoch.load(std::memory_order_acquire) == 0 &&
+        slot.epoch.load(std::memory_order_relaxed) == 0 &&
+        slot.epoch.compare_exchange_strong(idle, epoch_.load(std::memory_order_seq_cst),
+                                           std::memory_order_seq_cst);
+    return taken ? &slot.epoch : nullptr;
+}
+
+// After the barrier, its thread has either shown its epoch or will see that it is no home any more.
+bool Epochs::share(Slot& slot) {
+    Use use = Use::Home;
+    if (!slot.use.compare_exchange_strong(use, Use::BecomesShared, std::memory_order_acq_rel)) {
+        return use == Use::Shared;
+    }
+    platform::require(platform::barrier_in_all_threads(), "the system's barrier failed");
+    slot.use.store(Use::Shared, std::memory_order_release);
+    return true;
+}
+
+std::atomic<u64>* Epochs::take(platform::ThreadWord& word, u32 at, bool from_others) {
+    Slot& slot = slots_[at];
+    if (from_others) return share(slot) ? take_shared(slot) : nullptr;
+    const bool home = slot.use.load(std::memory_order_relaxed) == Use::Home;
+    return home ? settle(word, at) : take_shared(slot);
+}
+
+// What is nobody's or shared, beginning with the CPU's; then also what is another thread's home.
+bool Epochs::take_slot(platform::ThreadWord& word, Entry& entry) {
     const u32 first = platform::current_cpu() % slot_count_;
-    for (u32 i = 0; i < slot_count_; ++i) {
-        const u32 slot = first + i < slot_count_ ? first + i : first + i - slot_count_;
-        u64 idle = 0;
-        if (slots_[slot].epoch.load(std::memory_order_relaxed) == 0 &&
-            slots_[slot].epoch.compare_exchange_strong(idle, epoch_.load(std::memory_order_seq_cst),
-                                                       std::memory_order_seq_cst)) {
-            entry.slot = slot;
-            return true;
+    for (const bool from_others : {false, true}) {
+        for (u32 i = 0; i < slot_count_; ++i) {
+            entry.slot = first + i < slot_count_ ? first + i : first + i - slot_count_;
+            entry.shown = take(word, entry.slot, from_others);
+            if (entry.shown != nullptr) return true;
         }
     }
     return false;
 }
 
+bool Epochs::wait_for_slot(platform::ThreadWord& word, Entry& entry) {
+    waits_.fetch_add(1, std::memory_order_relaxed);
+    const u64 deadline = platform::monotonic_ns() + kMaxWait;
+    for (u32 round = 0; !take_slot(word, entry); ++round) {
+        if (round % 64 == 0 && platform::monotonic_ns() > deadline) return false;
+        platform::spin_pause(round);
+    }
+    return true;
+}
+
 Status Epochs::enter(Entry& entry) {
     entry.irql = platform::raise_to_dispatch();
     platform::ThreadWord& word = platform::thread_word();
-    if (word.owner == this && word.depth > 0) {
-        if (word.depth >= kMaxDepth) {
-            platform::lower_irql(entry.irql);
-            return fail(Errc::Busy, {}, "nested invocations", word.depth);
-        }
-        entry.outer = word;
-        entry.slot = word.slot;
-        ++word.depth;
-        entry.epochs = this;
-        return {};
+    const bool nested = word.held.owner == this && word.held.depth > 0;
+    entry.outer = word.held;
+    if (nested && word.held.depth >= kMaxDepth) {
+        platform::lower_irql(entry.irql);
+        return fail(Errc::Busy, {}, "nested invocations", word.held.depth);
     }
-    bool taken = take_slot(entry);
-    if (!taken) waits_.fetch_add(1, std::memory_order_relaxed);
-    const u64 deadline = taken ? 0 : platform::monotonic_ns() + kMaxWait;
-    for (u32 round = 0; !taken; ++round) {
-        if (round % 64 == 0 && platform::monotonic_ns() > deadline) break;
-        platform::spin_pause(round);
-        taken = take_slot(entry);
-    }
-    if (!taken) {
+    if (nested) {
+        entry.shown = nullptr;
+        entry.slot = word.held.slot;
+    } else if ((entry.shown = take_home(word)) != nullptr) {
+        entry.slot = word.home.slot;
+    } else if (!take_slot(word, entry) && !wait_for_slot(word, entry)) {
         platform::lower_irql(entry.irql);
         return fail(Errc::Busy, {}, "execution slots in use", slot_count_);
     }
-    entry.outer = word;
-    word = {.owner = this, .slot = entry.slot, .depth = 1};
+    word.held = {.owner = this, .slot = entry.slot, .depth = nested ? word.held.depth + 1 : 1};
     entry.epochs = this;
     return {};
 }
 
 void Epochs::leave(Entry& entry) {
-    platform::ThreadWord& word = platform::thread_word();
-    const bool outermost = word.depth == 1;
-    word = entry.outer;
-    if (outermost) slots_[entry.slot].epoch.store(0, std::memory_order_release);
+    platform::thread_word().held = entry.outer;
+    if (entry.shown != nullptr) entry.shown->store(0, std::memory_order_release);
     platform::lower_irql(entry.irql);
     entry.epochs = nullptr;
 }
 
 u64 Epochs::oldest_reader() const {
     std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (without_fences_) {
+        platform::require(platform::barrier_in_all_threads(), "the system's barrier failed");
+    }
     u64 oldest = ~u64{0};
     for (u32 i = 0; i < slot_count_; ++i) {
-        const u64 epoch = slots_[i].epoch.load(std::memory_order_seq_cst);
-        if (epoch != 0 && epoch < oldest) oldest = epoch;
+        for (const auto* shown : {&slots_[i].epoch, &slots_[i].home_epoch}) {
+            const u64 epoch = shown->load(std::memory_order_seq_cst);
+            if (epoch != 0 && epoch < oldest) oldest = epoch;
+        }
     }
     return oldest;
 }

@@ -12,6 +12,11 @@
 // new epoch and freed when no slot shows an older one. A reader that entered before the stamp may
 // still see it; one that entered later cannot, because the unlinking came first. So readers never
 // lock, and write nothing but their own slot.
+//
+// Taking a slot by an exchange costs several times what a small program does. So a slot's first
+// thread has it as its home, which it takes by a plain store, without even a fence: who looks for
+// readers makes all threads pass a barrier first. When another thread needs the slot too, it is
+// shared from then on. A home survives its thread when a later thread has the same ThreadWord.
 #pragma once
 
 #include <atomic>
@@ -39,10 +44,12 @@ class Epochs {
     Status initialize(u32 slots);
     ~Epochs();
 
-    // One entry; on the stack of the one who enters. 40 bytes.
+    // One entry; on the stack of the one who enters. 48 bytes.
     struct Entry {
         Epochs* epochs = nullptr;  // null: not entered
-        platform::ThreadWord outer{};
+        // What says that the slot is held; of the outermost entry of a thread.
+        std::atomic<u64>* shown = nullptr;
+        platform::ThreadWord::Held outer{};
         u32 slot = 0;
         platform::Irql irql = platform::Irql::Passive;
     };
@@ -70,23 +77,35 @@ class Epochs {
     u64 advance() { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
     u64 oldest_reader() const;
     // The slot of this thread, which has entered.
-    static u32 current_slot() { return platform::thread_word().slot; }
+    static u32 current_slot() { return platform::thread_word().held.slot; }
 
     u32 slots() const { return slot_count_; }
     // How often a thread found its CPU's slot and all others taken.
     u64 waits() const { return waits_.load(std::memory_order_relaxed); }
 
   private:
+    enum class Use : u32 { Home, BecomesShared, Shared };
     struct alignas(64) Slot {
-        std::atomic<u64> epoch{0};
+        std::atomic<u64> epoch{0};       // of who holds it, when it is shared
+        std::atomic<u64> home_epoch{0};  // of its own thread, the only one to write this
+        std::atomic<const platform::ThreadWord*> home{nullptr};  // that thread's; set once
+        std::atomic<Use> use{Use::Home};
     };
 
     Retired* take_ready(bool passive);
     void defer(Retired* item);
-    bool take_slot(Entry& entry);
+    std::atomic<u64>* take_home(platform::ThreadWord& word);
+    std::atomic<u64>* settle(platform::ThreadWord& word, u32 slot);
+    std::atomic<u64>* take_shared(Slot& slot);
+    bool share(Slot& slot);
+    std::atomic<u64>* take(platform::ThreadWord& word, u32 at, bool from_others);
+    bool take_slot(platform::ThreadWord& word, Entry& entry);
+    bool wait_for_slot(platform::ThreadWord& word, Entry& entry);
 
     Slot* slots_ = nullptr;
     u32 slot_count_ = 0;
+    u64 id_ = 0;               // of this one alone; in ThreadWord::Home
+    bool without_fences_ = false;  // whether there are homes
     std::atomic<u64> epoch_{1};
     std::atomic<u64> waits_{0};
     std::atomic<u32> pending_{0};

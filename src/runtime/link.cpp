@@ -30,7 +30,7 @@ Result<Ref<Link>> Links::attach(Runtime& runtime, Program& program,
     link->provider = &provider;
     link->attach = attach;
     link->dialect = program.dialect;
-    link->target = target;
+    link->binding.target = target;
     link->legacy = legacy;
     acquire(program);
     if (const Status adopted = runtime.adopt(*link); !adopted) {
@@ -65,7 +65,7 @@ void Links::remove(const Link& link) {
 
 void Links::detach(Link& link) {
     if (!link.attached.exchange(false, std::memory_order_acq_rel)) return;
-    link.provider->detach(link.provider->self, &link.binding, link.target);
+    link.provider->detach(link.provider->self, &link.binding, link.binding.target);
     remove(link);
     release(link);
 }
@@ -92,7 +92,7 @@ Ref<Link> Links::at(const ebpf_hook_provider_t& provider, u32 target, u32 n) {
     for (u32 i = 0; i < links_.size(); ++i) {
         const Link& link = *links_[i];
         const bool there = link.attached.load(std::memory_order_acquire);
-        if (there && link.provider == &provider && link.target == target && n-- == 0) {
+        if (there && link.provider == &provider && link.binding.target == target && n-- == 0) {
             return Ref<Link>::share(*links_[i]);
         }
     }

@@ -16,6 +16,7 @@ struct Link;
 struct ebpf_binding {
     ebpf::runtime::Runtime* runtime = nullptr;
     std::atomic<ebpf::runtime::Program*> program{nullptr};
+    ebpf::u32 target = 0;
 };
 
 namespace ebpf::runtime {
@@ -25,7 +26,6 @@ struct Link : Object {
     const ebpf_hook_provider_t* provider = nullptr;
     spec::AttachType attach{};
     spec::Dialect dialect{};
-    u32 target = 0;
     bool legacy = false;  // made by PROG_ATTACH; then the hook is a user
     std::atomic<bool> legacy_use{false};
     std::atomic<bool> attached{false};

@@ -39,6 +39,7 @@ Status Runtime::initialize(const Config& config) {
     client_.dispatch = {
         .header = {1, sizeof(ebpf_client_dispatch_t), sizeof(ebpf_client_dispatch_t)},
         .invoke = &Runtime::invoke,
+        .invoke_at = &Runtime::invoke_at,
         .batch_begin = &Runtime::batch_begin,
         .batch_invoke = &Runtime::batch_invoke,
         .batch_end = &Runtime::batch_end,
@@ -196,47 +197,6 @@ void Runtime::close_session(void* self, void* which) {
     session->~Session();
     platform::release(session);
     runtime.epochs_.collect();
-}
-
-// --- what hooks call ----------------------------------------------------------------------------
-
-Runtime& Runtime::of(const ebpf_client_dispatch_t* client) {
-    static_assert(offsetof(Client, dispatch) == 0);
-    return *reinterpret_cast<const Client*>(client)->runtime;
-}
-
-u32 Runtime::invoke(const ebpf_binding_t* binding, void* context, u64* result) {
-    Runtime& runtime = *binding->runtime;
-    EpochGuard guard(runtime.epochs_);
-    if (!guard.status()) return static_cast<u32>(guard.status().error().code);
-    const Program& program = *binding->program.load(std::memory_order_acquire);
-    *result = run(runtime, program, context, 0, guard.slot());
-    return static_cast<u32>(Errc::Ok);
-}
-
-static_assert(sizeof(Epochs::Entry) <= 64 && alignof(Epochs::Entry) <= 8);
-
-u32 Runtime::batch_begin(const ebpf_client_dispatch_t* client, void* state) {
-    auto* entry = new (state) Epochs::Entry;
-    const Status status = of(client).epochs_.enter(*entry);
-    return static_cast<u32>(status ? Errc::Ok : status.error().code);
-}
-
-u32 Runtime::batch_invoke(const ebpf_binding_t* binding, void* context, u64* result,
-                          const void* state) {
-    const auto& entry = *static_cast<const Epochs::Entry*>(state);
-    const Program& program = *binding->program.load(std::memory_order_acquire);
-    *result = run(*binding->runtime, program, context, 0, entry.slot);
-    return static_cast<u32>(Errc::Ok);
-}
-
-void Runtime::batch_end(void* state) {
-    auto& entry = *static_cast<Epochs::Entry*>(state);
-    if (entry.epochs != nullptr) entry.epochs->leave(entry);
-}
-
-u32 Runtime::dialect(const ebpf_binding_t* binding) {
-    return static_cast<u32>(binding->program.load(std::memory_order_acquire)->dialect);
 }
 
 }  // namespace ebpf::runtime

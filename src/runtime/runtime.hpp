@@ -85,6 +85,8 @@ class Runtime {
     static void close_session(void* self, void* session);
     static Runtime& of(const ebpf_client_dispatch_t* client);
     static u32 invoke(const ebpf_binding_t* binding, void* context, u64* result);
+    static u32 invoke_at(const ebpf_client_dispatch_t* client, const ebpf_binding_t* const* place,
+                         u32 target, void* context, u8* dialect, u64* result);
     static u32 batch_begin(const ebpf_client_dispatch_t* client, void* state);
     static u32 batch_invoke(const ebpf_binding_t* binding, void* context, u64* result,
                             const void* state);

@@ -42,6 +42,12 @@ typedef struct ebpf_client_dispatch {
     /* Runs the bound program; *result is r0. 0, or an error of base/errors.def: then nothing ran.
      */
     uint32_t (*invoke)(const ebpf_binding_t* binding, void* context, uint64_t* result);
+    /* The same of the binding that is in `*place` by then, for hooks where that may change at any
+     * time. ObjectNotFound when that is null or of another target. *dialect is set before the
+     * program runs, whose helpers may look at it. `client` is this. */
+    uint32_t (*invoke_at)(const struct ebpf_client_dispatch* client,
+                          const ebpf_binding_t* const* place, uint32_t target, void* context,
+                          uint8_t* dialect, uint64_t* result);
     /* The same for many packets in a row, with the cost of entering paid once. Between begin and
      * end the thread may not wait. `state` is 64 bytes of the caller's, 8-aligned; `client` is
      * this. */

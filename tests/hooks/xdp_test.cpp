@@ -17,6 +17,7 @@ using hooks::XdpVerdict;
 struct ebpf_binding {
     u64 r0 = 0;
     u32 error = 0;
+    u32 target = 0;  // set by attach
     spec::Dialect dialect = spec::Dialect::Linux;
     int runs = 0;
     spec::Dialect frame_dialect{};  // as the program's helpers saw it
@@ -36,14 +37,27 @@ u32 batch_begin(const ebpf_client_dispatch_t*, void*) {
 void batch_end(void*) {
     --open_batches;
 }
-u32 batch_invoke(const ebpf_binding_t* binding, void* context, u64* result, const void*) {
+u32 run(const ebpf_binding_t* binding, void* context, u64* result) {
     auto& bound = *const_cast<ebpf_binding*>(reinterpret_cast<const ebpf_binding*>(binding));
-    EXPECT_EQ(open_batches, 1);
     if (bound.error) return bound.error;
     ++bound.runs;
     bound.frame_dialect = static_cast<XdpFrame*>(context)->dialect;
     *result = bound.r0;
     return kOk;
+}
+u32 batch_invoke(const ebpf_binding_t* binding, void* context, u64* result, const void*) {
+    EXPECT_EQ(open_batches, 1);
+    return run(binding, context, result);
+}
+// What happens to the place before it is looked at.
+const ebpf_binding_t* put_there = nullptr;
+u32 invoke_at(const ebpf_client_dispatch_t*, const ebpf_binding_t* const* place, u32 target,
+              void* context, u8* dialect, u64* result) {
+    EXPECT_EQ(open_batches, 0);
+    const auto* bound = reinterpret_cast<const ebpf_binding*>(put_there ? put_there : *place);
+    if (!bound || bound->target != target) return static_cast<u32>(Errc::ObjectNotFound);
+    *dialect = static_cast<u8>(bound->dialect);
+    return run(reinterpret_cast<const ebpf_binding_t*>(bound), context, result);
 }
 u32 dialect_of(const ebpf_binding_t* binding) {
     return static_cast<u32>(reinterpret_cast<const ebpf_binding*>(binding)->dialect);
@@ -52,6 +66,7 @@ u32 dialect_of(const ebpf_binding_t* binding) {
 constexpr ebpf_client_dispatch_t kClient = {
     .header = {1, sizeof(ebpf_client_dispatch_t), sizeof(ebpf_client_dispatch_t)},
     .invoke = nullptr,
+    .invoke_at = &invoke_at,
     .batch_begin = &batch_begin,
     .batch_invoke = &batch_invoke,
     .batch_end = &batch_end,
@@ -61,6 +76,7 @@ class XdpHookTest : public testing::Test {
   protected:
     void SetUp() override {
         begin_with = kOk;
+        put_there = nullptr;
         frame_.reset(memory_.data(), memory_.size(), 64, 1);
     }
     void TearDown() override { EXPECT_EQ(open_batches, 0); }
@@ -68,7 +84,8 @@ class XdpHookTest : public testing::Test {
     static const ebpf_binding_t* as_binding(const ebpf_binding& binding) {
         return reinterpret_cast<const ebpf_binding_t*>(&binding);
     }
-    Errc attach(const ebpf_binding& binding, u32 target) {
+    Errc attach(ebpf_binding& binding, u32 target) {
+        binding.target = target;
         const auto& provider = hook_.provider();
         return static_cast<Errc>(
             provider.attach(provider.self, &kClient, as_binding(binding), target));
@@ -199,6 +216,14 @@ TEST_F(XdpHookTest, OnlyItsOwnBindingIsDetached) {
     EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Pass);
     EXPECT_EQ(attach(two, 3), Errc::Ok) << "the place is free again";
     EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Drop);
+}
+
+TEST_F(XdpHookTest, APlaceThatChangesHandsIsNobodysProgram) {
+    ebpf_binding drop{.r0 = 1}, of_another{.r0 = 1, .target = 4};
+    ASSERT_EQ(attach(drop, 3), Errc::Ok);
+    put_there = as_binding(of_another);
+    EXPECT_EQ(hook_.receive(3, frame_), XdpVerdict::Pass);
+    EXPECT_EQ(drop.runs + of_another.runs, 0);
 }
 
 TEST_F(XdpHookTest, AProgramThatCannotRunAbortsTheFrame) {

@@ -151,5 +151,94 @@ TEST_F(EpochTest, SynchronizeWaitsForReaders) {
     reader.join();
 }
 
+TEST_F(EpochTest, AThreadKeepsItsSlotAndOthersGetTheirs) {
+    start(2);
+    u32 mine = 0;
+    {
+        EpochGuard guard(epochs_);
+        mine = guard.slot();
+    }
+    std::thread([&] {
+        EpochGuard guard(epochs_);
+        EXPECT_EQ(guard.slot(), 1 - mine) << "one that is nobody's home";
+    }).join();
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(EpochGuard(epochs_).slot(), mine);
+}
+
+TEST_F(EpochTest, AHomeThatAnotherNeedsIsShared) {
+    start(1);
+    for (int round = 0; round < 3; ++round) {
+        EXPECT_TRUE(EpochGuard(epochs_).status());
+        // Two at a time: none of them has the first thread's word.
+        std::thread first([&] { EXPECT_TRUE(EpochGuard(epochs_).status()); });
+        std::thread second([&] { EXPECT_TRUE(EpochGuard(epochs_).status()); });
+        first.join();
+        second.join();
+    }
+}
+
+// Slots are homes at first in each round, and are shared while their threads use them.
+TEST_F(EpochTest, NoTwoThreadsHoldTheSameSlot) {
+    constexpr int kRounds = 300, kThreads = 3, kEntries = 300;
+    u64 entries[2] = {};
+    for (int round = 0; round < kRounds; ++round) {
+        Epochs epochs;
+        ASSERT_TRUE(epochs.initialize(2));
+        std::atomic<int> ready{0};
+        std::vector<std::thread> threads;
+        for (int n = 0; n < kThreads; ++n) {
+            threads.emplace_back([&] {
+                ++ready;
+                while (ready < kThreads) std::this_thread::yield();
+                for (int i = 0; i < kEntries; ++i) {
+                    EpochGuard guard(epochs);
+                    ++entries[guard.slot()];  // not atomic
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+    }
+    EXPECT_EQ(entries[0] + entries[1], u64{kRounds} * kThreads * kEntries);
+}
+
+TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
+    start(4);
+    struct Seen : Retired {
+        std::atomic<bool> gone{false};
+        Seen() {
+            destroy = [](Retired* self) { static_cast<Seen*>(self)->gone = true; };
+        }
+    };
+    std::vector<Seen> items(20'000);
+    std::atomic<Seen*> shared{&items[0]};
+    std::atomic<bool> stop{false};
+    std::atomic<u64> reads{0}, late{0};
+    std::vector<std::thread> readers;
+    for (int n = 0; n < 2; ++n) {
+        readers.emplace_back([&] {
+            while (!stop) {
+                EpochGuard guard(epochs_);
+                const Seen* item = shared.load(std::memory_order_acquire);
+                for (int i = 0; i < 20; ++i) {
+                    if (item->gone.load(std::memory_order_acquire)) ++late;
+                }
+                ++reads;
+            }
+        });
+    }
+    while (reads < 100) std::this_thread::yield();
+    for (size_t i = 1; i < items.size(); ++i) {
+        Seen* old = shared.exchange(&items[i], std::memory_order_acq_rel);
+        epochs_.retire(old);
+        epochs_.collect();
+    }
+    stop = true;
+    for (std::thread& reader : readers) reader.join();
+    epochs_.collect();
+    EXPECT_FALSE(epochs_.has_retired());
+    EXPECT_EQ(late, 0u) << "of " << reads << " reads";
+    EXPECT_GT(reads, 100u);
+}
+
 }  // namespace
 }  // namespace ebpf::runtime::test

@@ -2,6 +2,7 @@
 #include "platform/system.hpp"
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -63,6 +64,14 @@ void fill_random(MutableBytes out) {
 
 ThreadWord& thread_word() {
     return word;
+}
+
+// membarrier(2): a process registers once.
+bool barrier_in_all_threads() {
+    const auto barrier = [](int command) { return syscall(SYS_membarrier, command, 0, 0) == 0; };
+    return barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+           (barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+            barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
 }
 
 void spin_pause(u32 round) {

@@ -70,6 +70,10 @@ ThreadWord& thread_word() {
     return words[current_cpu() % kMaxProcessors];
 }
 
+bool barrier_in_all_threads() {
+    return false;
+}
+
 // Who holds what is waited for runs at DISPATCH on another processor: giving this one away is no
 // use.
 void spin_pause(u32) {

@@ -86,6 +86,11 @@ ThreadWord& thread_word() {
     return word;
 }
 
+bool barrier_in_all_threads() {
+    FlushProcessWriteBuffers();
+    return true;
+}
+
 void spin_pause(u32 round) {
     if (round % 64 == 63) {
         SwitchToThread();
