@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/element_pool.hpp"
 
+#include <algorithm>
 #include <new>
 
 #include "platform/memory.hpp"
@@ -8,7 +9,8 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kBatch = 32;      // retired elements that share an epoch
+constexpr u32 kMinBatch = 32;
+constexpr u32 kMaxBatch = 256;
 constexpr u32 kSurplus = 2048;  // free elements that a slot keeps at most
 constexpr u32 kFirstChunk = 16;
 constexpr u64 kMaxChunkBytes = u64{8} << 20;
@@ -36,6 +38,7 @@ static_assert(sizeof(Chunk) <= kLine);
 Status ElementPool::initialize(Epochs& epochs, const Layout& layout) {
     epochs_ = &epochs;
     layout_ = layout;
+    batch_ = std::clamp(layout.expected / 64, kMinBatch, kMaxBatch);
     slots_memory_ = platform::allocate(epochs.slots() * sizeof(Slot) + kLine);
     if (slots_memory_ == nullptr) return fail(Errc::NoMemory, {}, "element pool", epochs.slots());
     slots_ = static_cast<Slot*>(at_line(slots_memory_));
@@ -69,7 +72,7 @@ void ElementPool::retire(PoolItem* item) {
     slot.recent.push(item);
     // Asking for the oldest reader costs as much as a few updates; while this one's own program
     // keeps everything alive, it would be in vain.
-    if (slot.recent.count % kBatch != 0) return;
+    if (slot.recent.count % batch_ != 0) return;
     recycle(slot);
 }
 

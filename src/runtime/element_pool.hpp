@@ -97,6 +97,7 @@ class ElementPool {
 
     Epochs* epochs_ = nullptr;
     Layout layout_{};
+    u32 batch_ = 0;  // retired elements that share an epoch
     void* slots_memory_ = nullptr;
     Slot* slots_ = nullptr;
     platform::SpinLock lock_;

@@ -23,10 +23,10 @@ Status Epochs::initialize(u32 slots) {
     slots_ = static_cast<Slot*>(memory);
     slot_count_ = slots;
     id_ = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
-    without_fences_ = platform::barrier_in_all_threads();
+    const bool homes = platform::barrier_in_all_threads();
     for (u32 i = 0; i < slots; ++i) {
         auto* slot = new (&slots_[i]) Slot;
-        if (!without_fences_) slot->use.store(Use::Shared, std::memory_order_relaxed);
+        if (!homes) slot->use.store(Use::Shared, std::memory_order_relaxed);
     }
     return {};
 }
@@ -58,6 +58,8 @@ std::atomic<u64>* Epochs::settle(platform::ThreadWord& word, u32 slot) {
         !home.compare_exchange_strong(nobody, &word, std::memory_order_acq_rel)) {
         return nullptr;
     }
+    // For others_at_home().
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     word.home = {.owner = id_, .slot = slot};
     return take_home(word);
 }
@@ -146,9 +148,19 @@ void Epochs::leave(Entry& entry) {
     entry.epochs = nullptr;
 }
 
+// Who settles from now on passes a fence before it reads anything.
+bool Epochs::others_at_home() const {
+    const platform::ThreadWord* self = &platform::thread_word();
+    for (u32 i = 0; i < slot_count_; ++i) {
+        const platform::ThreadWord* home = slots_[i].home.load(std::memory_order_relaxed);
+        if (home != nullptr && home != self) return true;
+    }
+    return false;
+}
+
 u64 Epochs::oldest_reader() const {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (without_fences_) {
+    if (others_at_home()) {
         platform::require(platform::barrier_in_all_threads(), "the system's barrier failed");
     }
     u64 oldest = ~u64{0};

@@ -100,12 +100,12 @@ class Epochs {
     bool share(Slot& slot);
     std::atomic<u64>* take(platform::ThreadWord& word, u32 at, bool from_others);
     bool take_slot(platform::ThreadWord& word, Entry& entry);
+    bool others_at_home() const;
     bool wait_for_slot(platform::ThreadWord& word, Entry& entry);
 
     Slot* slots_ = nullptr;
     u32 slot_count_ = 0;
-    u64 id_ = 0;               // of this one alone; in ThreadWord::Home
-    bool without_fences_ = false;  // whether there are homes
+    u64 id_ = 0;  // of this one alone; in ThreadWord::Home
     std::atomic<u64> epoch_{1};
     std::atomic<u64> waits_{0};
     std::atomic<u32> pending_{0};
