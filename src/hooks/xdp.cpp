@@ -85,8 +85,7 @@ bool XdpHook::remove(u32 ifindex, const ebpf_binding_t* binding) {
     const platform::LockGuard guard(lock_);
     for (u32 i = 0; i < used_.load(std::memory_order_relaxed); ++i) {
         Place& place = places_[i];
-        if (place.ifindex.load(std::memory_order_relaxed) != ifindex ||
-            place.bound() != binding) {
+        if (place.ifindex.load(std::memory_order_relaxed) != ifindex || place.bound() != binding) {
             continue;
         }
         place.bind(nullptr);

@@ -23,8 +23,8 @@ u64 current_process_and_thread();
 void fill_random(MutableBytes out);
 
 // What this thread has that the runtime keeps its execution slot in; zero at first. Of threads that
-// live at the same time each has its own. In the kernel, where a thread at DISPATCH stays on its CPU,
-// it is the CPU's. <= DISPATCH to read, DISPATCH to write there.
+// live at the same time each has its own. In the kernel, where a thread at DISPATCH stays on its
+// CPU, it is the CPU's. <= DISPATCH to read, DISPATCH to write there.
 struct ThreadWord {
     // The slot that it holds.
     struct Held {

@@ -68,12 +68,11 @@ std::atomic<u64>* Epochs::settle(platform::ThreadWord& word, u32 slot) {
 // comes back and finds it shared.
 std::atomic<u64>* Epochs::take_shared(Slot& slot) {
     u64 idle = 0;
-    const bool taken =
-        slot.use.load(std::memory_order_acquire) == Use::Shared &&
-        slot.home_epoch.load(std::memory_order_acquire) == 0 &&
-        slot.epoch.load(std::memory_order_relaxed) == 0 &&
-        slot.epoch.compare_exchange_strong(idle, epoch_.load(std::memory_order_seq_cst),
-                                           std::memory_order_seq_cst);
+    const bool taken = slot.use.load(std::memory_order_acquire) == Use::Shared &&
+                       slot.home_epoch.load(std::memory_order_acquire) == 0 &&
+                       slot.epoch.load(std::memory_order_relaxed) == 0 &&
+                       slot.epoch.compare_exchange_strong(
+                           idle, epoch_.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
     return taken ? &slot.epoch : nullptr;
 }
 

@@ -49,7 +49,8 @@ constexpr code::Invocation kNewRun{.run_tail = &run_tail};
     invocation.program = &program;
     invocation.slot = slot;
     u64 r0 = enter(program, context, context_size, invocation);
-    if (invocation.tail_pending != nullptr) [[unlikely]] r0 = follow_tail_calls(invocation, r0);
+    if (invocation.tail_pending != nullptr) [[unlikely]]
+        r0 = follow_tail_calls(invocation, r0);
     check_end(invocation);
     return r0;
 }
@@ -66,7 +67,8 @@ constexpr code::Invocation kNewRun{.run_tail = &run_tail};
 [[gnu::always_inline]] inline u64 run_inline(Runtime& runtime, const Program& program,
                                              void* context, u64 context_size, u32 slot) {
     const bool measured = runtime.measures_runs();
-    if (measured) [[unlikely]] return run_measured(runtime, program, context, context_size, slot);
+    if (measured) [[unlikely]]
+        return run_measured(runtime, program, context, context_size, slot);
     return run_once(runtime, program, context, context_size, slot);
 }
 
