@@ -177,28 +177,50 @@ TEST_F(EpochTest, AHomeThatAnotherNeedsIsShared) {
     }
 }
 
+// Stores that miss every cache: what is stored after them becomes visible to others late. Both
+// tests below were seen to fail, in some of their runs, without the barriers of epoch.cpp.
+class SlowStores {
+  public:
+    void operator()() {
+        for (int i = 0; i < 24; ++i) {
+            at_ = at_ * 6364136223846793005 + 1442695040888963407;
+            memory_[at_ >> 42] = at_;
+        }
+    }
+
+  private:
+    std::vector<u64> memory_ = std::vector<u64>(size_t{1} << 22);
+    u64 at_ = reinterpret_cast<u64>(this);
+};
+
 // Slots are homes at first in each round, and are shared while their threads use them.
 TEST_F(EpochTest, NoTwoThreadsHoldTheSameSlot) {
-    constexpr int kRounds = 300, kThreads = 3, kEntries = 300;
-    u64 entries[2] = {};
+    constexpr int kRounds = 400, kThreads = 3, kEntries = 60;
+    SlowStores slow[kThreads];
+    std::atomic<int> clashes{0};
     for (int round = 0; round < kRounds; ++round) {
         Epochs epochs;
         ASSERT_TRUE(epochs.initialize(2));
+        std::atomic<bool> held[2] = {};
         std::atomic<int> ready{0};
+        const auto enter_often = [&](int n) {
+            // The third one comes while the others are in their homes.
+            const int first = n == 2 ? kEntries / 2 : 0;
+            ++ready;
+            while (ready < kThreads) std::this_thread::yield();
+            for (int i = first; i < kEntries; ++i) {
+                slow[n]();
+                EpochGuard guard(epochs);
+                if (held[guard.slot()].exchange(true)) ++clashes;
+                for (int wait = 0; wait < 30; ++wait) platform::spin_pause(0);
+                held[guard.slot()] = false;
+            }
+        };
         std::vector<std::thread> threads;
-        for (int n = 0; n < kThreads; ++n) {
-            threads.emplace_back([&] {
-                ++ready;
-                while (ready < kThreads) std::this_thread::yield();
-                for (int i = 0; i < kEntries; ++i) {
-                    EpochGuard guard(epochs);
-                    ++entries[guard.slot()];  // not atomic
-                }
-            });
-        }
+        for (int n = 0; n < kThreads; ++n) threads.emplace_back(enter_often, n);
         for (std::thread& thread : threads) thread.join();
     }
-    EXPECT_EQ(entries[0] + entries[1], u64{kRounds} * kThreads * kEntries);
+    EXPECT_EQ(clashes, 0);
 }
 
 TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
@@ -209,23 +231,24 @@ TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
             destroy = [](Retired* self) { static_cast<Seen*>(self)->gone = true; };
         }
     };
-    std::vector<Seen> items(20'000);
+    std::vector<Seen> items(60'000);
     std::atomic<Seen*> shared{&items[0]};
     std::atomic<bool> stop{false};
     std::atomic<u64> reads{0}, late{0};
-    std::vector<std::thread> readers;
-    for (int n = 0; n < 2; ++n) {
-        readers.emplace_back([&] {
-            while (!stop) {
-                EpochGuard guard(epochs_);
-                const Seen* item = shared.load(std::memory_order_acquire);
-                for (int i = 0; i < 20; ++i) {
-                    if (item->gone.load(std::memory_order_acquire)) ++late;
-                }
-                ++reads;
+    const auto read = [&] {
+        SlowStores slow;
+        while (!stop) {
+            slow();
+            EpochGuard guard(epochs_);
+            const Seen* item = shared.load(std::memory_order_acquire);
+            for (int i = 0; i < 100; ++i) {
+                if (item->gone.load(std::memory_order_acquire)) ++late;
             }
-        });
-    }
+            reads.fetch_add(1, std::memory_order_relaxed);
+        }
+    };
+    std::vector<std::thread> readers;
+    for (int n = 0; n < 2; ++n) readers.emplace_back(read);
     while (reads < 100) std::this_thread::yield();
     for (size_t i = 1; i < items.size(); ++i) {
         Seen* old = shared.exchange(&items[i], std::memory_order_acq_rel);
@@ -237,7 +260,6 @@ TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
     epochs_.collect();
     EXPECT_FALSE(epochs_.has_retired());
     EXPECT_EQ(late, 0u) << "of " << reads << " reads";
-    EXPECT_GT(reads, 100u);
 }
 
 }  // namespace
