@@ -211,10 +211,16 @@ TEST(System, TimeCpusRandom) {
 }
 
 TEST(ThreadWord, IsPerThread) {
-    thread_word().slot = 7;
-    std::thread([] { EXPECT_EQ(thread_word().slot, 0u); }).join();
-    EXPECT_EQ(thread_word().slot, 7u);
-    thread_word().slot = 0;
+    thread_word().held.slot = 7;
+    std::thread([] { EXPECT_EQ(thread_word().held.slot, 0u); }).join();
+    EXPECT_EQ(thread_word().held.slot, 7u);
+    thread_word().held.slot = 0;
+}
+
+TEST(Barrier, IsThereAlwaysOrNever) {
+    const bool there = barrier_in_all_threads();
+    std::thread([&] { EXPECT_EQ(barrier_in_all_threads(), there); }).join();
+    EXPECT_EQ(barrier_in_all_threads(), there);
 }
 
 }  // namespace
