@@ -389,7 +389,6 @@ Result<int> compile_and_install(api::Session& session, const bpf_program& progra
     TRY_ASSIGN(engine::CompileJob job, engine::job_of(program.program));
     engine::LoadRequest request{.job = std::move(job),
                                 .map_handles = {},
-                                .insns = program.insns,
                                 .engine = program.object->engine,
                                 .log_level = program.log_level};
     // The names and lines themselves are in the job; the records are for who asks about the

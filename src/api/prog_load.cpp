@@ -113,10 +113,9 @@ Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAtt
     if (!type) return fail(Errc::InvalidArgument, {}, "prog_type", attr.prog_type);
 
     engine::LoadRequest request;
-    request.insns =
-        Bytes(reinterpret_cast<const std::byte*>(attr.insns), size_t{attr.insn_cnt} * 8);
     engine::CompileJob& job = request.job;
-    job.slots.assign(request.insns.begin(), request.insns.end());
+    const auto* slots = reinterpret_cast<const std::byte*>(attr.insns);
+    job.slots.assign(slots, slots + size_t{attr.insn_cnt} * sizeof(isa::Slot));
     job.dialect = dialect;
     job.type = *type;
     const auto attach = spec::expected_attach_type(dialect, *type, attr.expected_attach_type);

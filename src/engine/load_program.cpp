@@ -54,8 +54,8 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
     copy_name(attr.prog_name, job.name);
     attr.license = reinterpret_cast<u64>(job.license.c_str());
     attr.prog_flags = request.flags;
-    attr.insns = reinterpret_cast<u64>(request.insns.data());
-    attr.insn_cnt = static_cast<u32>(request.insns.size() / sizeof(isa::Slot));
+    attr.insns = reinterpret_cast<u64>(job.slots.data());
+    attr.insn_cnt = static_cast<u32>(job.slots.size() / sizeof(isa::Slot));
     if (request.btf_handle != 0) {
         const ProgramBtf& btf = job.btf;
         attr.prog_btf_fd = request.btf_handle;

@@ -13,7 +13,6 @@ namespace ebpf::engine {
 struct LoadRequest {
     CompileJob job;                // its options and log level are set here
     std::vector<u32> map_handles;  // of job.maps, in the caller's session
-    Bytes insns{};                 // as they were loaded, for the program's information
     u32 flags = 0;
     u32 btf_handle = 0;  // of the type information that job.btf's records are about; 0: none
     EngineChoice engine = EngineChoice::Default;

@@ -10,12 +10,22 @@
 namespace ebpf::runtime {
 namespace {
 
-// Copies as many ids as there is room for; the number in the structure becomes the total.
-void copy_map_ids(const Program& program, linux_abi::ProgInfo& info, u32 room) {
-    auto* ids = pointer<u32>(info.map_ids);
+// As many elements as there is room for; the number in the structure becomes the total.
+Status copy_out(u64 to, u32& count, const void* from, u32 total, u32 size) {
+    const u32 room = count < total ? count : total;
+    count = total;
+    if (room == 0) return {};
+    if (to == 0) return fail(Errc::InvalidPointer, {}, "array of the information");
+    std::memcpy(pointer(to), from, u64{room} * size);
+    return {};
+}
+
+Status copy_map_ids(const Program& program, linux_abi::ProgInfo& info) {
+    const u32 room = info.nr_map_ids < program.map_count ? info.nr_map_ids : program.map_count;
     info.nr_map_ids = program.map_count;
-    for (u32 i = 0; ids != nullptr && i < room && i < program.map_count; ++i)
-        ids[i] = program.maps[i]->id;
+    if (room != 0 && info.map_ids == 0) return fail(Errc::InvalidPointer, {}, "map_ids");
+    for (u32 i = 0; i < room; ++i) pointer<u32>(info.map_ids)[i] = program.maps[i]->id;
+    return {};
 }
 
 // As on Linux, who names a number of records must name their size as it is.
@@ -23,16 +33,6 @@ Status check_record_size(u32 count, u32& record_size, u32 size) {
     if ((count != 0 || record_size != 0) && record_size != size)
         return fail(Errc::InvalidArgument, {}, "size of a record", record_size);
     record_size = size;
-    return {};
-}
-
-// As many records as there is room for; the number in the structure becomes the total.
-Status copy_records(const BtfRecords& from, u32 size, u64 to, u32& count) {
-    const u32 room = count < from.count ? count : from.count;
-    count = from.count;
-    if (room == 0) return {};
-    if (to == 0) return fail(Errc::InvalidPointer, {}, "func_info or line_info");
-    std::memcpy(pointer(to), from.bytes, u64{room} * size);
     return {};
 }
 
@@ -52,40 +52,57 @@ Status fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
     return {};
 }
 
+// What was asked for and may be told of the program's inside; `info` has the caller's arrays.
+Status fill_inside(const Program& program, linux_abi::ProgInfo& info) {
+    TRY(copy_out(info.xlated_prog_insns, info.xlated_prog_len, program.insns,
+                 program.insn_count * 8, 1));
+    info.jited_prog_len = program.entry != nullptr ? program.code_bytes : 0;  // its bytes stay ours
+    TRY(copy_out(info.func_info, info.nr_func_info, program.functions.bytes,
+                 program.functions.count, kFunctionRecord));
+    return copy_out(info.line_info, info.nr_line_info, program.lines.bytes, program.lines.count,
+                    kLineRecord);
+}
+
+void hide_inside(linux_abi::ProgInfo& info) {
+    info.xlated_prog_len = info.jited_prog_len = 0;
+    info.nr_func_info = info.nr_line_info = 0;
+}
+
+// What a caller says in the structure: where his arrays are and how much they take.
+linux_abi::ProgInfo arrays_of(const linux_abi::ProgInfo& asked) {
+    linux_abi::ProgInfo info{};
+    const auto keep = [&](u16 at, u32 size) {
+        std::memcpy(reinterpret_cast<std::byte*>(&info) + at,
+                    reinterpret_cast<const std::byte*>(&asked) + at, size);
+    };
+    for (const spec::InfoArray& array : spec::kProgInfoArrays) {
+        keep(array.pointer, sizeof(u64));
+        keep(array.count, sizeof(u32));
+        if (array.element_field) keep(array.element, sizeof(u32));
+    }
+    return info;
+}
+
+// Checks and their order are Linux's (kernel/bpf/syscall.c, bpf_prog_get_info_by_fd()).
 Status fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info) {
-    const linux_abi::ProgInfo asked = info;
-    info = {};
+    info = arrays_of(info);
     info.type = static_cast<u32>(spec::number(c.dialect, program.type));
     info.id = program.id;
     info.load_time = program.loaded_at;
     info.name = program.name;
     info.gpl_compatible = program.gpl_compatible;
-    info.verified_insns = program.verified_insns;
+    TRY(copy_map_ids(program, info));
+    TRY(check_record_size(info.nr_func_info, info.func_info_rec_size, kFunctionRecord));
+    TRY(check_record_size(info.nr_line_info, info.line_info_rec_size, kLineRecord));
+    TRY(check_record_size(info.nr_jited_line_info, info.jited_line_info_rec_size, sizeof(u64)));
     info.run_time_ns = program.statistics.ns.load(std::memory_order_relaxed);
     info.run_cnt = program.statistics.runs.load(std::memory_order_relaxed);
-    info.map_ids = asked.map_ids;
-    copy_map_ids(program, info, asked.nr_map_ids);
-    const u32 bytes = program.insn_count * 8;
-    info.xlated_prog_insns = asked.xlated_prog_insns;
-    info.xlated_prog_len = bytes;
-    if (asked.xlated_prog_insns != 0 && bytes != 0) {
-        std::memcpy(pointer(asked.xlated_prog_insns), program.insns,
-                    asked.xlated_prog_len < bytes ? asked.xlated_prog_len : bytes);
-    }
-    info.jited_prog_len = program.entry != nullptr ? program.code_bytes : 0;  // its bytes stay ours
-    info.func_info = asked.func_info;
-    info.nr_func_info = asked.nr_func_info;
-    info.func_info_rec_size = asked.func_info_rec_size;
-    info.line_info = asked.line_info;
-    info.nr_line_info = asked.nr_line_info;
-    info.line_info_rec_size = asked.line_info_rec_size;
-    info.jited_line_info_rec_size = asked.jited_line_info_rec_size;
+    info.verified_insns = program.verified_insns;
+    info.nr_jited_ksyms = info.nr_jited_func_lens = info.nr_jited_line_info = info.nr_prog_tags = 0;
     if (program.btf != nullptr) info.btf_id = program.btf->id;
-    TRY(check_record_size(asked.nr_func_info, info.func_info_rec_size, kFunctionRecord));
-    TRY(check_record_size(asked.nr_line_info, info.line_info_rec_size, kLineRecord));
-    TRY(check_record_size(asked.nr_jited_line_info, info.jited_line_info_rec_size, sizeof(u64)));
-    TRY(copy_records(program.functions, kFunctionRecord, info.func_info, info.nr_func_info));
-    return copy_records(program.lines, kLineRecord, info.line_info, info.nr_line_info);
+    if (c.caller.inside != spec::Inside::Hidden) return fill_inside(program, info);
+    hide_inside(info);
+    return {};
 }
 
 Status fill(CommandContext&, const Btf& btf, linux_abi::BtfInfo& info) {

@@ -2,6 +2,7 @@
 // Commands on programs: installing verified code, and running it on test data.
 #include <new>
 
+#include "isa/codec.hpp"
 #include "runtime/command_context.hpp"
 #include "runtime/helpers.hpp"
 #include "spec/license.hpp"
@@ -110,13 +111,36 @@ Status take_maps(CommandContext& c, Program& program, const spec::ProgInstallAtt
     return {};
 }
 
+// Who is shown the instructions knows maps by their ids, as on Linux.
+Status name_maps_by_id(Program& program) {
+    using isa::WideKind;
+    const MutableBytes slots(program.insns, u64{program.insn_count} * 8);
+    for (u32 slot = 0; slot < program.insn_count;) {
+        const u32 here = slot;
+        auto insn = isa::decode(slots, here);
+        slot += insn ? static_cast<u32>(insn->slots()) : 1;
+        if (!insn || insn->form != isa::Form::Wide) continue;
+        const bool value = insn->wide() == WideKind::MapIndexValue;
+        if (!value && insn->wide() != WideKind::MapIndex) continue;
+        if (insn->map_index() >= program.map_count)
+            return fail(Errc::OutOfBounds, at_insn(here), "map of the instruction");
+        insn->kind = static_cast<u8>(value ? WideKind::MapFdValue : WideKind::MapFd);
+        insn->imm = static_cast<i64>(u64{insn->map_value_offset()} << 32 |
+                                     program.maps[insn->map_index()]->id);
+        isa::Slot encoded[2];
+        TRY(isa::encode(*insn, encoded));
+        std::memcpy(slots.data() + u64{here} * 8, encoded, sizeof encoded);
+    }
+    return {};
+}
+
 Status keep_insns(Program& program, const spec::ProgInstallAttr& a) {
     if (a.insn_cnt == 0 || a.insns == 0) return {};
     program.insns = static_cast<std::byte*>(platform::allocate(u64{a.insn_cnt} * 8));
     if (program.insns == nullptr) return fail(Errc::NoMemory, {}, "instructions", a.insn_cnt);
     std::memcpy(program.insns, pointer(a.insns), u64{a.insn_cnt} * 8);
     program.insn_count = a.insn_cnt;
-    return {};
+    return name_maps_by_id(program);
 }
 
 // Records of `from_size` bytes each, of which the first `size` are kept.

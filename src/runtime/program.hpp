@@ -43,7 +43,7 @@ struct Program : Object {
     platform::CodePages pages;
     u32 code_bytes = 0;
 
-    std::byte* insns = nullptr;  // as they were loaded
+    std::byte* insns = nullptr;  // as they were verified, maps by their ids
     u32 insn_count = 0;
     Map** maps = nullptr;  // each with a reference
     u32 map_count = 0;

@@ -12,11 +12,19 @@
 
 namespace ebpf::spec {
 
+// How much of a program a caller is told (BPF_OBJ_GET_INFO_BY_FD).
+enum class Inside : u8 {
+    Hidden,     // who was only handed its descriptor
+    Code,       // its instructions, functions and lines; Linux: CAP_BPF
+    Addresses,  // and its machine code, which has addresses in it; Linux: kallsyms_show_value()
+};
+
 // Who is asking. `session` is the door's own: handles are valid in the session that got them.
 struct Caller {
     void* session = nullptr;
     Dialect dialect{};
     bool privileged = false;  // may use commands whose row says Privileged (PROG_INSTALL ...)
+    Inside inside = Inside::Hidden;
     // Whether the caller is still there: a long command that nobody waits for ends with Canceled.
     // Null: it is. Not asked at DISPATCH.
     struct {

@@ -178,6 +178,31 @@ TEST_F(BpftoolTest, ProgramCommandsAreLinuxs) {
     for (size_t i = 0; i < mine.size(); ++i) EXPECT_EQ(mine[i], theirs[i]);
 }
 
+// That the byte code is shown as Linux's bpftool shows it is dumps_as_linux's.
+TEST_F(BpftoolTest, ProgramsAreDumped) {
+    const std::string object = CASEMENT_DUMP_OBJECT;
+    if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang-19";
+    const std::string file = folder_ / "xlated";
+    const std::string load = "prog loadall " + object + " /t\n";
+    const Ran text = ours_batch("", load + "prog dump xlated pinned /t/calls\n" +
+                                        "prog dump xlated pinned /t/helpers\n" +
+                                        "prog dump xlated pinned /t/helpers file " + file + "\n");
+    ASSERT_EQ(text.status, 0) << text.out;
+    EXPECT_NE(text.out.find("int calls(struct xdp_md * context):\n; cell += 1;\n"),
+              std::string::npos)
+        << text.out;
+    EXPECT_NE(text.out.find("#odd\n"), std::string::npos) << text.out;
+    EXPECT_NE(text.out.find("(85) call bpf_map_lookup_elem#1\n"), std::string::npos) << text.out;
+    const Json pages = Json::parse(
+        ours_batch("-j", load + "prog dump xlated pinned /t/helpers opcodes linum\n").out);
+    const Json& insns = pages[1]["output"];
+    size_t bytes = 0;
+    for (const Json& insn : insns) bytes += 4 + insn["opcodes"]["imm"].size();
+    EXPECT_EQ(bytes, fs::file_size(file));
+    EXPECT_EQ(insns[0]["proto"], "int helpers(struct xdp_md * context)");
+    EXPECT_GT(insns[0]["line_num"], 0);
+}
+
 TEST_F(BpftoolTest, ErrorsSayWhatIsWrong) {
     struct Case {
         const char* arguments;

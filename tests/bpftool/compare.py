@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""compare.py BIN OBJECT VALUES COMMANDS: the same command lines to Linux's bpftool, with the kernel's BPF,
+"""compare.py BIN COMMANDS OBJECT...: the same command lines to Linux's bpftool, with the kernel's BPF,
 and to ours, with a service; exit status, output and errors must be the same.
 
-BIN has bpftool, ebpfsvc and attach_link; OBJECT is drop_empty_udp.o, VALUES tests/objects' values.o. Each side runs in a mount and a
-network namespace of its own, where lo is up and cs0 and cs1 are a veth pair, in a folder with
-d.o and values.o (the objects) and zeros (64 bytes). A process per command. COMMANDS has a line for each:
+BIN has bpftool, ebpfsvc and attach_link; the OBJECTs are drop_empty_udp.o
+and, of tests/objects, values.o and dump.o. Each side runs in a mount and a network namespace of its own, where lo is up
+and cs0 and cs1 are a veth pair, in a folder with d.o (drop_empty_udp.o), the others and zeros (64 bytes). A process per
+command. COMMANDS has a line for each:
 
     map show              run as it stands, with -j and with -p
     = map show            run as it stands only
@@ -15,7 +16,7 @@ d.o and values.o (the objects) and zeros (64 bytes). A process per command. COMM
 
 Exit status 77 where the comparison cannot be made: no root, no bpftool, a kernel that lets no BPF in.
 """
-import os, re, shutil, subprocess, sys, tempfile, time
+import difflib, os, re, shutil, subprocess, sys, tempfile, time
 
 KERNELS = "/usr/sbin/bpftool"
 VERSION = "v7.1"
@@ -68,8 +69,9 @@ def run(lines, tool, bin_folder, service):
     """What each command did: [(stdout, stderr, status)]."""
     with tempfile.TemporaryDirectory() as folder:
         text, count = script(lines, service)
-        shutil.copy(sys.argv[2], folder + "/d.o")
-        shutil.copy(sys.argv[3], folder + "/values.o")
+        for object_file in sys.argv[3:]:
+            shutil.copy(object_file, folder)
+        os.rename(folder + "/drop_empty_udp.o", folder + "/d.o")
         os.symlink(tool, folder + "/bpftool")
         environment = {"PATH": os.environ["PATH"], "LINK": bin_folder + "/attach_link", "T": "./bpftool"}
         ran = subprocess.run(["unshare", "-m", "-n", "sh", "-c", text], cwd=folder, env=environment,
@@ -98,6 +100,10 @@ DIFFERS = [
     (r"\bid \d+", "id N"),
     (r"by id \(\d+\)", "by id (N)"),
     (r"prog \d+  ", "prog N  "),
+    (r"map\[id:\d+\]", "map[id:N]"),
+    (r"(?m)^( +18 [12]\w 00 00)( \w\w){4}", r"\1 ID"),
+    (r'("code":( ?)"0x18",\s*"src_reg":( ?)"0x[12]",[^]]*\][^]]*\[)(?:,?"0x\w\w"){4}', r"\1ID"),
+    (r"#bpf_prog_[0-9a-f]{16}_", "#"),
     (r"(\w+)\(\d+\) (generic|driver|offload) ", r"\1(N) MODE "),
     (r'"mode":( ?)"\w+"', r'"mode":\1"MODE"'),
     (r"  memlock \d+B|\n\tfrozen|\n\towner_prog_type[^\n]*|\n\tbtf_id \d+", ""),
@@ -144,12 +150,12 @@ def main():
     if not kernel_works():
         print("skipped: no root, or no", KERNELS, VERSION, "that may use the kernel")
         return NOT_POSSIBLE
-    for needed in sys.argv[2:4]:
+    for needed in sys.argv[3:]:
         if not os.path.exists(needed):
             print("skipped: there is no", needed)
             return NOT_POSSIBLE
     settle()
-    lines = read(sys.argv[4])
+    lines = read(sys.argv[2])
     kernels = run(lines, KERNELS, bin_folder, None)
     ours = run(lines, bin_folder + "/bpftool", bin_folder, bin_folder + "/ebpfsvc")
     commands = [(c, line.reason) for line in lines if not line.shell for c in line.commands]
@@ -164,7 +170,9 @@ def main():
             print("  is the same, though it is listed to differ:", reason)
         for name, a, b in zip(("output", "errors", "status"), theirs, mine):
             if a != b:
-                print(f"  {name} of Linux's: {a!r}\n  {name} of ours:    {b!r}")
+                print(f"  {name}, Linux's (-) and ours (+):")
+                lines = (text.replace("},{", "\n},{").splitlines() for text in (a, b))
+                print("\n".join("    " + line for line in list(difflib.unified_diff(*lines, n=0, lineterm=""))[2:]))
     print(f"{len(commands)} commands: {len(commands) - wrong - listed} the same, {listed} listed to differ, "
           f"{wrong} wrong")
     return 1 if wrong else 0

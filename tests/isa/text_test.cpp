@@ -58,6 +58,34 @@ TEST(Text, WhatIsPrintedIsReadBack) {
     }
 }
 
+// What tests/bpftool compares with Linux's own is not repeated here: these are what the bpftool of
+// the comparison does not know, or the kernel changes.
+TEST(Text, LinuxsDialectIsPrinted) {
+    struct Row {
+        const char* llvm;
+        const char* text;
+    };
+    const Row kRows[] = {{"r1 s/= r2", "r1 s/= r2"},
+                         {"w1 s%= -3", "w1 s%= -3"},
+                         {"r1 = (s16)r2", "r1 = (s16)r2"},
+                         {"w1 = (s8)w2", "w1 = (s8)w2"},
+                         {"r1 = *(s8 *)(r2 - 0x4)", "r1 = *(s8 *)(r2 -4)"},
+                         {"r1 = bswap32 r1", "r1 = bswap32 r1"},
+                         {"gotol +0x11170", "gotol pc+70000"},
+                         {"may_goto -0x2", "may_goto pc-2"},
+                         {"call +0x3", "call pc+3"},
+                         {"call 0xc", "call 12"},
+                         {"ld_pseudo r1, 0x4, -0x9", "r1 = subprog[-9]"},
+                         {"ld_pseudo r1, 0x2, 0x500000007", "r1 = map[id:7][0]+5"},
+                         {"ld_pseudo r1, 0x5, 0x7", "r1 = map[idx:7]"}};
+    for (const Row& row : kRows) {
+        const Result<Insn> insn = parse(row.llvm, Dialect::Llvm);
+        ASSERT_TRUE(insn) << row.llvm;
+        EXPECT_EQ(print(*insn, Dialect::Linux), row.text);
+        EXPECT_FALSE(parse(row.text, Dialect::Linux)) << "is only printed";
+    }
+}
+
 TEST(Text, ProgramsSurviveDisassembly) {
     std::mt19937_64 random(8);
     std::vector<std::byte> slots;

@@ -201,6 +201,8 @@ TEST_F(Objects, InformationHasLinuxsLayout) {
     EXPECT_EQ(prog_info.nr_map_ids, 1u);
     EXPECT_EQ(ids[0], map_info.id);
     EXPECT_EQ(prog_info.xlated_prog_len, 32u);
+    const u64 reference = 0x18 | 1 << 8 | 1 << 12 | u64{map_info.id} << 32;  // r1 = map[id]
+    EXPECT_EQ(insns[0], reference);
     EXPECT_EQ(insns[3], 0x95u);
     EXPECT_EQ(prog_info.gpl_compatible, 1u);
     EXPECT_STREQ(prog_info.name, "prog");
@@ -227,6 +229,34 @@ TEST_F(Objects, InformationHasLinuxsLayout) {
     EXPECT_EQ(info(map, large), static_cast<i64>(sizeof(linux_abi::MapInfo)));
     large.unknown[7] = 1;
     EXPECT_EQ(info(map, large), failed(Errc::TooLarge));
+}
+
+TEST_F(Objects, TheInsideOfAProgramIsToldAsFarAsThereIsRoomAndToWhoMayKnow) {
+    const i64 program = install(Engine::Jit, {mov(0, 7), exit()});
+    const auto ask = [&](spec::Inside inside, u64* insns, u32 bytes) {
+        linux_abi::ProgInfo out{.xlated_prog_len = bytes,
+                                .xlated_prog_insns = reinterpret_cast<u64>(insns)};
+        spec::Caller who = caller();
+        who.inside = inside;
+        spec::ObjGetInfoByFdAttr attr;
+        attr.bpf_fd = static_cast<u32>(program);
+        attr.info = reinterpret_cast<u64>(&out);
+        attr.info_len = sizeof out;
+        EXPECT_EQ(run_as(who, spec::Command::ObjGetInfoByFd, attr),
+                  insns == nullptr && bytes != 0 ? failed(Errc::InvalidPointer) : 0);
+        return out;
+    };
+    u64 insns[2] = {1, 1};
+    EXPECT_EQ(ask(spec::Inside::Code, insns, 8).xlated_prog_len, 16u) << "all that there is";
+    EXPECT_EQ(insns[0], u64{7} << 32 | 0xb7);
+    EXPECT_EQ(insns[1], 1u) << "beyond the room";
+    insns[0] = 1;
+    const linux_abi::ProgInfo hidden = ask(spec::Inside::Hidden, insns, 16);
+    EXPECT_EQ(insns[0], 1u);
+    EXPECT_EQ(hidden.xlated_prog_len, 0u);
+    EXPECT_EQ(hidden.jited_prog_len, 0u);
+    EXPECT_EQ(hidden.verified_insns, ask(spec::Inside::Code, insns, 0).verified_insns);
+    ask(spec::Inside::Code, nullptr, 16);
 }
 
 TEST_F(Objects, LinksComeAndGo) {

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <random>
 
@@ -182,17 +183,25 @@ TEST(ServiceHammer, LookupsEndWithTheDaemon) {
 
 constexpr u32 kNobody = 65534;  // a user, and in Debian the group "nogroup"
 
-// What `body` answers in a child that is nobody, also of the group.
+int roots_map() {
+    return bpf_map_create(BPF_MAP_TYPE_ARRAY, "roots", 4, 8, 4, nullptr);
+}
+int roots_program() {
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "roots", "GPL", kReturnTwo.data(), kReturnTwo.size(),
+                         nullptr);
+}
+
+// What `body` answers in a child that is nobody, also of the group, about root's object.
 template <typename Body>
-int as_nobody(const Daemon& daemon, Body&& body) {
+int as_nobody(const Daemon& daemon, Body&& body, int (*object)() = roots_map) {
     if (chmod(daemon.folder().c_str(), 0755) != 0) return -1;
     return in_child([&] {
         setenv("EBPF_SERVICE", daemon.path().c_str(), 1);
-        const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "roots", 4, 8, 4, nullptr);
-        if (map < 0) return 100;
+        const int passed = object();
+        if (passed < 0) return 100;
         return in_child([&] {
             if (setgroups(0, nullptr) || setgid(kNobody) || setuid(kNobody)) return 101;
-            return body(map);
+            return body(passed);
         });
     });
 }
@@ -261,6 +270,31 @@ TEST(ServiceAccess, TheGroupMayDoEverything) {
                             return daemon.figures().open_files != 0 ? 0 : 3;
                         }),
               0);
+}
+
+TEST(ServiceAccess, WhatIsInsideAProgramIsForOperators) {
+    if (lacks_root()) GTEST_SKIP() << "needs root, to become somebody else";
+    Daemon daemon({"--no-live", "--everybody"});
+    ASSERT_TRUE(daemon.served());
+    const auto sees = [](int program) {
+        bpf_insn insns[8] = {};
+        bpf_prog_info info{};
+        info.xlated_prog_insns = reinterpret_cast<__u64>(insns);
+        info.xlated_prog_len = sizeof insns;
+        __u32 size = sizeof info;
+        if (bpf_obj_get_info_by_fd(program, &info, &size) != 0) return 1;
+        if (info.verified_insns == 0) return 2;
+        const bool told = info.xlated_prog_len == kReturnTwo.size() * sizeof(bpf_insn);
+        if (told != (std::memcmp(insns, kReturnTwo.data(), sizeof(bpf_insn)) == 0)) return 3;
+        if (told != (info.jited_prog_len != 0)) return 4;
+        return told ? 10 : 20;
+    };
+    EXPECT_EQ(as_nobody(daemon, sees, roots_program), 20);
+    EXPECT_EQ(in_child([&] {
+                  setenv("EBPF_SERVICE", daemon.path().c_str(), 1);
+                  return sees(roots_program());
+              }),
+              10);
 }
 
 // A daemon with few descriptors says so to who asks for more, and serves on.

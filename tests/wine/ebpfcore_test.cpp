@@ -131,7 +131,6 @@ class Ebpfcore : public DriverTest {
             return 0;
         }
         engine::LoadRequest request;
-        request.insns = *slots;
         auto program = ir::decode_program(*slots);
         if (!program) {
             ADD_FAILURE() << text_of(program.error());

@@ -99,6 +99,82 @@ std::string llvm(const Encoding& e) {
     return {};
 }
 
+std::string linux_atomic(const Encoding& e, const std::string& infix) {
+    const std::string cell_there = "(" + cell('u', e.width) + " *)({D}{o})";
+    const std::string name = e.width == Width::W64 ? "atomic64_" : "atomic_";
+    switch (static_cast<AtomicOp>(e.kind)) {
+        case AtomicOp::Add:
+        case AtomicOp::Or:
+        case AtomicOp::And:
+        case AtomicOp::Xor:
+            return "lock *" + cell_there + " " + infix + " {S}";
+        case AtomicOp::FetchAdd:
+        case AtomicOp::FetchOr:
+        case AtomicOp::FetchAnd:
+        case AtomicOp::FetchXor:
+            return "{S} = " + name + "fetch_" + infix + "(" + cell_there + ", {S})";
+        case AtomicOp::Xchg:
+            return "{S} = " + name + "xchg(" + cell_there + ", {S})";
+        case AtomicOp::CmpXchg:
+            return "r0 = " + name + "cmpxchg(" + cell_there + ", r0, {S})";
+    }
+    return {};
+}
+
+std::string linux_wide(WideKind kind) {
+    switch (kind) {
+        case WideKind::Imm64:
+        case WideKind::BtfId:
+            return "{D} = {l}";
+        case WideKind::MapFd:
+            return "{D} = map[id:{m}]";
+        case WideKind::MapFdValue:
+            return "{D} = map[id:{m}][0]+{h}";
+        case WideKind::MapIndex:
+            return "{D} = map[idx:{m}]";
+        case WideKind::MapIndexValue:
+            return "{D} = map[idx:{m}]+{h}";
+        case WideKind::Function:
+            return "{D} = subprog[{g}]";
+    }
+    return {};
+}
+
+// Where it differs from LLVM's.
+std::string linux_text(const Encoding& e) {
+    const std::string infix(e.infix);
+    switch (e.form) {
+        case Form::Load:
+        case Form::LoadSx:
+            return "{D} = *(" + cell(e.form == Form::Load ? 'u' : 's', e.width) + " *)({S}{o})";
+        case Form::StoreReg:
+            return "*(" + cell('u', e.width) + " *)({D}{o}) = {S}";
+        case Form::Atomic:
+            return linux_atomic(e, infix);
+        case Form::JmpImm:
+            return "if {d} " + infix + " {x} goto {j}";
+        case Form::Call:
+            return static_cast<CallKind>(e.kind) == CallKind::Kfunc ? "call kernel-function#{n}"
+                                                                    : llvm(e);
+        case Form::Wide:
+            return linux_wide(static_cast<WideKind>(e.kind));
+        case Form::AluReg:
+        case Form::AluImm:
+        case Form::Neg:
+        case Form::MovSx:
+        case Form::Endian:
+        case Form::StoreImm:
+        case Form::JmpReg:
+        case Form::MayGoto:
+        case Form::Ja:
+        case Form::CallReg:
+        case Form::Exit:
+        case Form::LegacyLoad:
+            break;
+    }
+    return llvm(e);
+}
+
 std::string size_suffix(Width width) {
     switch (width) {
         case Width::W8:
@@ -194,12 +270,20 @@ std::vector<Pattern> make_patterns(Dialect dialect) {
 }  // namespace
 
 std::string pattern_of(const Encoding& encoding, Dialect dialect) {
-    return dialect == Dialect::Llvm ? llvm(encoding) : conformance(encoding);
+    switch (dialect) {
+        case Dialect::Llvm:
+            return llvm(encoding);
+        case Dialect::Conformance:
+            return conformance(encoding);
+        case Dialect::Linux:
+            return linux_text(encoding);
+    }
+    return {};
 }
 
 const std::vector<Pattern>& patterns(Dialect dialect) {
-    static const std::vector<Pattern> kAll[] = {make_patterns(Dialect::Llvm),
-                                                make_patterns(Dialect::Conformance)};
+    static const std::vector<Pattern> kAll[] = {
+        make_patterns(Dialect::Llvm), make_patterns(Dialect::Conformance), {}};
     return kAll[static_cast<std::size_t>(dialect)];
 }
 

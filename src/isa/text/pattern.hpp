@@ -16,6 +16,8 @@
 //   {f}       ` fd 0x2`: the offset field of a kfunc call; printed only when it is not zero
 //   {j}       displacement with its sign, or a label
 //   {g}       displacement with or without a sign, or a label
+//   {x}       32-bit immediate in hex without a sign; {m} {h} lower and upper half of a 64-bit one.
+//             Printed only
 //
 // A blank stands for any number of blanks or tabs, at least one between two words.
 #pragma once

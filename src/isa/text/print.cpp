@@ -20,7 +20,10 @@ u64 magnitude(i64 value) {
 // Fills the operands of `insn` into a pattern.
 class Printer {
   public:
-    Printer(const Insn& insn, Dialect dialect) : insn_(insn), llvm_(dialect == Dialect::Llvm) {}
+    Printer(const Insn& insn, Dialect dialect)
+        : insn_(insn),
+          llvm_(dialect == Dialect::Llvm),
+          linux_(dialect == Dialect::Linux) {}
 
     std::string fill(std::string_view pattern) {
         std::string out;
@@ -65,13 +68,19 @@ class Printer {
                 return insn_.off == 0 ? "" : " fd " + value(static_cast<u16>(insn_.off));
             case 'j':
                 return displacement();
+            case 'x':
+                return "0x" + unsigned_number(static_cast<u32>(insn_.imm), 16);
+            case 'm':
+                return value(insn_.map_index());
+            case 'h':
+                return value(insn_.map_value_offset());
             default:
                 return {};
         }
     }
 
     std::string reg(Reg reg, bool is64) const {
-        return (llvm_ ? is64 ? "r" : "w" : "%r") + unsigned_number(reg, 10);
+        return (llvm_ || linux_ ? is64 ? "r" : "w" : "%r") + unsigned_number(reg, 10);
     }
     std::string value(u64 v) const {
         return llvm_ ? "0x" + unsigned_number(v, 16) : unsigned_number(v, 10);
@@ -79,20 +88,22 @@ class Printer {
     std::string signed_value(i64 v) const { return (v < 0 ? "-" : "") + value(magnitude(v)); }
     // Constants of 64 bits are read more easily in hex; LLVM gives negative ones a sign.
     std::string wide_value() const {
+        if (linux_ && insn_.wide() == WideKind::Function) return displacement();
         if (llvm_ || insn_.wide() == WideKind::Function) return signed_value(insn_.imm);
         return "0x" + unsigned_number(static_cast<u64>(insn_.imm), 16);
     }
     std::string with_sign(i64 v) const {
         if (llvm_) return (v < 0 ? " - " : " + ") + value(magnitude(v));
-        return (v < 0 ? "-" : "+") + value(magnitude(v));
+        return (linux_ ? " " : "") + sign_and_value(v);
     }
     std::string displacement() const {
         const i64 d = insn_.is_conditional() ? insn_.off : insn_.imm;
-        return (d < 0 ? "-" : "+") + value(magnitude(d));
+        return (linux_ && insn_.form != Form::Wide ? "pc" : "") + sign_and_value(d);
     }
+    std::string sign_and_value(i64 v) const { return (v < 0 ? "-" : "+") + value(magnitude(v)); }
 
     const Insn& insn_;
-    bool llvm_;
+    bool llvm_, linux_;
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ namespace {
 const Command kCommands[] = {
     {"prog", "show", prog_show, false},
     {"prog", "list", prog_show, false},
-    {"prog", "dump", nullptr, false},
+    {"prog", "dump", prog_dump, false},
     {"prog", "pin", prog_pin, true},
     {"prog", "load", prog_load, true},
     {"prog", "loadall", prog_loadall, true},
@@ -68,7 +68,8 @@ struct Object {
 
 const Object kObjects[] = {
     {"prog",
-     {"{ show | list } [PROG]", "pin   PROG FILE",
+     {"{ show | list } [PROG]",
+      "dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]", "pin   PROG FILE",
       ("{ load | loadall } OBJ  PATH \\\n"
        "                         [type TYPE] [dev NAME] \\\n"
        "                         [map { idx IDX | name NAME } MAP]\\\n"

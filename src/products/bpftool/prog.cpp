@@ -35,23 +35,7 @@ time_t load_time(const bpf_prog_info& info) {
 void show(const Options& options, int fd, Output& out) {
     std::vector<__u32> map_ids;
     const bpf_prog_info info = program_info(fd, &map_ids);
-    std::string tag;
-    for (const unsigned char byte : info.tag) tag += fmt::format("{:02x}", byte);
-    Json json = {{"id", info.id}, {"type", type_name(info.type)}};
-    std::string text = fmt::format("{}: {}  ", info.id, type_name(info.type));
-    if (info.name[0]) {
-        json["name"] = info.name;
-        text += fmt::format("name {}  ", info.name);
-    }
-    json["tag"] = tag;
-    json["gpl_compatible"] = static_cast<bool>(info.gpl_compatible);
-    text += fmt::format("tag {}{}", tag, info.gpl_compatible ? "  gpl" : "");
-    if (info.run_time_ns) {
-        json["run_time_ns"] = info.run_time_ns;
-        json["run_cnt"] = info.run_cnt;
-        text += fmt::format(" run_time_ns {} run_cnt {}", info.run_time_ns, info.run_cnt);
-    }
-    text += '\n';
+    auto [json, text, status] = program_header(info);
     if (info.load_time) {
         const time_t when = load_time(info);
         tm broken{};
@@ -308,6 +292,26 @@ Output attach_or_detach(Words& words, int command) {
 }
 
 }  // namespace
+
+Output program_header(const bpf_prog_info& info) {
+    std::string tag;
+    for (const unsigned char byte : info.tag) tag += fmt::format("{:02x}", byte);
+    Json json = {{"id", info.id}, {"type", type_name(info.type)}};
+    std::string text = fmt::format("{}: {}  ", info.id, type_name(info.type));
+    if (info.name[0]) {
+        json["name"] = info.name;
+        text += fmt::format("name {}  ", info.name);
+    }
+    json["tag"] = tag;
+    json["gpl_compatible"] = static_cast<bool>(info.gpl_compatible);
+    text += fmt::format("tag {}{}", tag, info.gpl_compatible ? "  gpl" : "");
+    if (info.run_time_ns) {
+        json["run_time_ns"] = info.run_time_ns;
+        json["run_cnt"] = info.run_cnt;
+        text += fmt::format(" run_time_ns {} run_cnt {}", info.run_time_ns, info.run_cnt);
+    }
+    return {.json = std::move(json), .text = text + '\n'};
+}
 
 Output prog_show(const Options& options, Words& words) {
     Output out;

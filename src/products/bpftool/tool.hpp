@@ -99,6 +99,8 @@ std::vector<Fd> all_links();
 
 bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids = nullptr);
 bpf_map_info map_info(int fd);
+// The first line of what `prog show` says, with its line end; or the members of it.
+Output program_header(const bpf_prog_info& info);
 // Type information by its id; null for 0.
 std::shared_ptr<const ebpf::btf::Types> types_of(__u32 btf_id);
 
@@ -160,6 +162,7 @@ Output prog_show(const Options&, Words&);
 Output prog_load(const Options&, Words&);
 Output prog_loadall(const Options&, Words&);
 Output prog_pin(const Options&, Words&);
+Output prog_dump(const Options&, Words&);
 Output prog_run(const Options&, Words&);
 Output prog_attach(const Options&, Words&);
 Output prog_detach(const Options&, Words&);

@@ -89,11 +89,20 @@ Result<i64> File::call(wire::Request& request, Files& files) {
         return fail(Errc::AccessDenied, {}, "through an object's handle");
     }
     files.translate(request);
-    const spec::Caller caller{context_.session, static_cast<spec::Dialect>(request.header.dialect),
-                              privileged_};
+    const spec::Caller caller{.session = context_.session,
+                              .dialect = static_cast<spec::Dialect>(request.header.dialect),
+                              .privileged = privileged_,
+                              .inside = inside()};
     const Result<i64> result = carry_out(caller, info.command, request.attr.data());
     if (!result || !spec::is_handle(info.command, *result)) return result;
     return become(static_cast<u32>(*result));
+}
+
+// Who was handed an object's file may be anybody. Addresses of the kernel are for who may run code
+// in it.
+spec::Inside File::inside() const {
+    if (privileged_) return spec::Inside::Addresses;
+    return object() == 0 ? spec::Inside::Code : spec::Inside::Hidden;
 }
 
 Result<i64> File::carry_out(const spec::Caller& caller, spec::Command command, void* attr) {

@@ -55,6 +55,7 @@ class File {
     File(const Context& context, bool privileged) : context_(context), privileged_(privileged) {}
     Result<i64> call(wire::Request& request, Files& files);
     Result<i64> carry_out(const spec::Caller& caller, spec::Command command, void* attr);
+    spec::Inside inside() const;
     Result<i64> become(u32 handle);
     Result<i64> map_ring(const spec::Caller& caller, spec::RingMapAttr& attr);
     Status keep(const platform::UserView& view);

@@ -198,6 +198,7 @@ Result<i64> Connection::carry_out(wire::Request& request, Held& held) {
     caller.dialect = static_cast<spec::Dialect>(request.header.dialect);
     const int peer = channel_.descriptor();
     caller.waits = {&peer, &is_there};
+    if (client_->peer.is_operator) caller.inside = spec::Inside::Addresses;
     void* const attr = request.attr.data();
     switch (request.plan.command->command) {
         case spec::Command::ProgLoad: {

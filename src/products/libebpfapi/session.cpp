@@ -81,6 +81,7 @@ struct Embedded {
         session.door = service.door;
         session.caller.session = session.door.open_session(session.door.self);
         session.caller.dialect = spec::Dialect::Linux;
+        session.caller.inside = spec::Inside::Addresses;  // of its own process
         session.service = &service;
         session.descriptors = &descriptors;
         session.possible_cpus = context.epochs().slots();
