@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What `bpftool prog dump` shows (tests/bpftool): every form of instruction, functions, lines. Linux's
-// verifier changes nothing in `forms`, `constants`, `branches` and `calls`, so that its byte code is
-// ours.
+// What `bpftool prog dump` shows (tests/bpftool): every form of instruction, functions, lines.
+// Linux's verifier changes nothing in `forms`, `constants`, `branches` and `calls`, so that its
+// byte code is ours.
 #include "bpf.h"
 
 struct xdp_md {

@@ -89,9 +89,7 @@ class Fixture : public testing::Test {
     }
     static i64 failed(Errc code) { return -static_cast<i64>(code); }
 
-    spec::Caller caller() const {
-        return {session_, dialect_, true, spec::Inside::Addresses};
-    }
+    spec::Caller caller() const { return {session_, dialect_, true, spec::Inside::Addresses}; }
 
     i64 create(const MapSpec& map);
     // A small map, as the type's rules allow it; of a map of maps, with arrays inside.

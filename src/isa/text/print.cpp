@@ -21,9 +21,7 @@ u64 magnitude(i64 value) {
 class Printer {
   public:
     Printer(const Insn& insn, Dialect dialect)
-        : insn_(insn),
-          llvm_(dialect == Dialect::Llvm),
-          linux_(dialect == Dialect::Linux) {}
+        : insn_(insn), llvm_(dialect == Dialect::Llvm), linux_(dialect == Dialect::Linux) {}
 
     std::string fill(std::string_view pattern) {
         std::string out;

@@ -68,8 +68,8 @@ struct Object {
 
 const Object kObjects[] = {
     {"prog",
-     {"{ show | list } [PROG]",
-      "dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]", "pin   PROG FILE",
+     {"{ show | list } [PROG]", "dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]",
+      "pin   PROG FILE",
       ("{ load | loadall } OBJ  PATH \\\n"
        "                         [type TYPE] [dev NAME] \\\n"
        "                         [map { idx IDX | name NAME } MAP]\\\n"
