@@ -28,7 +28,7 @@ std::string helper_name(const bpf_prog_info& info, __u32 number) {
 }
 
 std::string call_text(const ProgramInside& program, __u32 slot, const Insn& insn, bool named) {
-    const auto plain = ebpf::isa::text::print(insn, ebpf::isa::text::Dialect::Linux);
+    std::string plain = ebpf::isa::text::print(insn, ebpf::isa::text::Dialect::Linux);
     const auto number = static_cast<__u32>(insn.imm);
     if (insn.call() == CallKind::Helper)
         return fmt::format("call {}#{}", helper_name(program.info, number), number);
