@@ -243,9 +243,13 @@ LIBBPF_API struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_f
 LIBBPF_API void ring_buffer__free(struct ring_buffer* rb);
 LIBBPF_API int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn sample_cb,
                                 void* ctx);
-/* Number of records handed to the callbacks, or the negative value that one returned. */
+/* Number of records handed to the callbacks, or the negative value that one returned; 0 after
+ * timeout_ms (-1: never), EINTR when a signal was handled. */
 LIBBPF_API int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms);
 LIBBPF_API int ring_buffer__consume(struct ring_buffer* rb);
+/* Readable while a ring has something that was not consumed yet, for an event loop of the
+ * application's own; ring_buffer__consume() then. It is the ring buffer's, and closed with it. */
+LIBBPF_API int ring_buffer__epoll_fd(const struct ring_buffer* rb);
 
 /* The other direction: records for programs, which bpf_user_ringbuf_drain() hands out. Reserving is
  * for one thread at a time; what was reserved is submitted or discarded, in any order and by any
@@ -312,7 +316,7 @@ LIBBPF_API struct perf_buffer* perf_buffer__new_raw(int map_fd, size_t page_cnt,
                                                     perf_buffer_event_fn event_cb, void* ctx,
                                                     const struct perf_buffer_raw_opts* opts);
 LIBBPF_API void perf_buffer__free(struct perf_buffer* pb);
-/* EOPNOTSUPP: rings are not waited for by descriptors; perf_buffer__poll() waits. */
+/* As ring_buffer__epoll_fd(). */
 LIBBPF_API int perf_buffer__epoll_fd(const struct perf_buffer* pb);
 /* Number of rings that had something; 0 after timeout_ms (-1: never), negative when a callback
  * ended with an error. */

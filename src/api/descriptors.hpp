@@ -29,9 +29,10 @@ class Descriptors {
     // Closes the handles whose descriptors are gone. Called wherever objects are made or dropped.
     virtual void sweep() = 0;
 
-    // Takes back what made a ring's descriptor readable, where something does: whoever calls it
-    // reads the ring then.
+    // A ring buffer's descriptor is readable when its consumer should look. settle() takes that
+    // back: whoever calls it reads the ring then. announce(): there is something left in it.
     virtual void settle(int) {}
+    virtual void announce(int) {}
     // The memory that RING_MAP gave, known by its consumer's page, is not used any more.
     virtual void unmap_ring(u64) {}
 };

@@ -7,15 +7,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <climits>
 #include <cstring>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "api/errors.hpp"
 #include "api/opts.hpp"
+#include "api/poll.hpp"
 #include "api/ring_reader.hpp"
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
@@ -62,7 +61,11 @@ class CpuBuffer {
     }
 
     int descriptor() const { return ring_; }
-    bool has_news() const { return !reader_.empty() || reader_.lost() != lost_; }
+    // Whether there is something to process, which the descriptor says no longer then.
+    bool look() const {
+        api::session()->descriptors->settle(ring_);
+        return has_news();
+    }
 
     // Everything that is there. 0, or what a callback ended with.
     int process(const Callbacks& to) {
@@ -72,10 +75,14 @@ class CpuBuffer {
             return status == LIBBPF_PERF_EVENT_CONT;
         });
         if (status == LIBBPF_PERF_EVENT_CONT) status = losses(to);
-        return status == LIBBPF_PERF_EVENT_CONT ? 0 : status;
+        if (status == LIBBPF_PERF_EVENT_CONT) return 0;
+        if (has_news()) api::session()->descriptors->announce(ring_);
+        return status;
     }
 
   private:
+    bool has_news() const { return !reader_.empty() || reader_.lost() != lost_; }
+
     bpf_perf_event_ret sample(const Callbacks& to, std::byte* data, u32 size) const {
         auto* record = reinterpret_cast<spec::perf::SampleRecord*>(data);
         const bool whole = size >= sizeof *record && record->header.type == spec::perf::kSample &&
@@ -131,7 +138,7 @@ Result<CpuBuffer> open_cpu(int array, int cpu, size_t page_count) {
 }  // namespace
 
 struct perf_buffer {
-    int map = -1;  // the application's descriptor
+    platform::PollSet waiting;  // the rings' descriptors
     Callbacks callbacks;
     std::vector<CpuBuffer> buffers;
 };
@@ -168,27 +175,26 @@ perf_buffer* open_all(int map_fd, size_t page_count, const Callbacks& callbacks,
             if (opts.map_keys[i] != (*cpus)[i]) return api::null(EOPNOTSUPP);
         }
     }
-    auto pb = std::make_unique<perf_buffer>();
-    pb->map = map_fd;
-    pb->callbacks = callbacks;
+    auto waiting = platform::PollSet::create();
+    if (!waiting) return api::null(waiting.error());
+    auto pb = std::make_unique<perf_buffer>(std::move(*waiting), callbacks);
     pb->buffers.reserve(cpus->size());
     for (const int cpu : *cpus) {
         auto opened = open_cpu(map_fd, cpu, page_count);
         if (!opened) return api::null(opened.error());
+        if (const Status added = pb->waiting.add(opened->descriptor()); !added) {
+            return api::null(added.error());
+        }
         pb->buffers.push_back(std::move(*opened));
     }
     return pb.release();
-}
-
-bool has_news(const perf_buffer& pb) {
-    return std::ranges::any_of(pb.buffers, &CpuBuffer::has_news);
 }
 
 // The number of rings that had something, or what a callback ended with.
 int process_all(perf_buffer& pb) {
     int count = 0;
     for (CpuBuffer& buffer : pb.buffers) {
-        if (!buffer.has_news()) continue;
+        if (!buffer.look()) continue;
         if (const int status = buffer.process(pb.callbacks); status != 0) return status;
         ++count;
     }
@@ -223,40 +229,25 @@ void perf_buffer__free(struct perf_buffer* pb) {
     delete pb;
 }
 
-int perf_buffer__epoll_fd(const struct perf_buffer*) {
-    return negative(EOPNOTSUPP);
+int perf_buffer__epoll_fd(const struct perf_buffer* pb) {
+    return pb ? pb->waiting.descriptor() : negative(EINVAL);
 }
 
 int perf_buffer__poll(struct perf_buffer* pb, int timeout_ms) {
     if (!pb) return negative(EINVAL);
-    const u64 start = platform::monotonic_ns();
-    for (;;) {
-        if (const int count = process_all(*pb); count != 0) {
-            return count < 0 ? negative(-count) : count;
-        }
-        const auto waited = static_cast<i64>((platform::monotonic_ns() - start) / 1'000'000);
-        if (timeout_ms >= 0 && waited >= timeout_ms) return 0;
-        spec::RingWaitAttr attr{
-            .map_fd = static_cast<u32>(pb->map),
-            .timeout_ms = timeout_ms < 0 ? -1 : timeout_ms - static_cast<int>(waited)};
-        const auto ready = api::bpf(spec::Command::RingWait, attr);
-        if (!ready) return negative(ready.error());
-        // Another buffer has put its rings into the map: what they hold is not for us.
-        if (*ready && !has_news(*pb)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    return api::poll(pb->waiting, timeout_ms, [&] { return process_all(*pb); });
 }
 
 int perf_buffer__consume(struct perf_buffer* pb) {
     if (!pb) return negative(EINVAL);
-    for (CpuBuffer& buffer : pb->buffers) {
-        if (const int status = buffer.process(pb->callbacks); status != 0) return negative(-status);
-    }
-    return 0;
+    const int count = process_all(*pb);
+    return count < 0 ? negative(-count) : 0;
 }
 
 int perf_buffer__consume_buffer(struct perf_buffer* pb, size_t buf_idx) {
     if (!pb || buf_idx >= pb->buffers.size()) return negative(EINVAL);
-    const int status = pb->buffers[buf_idx].process(pb->callbacks);
+    CpuBuffer& buffer = pb->buffers[buf_idx];
+    const int status = buffer.look() ? buffer.process(pb->callbacks) : 0;
     return status == 0 ? 0 : negative(-status);
 }
 

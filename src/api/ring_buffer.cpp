@@ -10,6 +10,7 @@
 
 #include "api/errors.hpp"
 #include "api/opts.hpp"
+#include "api/poll.hpp"
 #include "api/ring_reader.hpp"
 #include "api/session.hpp"
 
@@ -25,12 +26,6 @@ struct Ring {
     api::RingReader reader;
 };
 
-// What is left in the ring makes its descriptor readable again.
-void look_again(const Ring& ring) {
-    spec::RingWaitAttr attr{.map_fd = static_cast<u32>(ring.map)};
-    (void)api::bpf(spec::Command::RingWait, attr);
-}
-
 // Hands finished records to the callback until there is none, at most `limit`. The number of them,
 // or the negative value that the callback returned; that record counts as consumed.
 i64 consume(const Ring& ring, i64 limit) {
@@ -41,13 +36,14 @@ i64 consume(const Ring& ring, i64 limit) {
         return status >= 0;
     });
     if (status >= 0) return count;
-    look_again(ring);
+    api::session()->descriptors->announce(ring.map);
     return status;
 }
 
 }  // namespace
 
 struct ring_buffer {
+    platform::PollSet waiting;  // the rings' descriptors
     std::vector<Ring> rings;
 };
 
@@ -70,7 +66,9 @@ extern "C" {
 struct ring_buffer* ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void* ctx,
                                      const struct ring_buffer_opts* opts) {
     if (!api::valid(opts)) return api::null(EINVAL);
-    auto rb = std::make_unique<ring_buffer>();
+    auto waiting = platform::PollSet::create();
+    if (!waiting) return api::null(waiting.error());
+    auto rb = std::make_unique<ring_buffer>(std::move(*waiting));
     if (const int status = ring_buffer__add(rb.get(), map_fd, sample_cb, ctx); status < 0) {
         return api::null(-status);
     }
@@ -82,6 +80,10 @@ int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn s
     if (!rb || !sample_cb) return negative(EINVAL);
     const auto reader = api::RingReader::open(map_fd);
     if (!reader) return negative(reader.error());
+    if (const Status added = rb->waiting.add(map_fd); !added) {
+        reader->unmap();
+        return negative(added.error());
+    }
     rb->rings.push_back({map_fd, sample_cb, ctx, *reader});
     return 0;
 }
@@ -100,26 +102,13 @@ int ring_buffer__consume(struct ring_buffer* rb) {
     return count < 0 ? negative(static_cast<int>(-count)) : static_cast<int>(count);
 }
 
-// Waits for the first ring that has data; with several rings each is waited for a slice at a time.
 int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms) {
     if (!rb) return negative(EINVAL);
-    constexpr int kSlice = 10;
-    for (int waited = 0;;) {
-        const i64 count = consume_all(rb);
-        if (count < 0) return negative(static_cast<int>(-count));
-        if (count > 0 || rb->rings.empty()) return static_cast<int>(count);
-        if (timeout_ms >= 0 && waited >= timeout_ms) return 0;
-        for (const Ring& ring : rb->rings) {
-            int wait = rb->rings.size() == 1 ? timeout_ms : kSlice;
-            if (timeout_ms >= 0 && wait > timeout_ms - waited) wait = timeout_ms - waited;
-            spec::RingWaitAttr attr{.map_fd = static_cast<u32>(ring.map), .timeout_ms = wait};
-            const auto ready = api::bpf(spec::Command::RingWait, attr);
-            if (!ready) return negative(ready.error());
-            if (*ready) break;
-            waited += wait < 0 ? 0 : wait;
-            if (timeout_ms >= 0 && waited >= timeout_ms) break;
-        }
-    }
+    return api::poll(rb->waiting, timeout_ms, [&] { return consume_all(rb); });
+}
+
+int ring_buffer__epoll_fd(const struct ring_buffer* rb) {
+    return rb ? rb->waiting.descriptor() : negative(EINVAL);
 }
 
 }  // extern "C"

@@ -60,7 +60,10 @@ Status perf_output(Map& map, u32 slot, u64 flags, Bytes data, Bytes packet) {
         return fail(Errc::OutOfSpace, {}, "ring of samples");
     }
     write_sample(record, size, data, packet);
-    if (ring_finish(record, false)) object_array_event(map).signal();
+    if (ring_finish(record, false)) {
+        object_array_event(map).signal();
+        ring_tell(*ring);
+    }
     return {};
 }
 

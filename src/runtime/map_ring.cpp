@@ -119,13 +119,17 @@ bool ring_finish(void* data, bool discard) {
     return (ring.consumer().load(std::memory_order_acquire) & ring.mask()) == position;
 }
 
+void ring_tell(const Map& map) {
+    ring_of(map).ready.signal();
+    const Config& config = map.runtime->config();
+    if (config.ring_ready != nullptr) config.ring_ready(config.ring_self, map.id);
+}
+
 void ring_commit(void* data, u64 flags, bool discard) {
     Ring& ring = ring_around(static_cast<std::byte*>(data) - kHeaderSize);
     const bool waiting = ring_finish(data, discard);
     if ((flags & kRingForceWakeup) == 0 && (!waiting || (flags & kRingNoWakeup) != 0)) return;
-    ring.ready.signal();
-    const Config& config = ring.owner.runtime->config();
-    if (config.ring_ready != nullptr) config.ring_ready(config.ring_self, ring.owner.id);
+    ring_tell(ring.owner);
 }
 
 Status ring_output(Map& map, const void* data, u64 size, u64 flags) {

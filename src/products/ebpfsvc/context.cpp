@@ -36,7 +36,8 @@ Status Context::start() {
     service_.compiler = compilers_.compiler();
     runtime::Config config{
         .shared_arrays = shared_arrays_,
-        .ring_ready = [](void* self, u32 map) { static_cast<RingSignals*>(self)->ready(map); },
+        .ring_ready = [](void* self,
+                         u32 map) { static_cast<service::RingSignals*>(self)->ready(map); },
         .ring_self = &rings_};
     if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
     TRY_ASSIGN(runtime_, runtime::Runtime::create(config));

@@ -7,8 +7,8 @@
 #include "engine/service.hpp"
 #include "hooks/xdp.hpp"
 #include "products/compile_child/pool.hpp"
-#include "products/ebpfsvc/ring_signals.hpp"
 #include "products/service/protocol.hpp"
+#include "products/service/ring_signals.hpp"
 #include "runtime/runtime.hpp"
 #include "sources/live.hpp"
 
@@ -31,7 +31,7 @@ class Context {
     // The daemon itself, in the session of all handles; not privileged.
     const spec::Caller& caller() const { return caller_; }
     u32 slots() const { return runtime_->epochs().slots(); }
-    RingSignals& rings() { return rings_; }
+    service::RingSignals& rings() { return rings_; }
     void count(service::Figures& status) const;
     std::string confinement() const { return compilers_.confinement(); }
 
@@ -39,7 +39,7 @@ class Context {
     hooks::XdpHook xdp_;
     sources::LiveInterfaces live_;
     const u32 shared_arrays_;
-    RingSignals rings_;
+    service::RingSignals rings_;
     runtime::Runtime* runtime_ = nullptr;
     engine::Service service_;
     compile_child::Pool compilers_;

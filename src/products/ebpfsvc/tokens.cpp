@@ -30,11 +30,6 @@ std::string path_of(i64 descriptor) {
     return "/proc/self/fd/" + std::to_string(descriptor);
 }
 
-bool is_ring(const wire::Shape& shape) {
-    const auto type = spec::map_type_from_number(spec::Dialect::Linux, shape.map_type);
-    return type && *type == spec::MapType::Ringbuf;
-}
-
 }  // namespace
 
 Result<Fd> open_pages(const spec::MapMemoryAttr& memory) {
@@ -52,7 +47,8 @@ Token::~Token() {
     (void)door(caller, spec::Command::HandleClose, &close);
 }
 
-Tokens::Tokens(const spec::Door& door, const spec::Caller& caller, RingSignals& rings, u32 limit)
+Tokens::Tokens(const spec::Door& door, const spec::Caller& caller, service::RingSignals& rings,
+               u32 limit)
     : door_(door), caller_(caller), rings_(rings), limit_(limit) {}
 
 Tokens::~Tokens() {
@@ -156,7 +152,7 @@ Result<Tokens::Published> Tokens::publish_socket(std::shared_ptr<Token> token) {
         forget(token->cookie);
         return fail(service::error_of_errno(number), {}, "watching a descriptor");
     }
-    if (is_ring(token->shape)) announce_ring(*token);
+    if (service::is_ring(token->shape.map_type)) announce_ring(*token);
     return Published{std::move(token), std::move(theirs)};
 }
 

@@ -20,8 +20,8 @@
 #include <thread>
 #include <unordered_map>
 
-#include "products/ebpfsvc/ring_signals.hpp"
 #include "products/service/channel.hpp"
+#include "products/service/ring_signals.hpp"
 #include "spec/door.hpp"
 
 namespace ebpf::ebpfsvc {
@@ -53,7 +53,8 @@ Result<Fd> open_pages(const spec::MapMemoryAttr& memory);
 class Tokens {
   public:
     // `caller` is the daemon's own, in whose session all handles are. At most `limit` tokens.
-    Tokens(const spec::Door& door, const spec::Caller& caller, RingSignals& rings, u32 limit);
+    Tokens(const spec::Door& door, const spec::Caller& caller, service::RingSignals& rings,
+           u32 limit);
     ~Tokens();
     // Begins to watch. NoMemory, TooManyDescriptors.
     Status start();
@@ -89,7 +90,7 @@ class Tokens {
 
     const spec::Door& door_;
     const spec::Caller& caller_;
-    RingSignals& rings_;
+    service::RingSignals& rings_;
     u32 limit_;
     Fd epoll_, wake_, inotify_;
     std::thread thread_;

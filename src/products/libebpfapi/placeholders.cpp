@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,24 +23,24 @@ Errc error_of_errno() {
 }  // namespace
 
 Placeholders::Placeholders(void* self, void (*close_handle)(void* self, u32 handle),
-                           File (*file_of)(void* self, u32 handle))
+                           Backing (*backing_of)(void* self, u32 handle))
     : self_(self),
       close_handle_(close_handle),
-      file_of_(file_of),
+      backing_of_(backing_of),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
 Placeholders::~Placeholders() {
-    for (const auto& [inode, object] : objects_) ::close(object.write_end);
+    for (const auto& [inode, object] : objects_) ::close(object.ours);
     if (epoll_ >= 0) ::close(epoll_);
 }
 
-// Without /proc the file cannot be opened anew: then the map has a pipe like everything else, and
+// Without /proc the file cannot be opened anew: then the map has a socket like everything else, and
 // mmap() of it fails.
-Result<int> Placeholders::publish_file(u32 handle, const File& file) {
+Result<int> Placeholders::publish_file(u32 handle, const Backing& backing) {
     char path[40];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", file.descriptor);
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", backing.file);
     struct stat status{};
-    const int opened = open(path, file.open_flags | O_CLOEXEC);
+    const int opened = open(path, backing.open_flags | O_CLOEXEC);
     if (opened < 0) return fail(Errc::NotSupported, {}, "opening a map's pages");
     if (fstat(opened, &status) != 0 || flock(opened, LOCK_SH) != 0) {
         ::close(opened);
@@ -48,35 +49,57 @@ Result<int> Placeholders::publish_file(u32 handle, const File& file) {
     bool known = false;
     {
         const std::scoped_lock lock(mutex_);
-        known = !files_.try_emplace(status.st_ino, handle, file.descriptor, status.st_dev).second;
+        known = !files_.try_emplace(status.st_ino, handle, backing.file, status.st_dev).second;
     }
     if (known) close_handle_(self_, handle);
     return opened;
 }
 
 Result<int> Placeholders::publish(u32 handle) {
-    if (const File file = file_of_ ? file_of_(self_, handle) : File{}; file.descriptor >= 0) {
-        if (const auto opened = publish_file(handle, file)) return opened;
+    const Backing backing = backing_of_ ? backing_of_(self_, handle) : Backing{};
+    if (backing.file >= 0) {
+        if (const auto opened = publish_file(handle, backing)) return opened;
     }
     int ends[2];
-    if (epoll_ < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (epoll_ < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
         return fail(error_of_errno(), {}, "descriptor");
     }
     struct stat status{};
     epoll_event event{};
     const bool known = fstat(ends[0], &status) == 0;
     event.data.u64 = status.st_ino;
-    // No events asked for: EPOLLERR, which is always reported, is the closing of the read end.
+    // No events asked for: EPOLLHUP, which is always reported, is the closing of the other end.
     if (!known || epoll_ctl(epoll_, EPOLL_CTL_ADD, ends[1], &event) != 0) {
         const Errc code = error_of_errno();
         ::close(ends[0]);
         ::close(ends[1]);
         return fail(code, {}, "descriptor");
     }
-    const std::scoped_lock lock(mutex_);
-    device_ = status.st_dev;
-    objects_[status.st_ino] = {.handle = handle, .write_end = ends[1]};
+    {
+        const std::scoped_lock lock(mutex_);
+        device_ = status.st_dev;
+        objects_[status.st_ino] = {.handle = handle, .ours = ends[1], .ring = backing.ring};
+    }
+    if (backing.ring != 0) rings_.add(backing.ring, ends[1]);
+    if (backing.has_news) rings_.ready(backing.ring);
     return ends[0];
+}
+
+u32 Placeholders::ring(int descriptor) const {
+    struct stat status{};
+    if (fstat(descriptor, &status) != 0) return 0;
+    const std::scoped_lock lock(mutex_);
+    const auto found = status.st_dev == device_ ? objects_.find(status.st_ino) : objects_.end();
+    return found != objects_.end() ? found->second.ring : 0;
+}
+
+void Placeholders::settle(int descriptor) {
+    if (ring(descriptor) != 0) service::settle(descriptor);
+}
+
+void Placeholders::announce(int descriptor) {
+    if (const u32 id = ring(descriptor); id != 0) rings_.ready(id);
 }
 
 Result<u32> Placeholders::handle(int descriptor) const {
@@ -129,7 +152,8 @@ void Placeholders::sweep() {
                     objects_.find(static_cast<ino_t>(events[static_cast<size_t>(i)].data.u64));
                 if (found == objects_.end()) continue;
                 ++known;
-                ::close(found->second.write_end);  // leaves the epoll set with it
+                if (found->second.ring != 0) rings_.remove(found->second.ours);
+                ::close(found->second.ours);  // leaves the epoll set with it
                 gone.push_back(found->second.handle);
                 objects_.erase(found);
             }

@@ -2,15 +2,15 @@
 #include "products/libebpfapi/remote.hpp"
 
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
+#include "api/bpf.hpp"
 #include "platform/memory.hpp"
 #include "platform/system.hpp"
+#include "products/service/ring_signals.hpp"
 #include "runtime/map.hpp"
 
 namespace ebpf::products {
@@ -311,9 +311,13 @@ void RemoteService::unmap_ring(u64 consumer) {
 void RemoteService::settle(int ring) {
     const auto cookie = service::cookie_of(ring);
     if (!cookie || !known_.handle(*cookie, ring)) return;
-    std::array<char, 64> bytes;
-    while (recv(ring, bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
-    }
+    service::settle(ring);
+}
+
+// The daemon makes readable what it finds ready when it is asked.
+void RemoteService::announce(int ring) {
+    spec::RingWaitAttr attr{.map_fd = static_cast<u32>(ring)};
+    (void)api::bpf(spec::Command::RingWait, attr);
 }
 
 // The daemon lets nobody wait for long, so that a dead client's thread there ends.

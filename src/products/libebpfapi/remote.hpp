@@ -37,6 +37,7 @@ class RemoteService : public api::Descriptors {
     void close(int descriptor) override;
     void sweep() override { known_.sweep(); }
     void settle(int ring) override;
+    void announce(int ring) override;
     void unmap_ring(u64 consumer) override;
 
     // Around fork(): nothing is half done in the child, which forgets its parent's connections.

@@ -38,19 +38,24 @@ void close_handle(void* self, u32 handle) {
 }
 
 // A map that applications map is a file.
-products::Placeholders::File file_of(void* self, u32 handle) {
+products::Placeholders::Backing backing_of(void* self, u32 handle) {
     const auto& session = *static_cast<const api::Session*>(self);
     spec::Caller root = session.caller;
     root.privileged = true;
     spec::HandleShapeAttr shape{.fd = handle};
     spec::MapMemoryAttr memory{.map_fd = handle};
-    if (!session.door(root, spec::Command::HandleShape, &shape) ||
-        (shape.map_flags & spec::kMapMmapable) == 0 ||
+    if (!session.door(root, spec::Command::HandleShape, &shape)) return {};
+    if (service::is_ring(shape.map_type)) {
+        spec::RingWaitAttr wait{.map_fd = handle};
+        const auto ready = session.door(root, spec::Command::RingWait, &wait);
+        return {.ring = shape.id, .has_news = ready && *ready == 1};
+    }
+    if ((shape.map_flags & spec::kMapMmapable) == 0 ||
         !session.door(root, spec::Command::MapMemory, &memory)) {
         return {};
     }
     constexpr int kFlags[] = {-1, O_RDONLY, O_WRONLY, O_RDWR};
-    return {.descriptor = static_cast<int>(memory.native), .open_flags = kFlags[memory.access & 3]};
+    return {.file = static_cast<int>(memory.native), .open_flags = kFlags[memory.access & 3]};
 }
 
 void trace_to_stderr(void*, std::string_view line) {
@@ -63,10 +68,14 @@ struct Embedded {
     products::LiveSwitch live{xdp};
     engine::Service service;
     api::Session session;
-    products::Placeholders descriptors{&session, &close_handle, &file_of};
+    products::Placeholders descriptors{&session, &close_handle, &backing_of};
 
     bool start() {
         runtime::Config config;
+        config.ring_ready = [](void* rings, u32 map) {
+            static_cast<service::RingSignals*>(rings)->ready(map);
+        };
+        config.ring_self = &descriptors.rings();
         if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
         const auto made = runtime::Runtime::create(config);
         if (!made) return false;

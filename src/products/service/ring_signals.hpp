@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Rings' descriptors become readable when a consumer should look: a byte is written into our end of
-// the pair of sockets. Whoever reads the ring takes the bytes out first, so that none is missed.
+// the pair of sockets. Whoever reads the ring takes the bytes out first (settle()), so that none is
+// missed.
 #pragma once
 
 #include <mutex>
@@ -9,7 +10,10 @@
 
 #include "base/types.hpp"
 
-namespace ebpf::ebpfsvc {
+namespace ebpf::service {
+
+// Whether maps of this type, in Linux's numbers, are rings that applications read.
+bool is_ring(u32 map_type);
 
 class RingSignals {
   public:
@@ -24,4 +28,7 @@ class RingSignals {
     std::unordered_multimap<u32, int> ends_;
 };
 
-}  // namespace ebpf::ebpfsvc
+// Takes out what made `descriptor`, the application's end, readable.
+void settle(int descriptor);
+
+}  // namespace ebpf::service

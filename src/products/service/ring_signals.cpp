@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MIT
-#include "products/ebpfsvc/ring_signals.hpp"
+#include "products/service/ring_signals.hpp"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-namespace ebpf::ebpfsvc {
+#include <array>
+
+#include "spec/map_types.hpp"
+
+namespace ebpf::service {
+
+bool is_ring(u32 map_type) {
+    const auto type = spec::map_type_from_number(spec::Dialect::Linux, map_type);
+    return type && *type == spec::MapType::Ringbuf;
+}
 
 void RingSignals::add(u32 map, int descriptor) {
     const std::scoped_lock lock(mutex_);
@@ -28,4 +37,10 @@ void RingSignals::ready(u32 map) {
     }
 }
 
-}  // namespace ebpf::ebpfsvc
+void settle(int descriptor) {
+    std::array<char, 64> bytes;
+    while (recv(descriptor, bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
+}
+
+}  // namespace ebpf::service
