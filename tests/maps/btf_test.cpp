@@ -91,7 +91,7 @@ TEST(Btf, MapsAndProgramsSayWhatTheyAreDescribedBy) {
     EXPECT_TRUE(std::string(strings + lines[0].file_name_off).ends_with("typed.bpf.c"));
     EXPECT_EQ(lines[0].insn_off, 0u);
 
-    asked.line_info_rec_size = 12;
+    asked = {.line_info_rec_size = 12};
     size = sizeof asked;
     EXPECT_EQ(bpf_obj_get_info_by_fd(loaded.program("typed"), &asked, &size), -EINVAL);
 }
