@@ -16,7 +16,8 @@
 //
 // The parts: explore.cpp (paths, checkpoints, budget), rounds.cpp (loops on the path), cover.cpp
 // (when a state covers another), widen.cpp, and the transfer functions: step.cpp (dispatch,
-// arithmetic), branch.cpp, memory.cpp, call.cpp, helper.cpp. All are members of one class, because
+// arithmetic), branch.cpp, sums.cpp and lengths.cpp (what a comparison teaches of other
+// numbers), memory.cpp, call.cpp, helper.cpp. All are members of one class, because
 // all of them read and mark the same state; each file is one concern.
 #pragma once
 
@@ -229,15 +230,23 @@ class Analyzer {
     void note_ways(bool jumps, bool falls_through);
     bool possible(const isa::Insn& insn, const Reg& dst, const Reg& src, bool taken) const;
     void refine_branch(State& s, const isa::Insn& insn, bool taken);
-    void learn_length(State& s, const Reg& length);
-    void learn_part(State& s, u32 base, const Reg& part, i64 added);
-    void learn_parts(State& s, const Reg& p, i64 left);
-    void learn_lengths(State& s, const Reg& number);
-    void learn_order(State& s, const isa::Insn& insn, bool taken);
-    void spread_scalar(State& s, const Reg& before, const Reg& after);
     void refine_pointer(State& s, const isa::Insn& insn, const Reg& dst, const Reg& src,
                         bool taken);
     void set_null(State& s, const Reg& pointer, bool null);
+
+    // sums.cpp
+    void spread_scalar(State& s, const Reg& before, const Reg& after);
+    void note_sum(const Reg& sum, const Reg& dst, const Reg& src);
+    Reg number_of(const State& s, const Term& term);
+    void learn_range(State& s, Reg number, u64 least, u64 most, u32 made_of);
+    void learn_sums(State& s);
+
+    // lengths.cpp
+    void learn_length(State& s, const Reg& length);
+    void learn_lengths(State& s, const Reg& number);
+    void learn_part(State& s, u32 base, const Reg& part, i64 added);
+    void learn_parts(State& s, const Reg& p, i64 left);
+    void learn_order(State& s, const isa::Insn& insn, bool taken);
 
     // memory.cpp
     Reg iterator_number(const Reg& base);
@@ -348,6 +357,7 @@ class Analyzer {
     Written scratch_written_{};  // before the first checkpoint
     u32 since_checkpoint_ = 0;
 
+    u32 branch_at_ = 0;         // whose outcome is being learned from
     u32 shifted_at_ = ~u32{0};  // see extends_low_half
     Reg shifted_{};
 

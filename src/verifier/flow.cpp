@@ -63,35 +63,14 @@ void compute_live(const ir::Program& program, std::vector<RegSet>& live) {
 
 }  // namespace
 
-Flow::Flow(const ir::Program& program) {
+Flow::Flow(const ir::Program& program) : loops(program) {
     const u32 n = static_cast<u32>(program.insns.size());
     std::vector<u8> ways(n + 1, 0);
-    loop_head.assign(n, false);
-    loop_end.assign(n, 0);
     const auto add_way = [&](u32 to) { ways[to] = static_cast<u8>(std::min(2, ways[to] + 1)); };
     for (u32 i = 0; i < n; ++i) {
         const Insn& insn = program.insns[i];
-        if (insn.is_jump()) {
-            add_way(program.target[i]);
-            if (program.target[i] <= i) {
-                loop_head[program.target[i]] = true;
-                loop_end[program.target[i]] = i;
-            }
-        }
+        if (insn.is_jump()) add_way(program.target[i]);
         if (insn.form != Form::Ja && insn.form != Form::Exit) add_way(i + 1);
-    }
-    loop_around.assign(n, kNone);
-    for (u32 i = 0; i < n;) {
-        if (!loop_head[i]) {
-            ++i;
-            continue;
-        }
-        u32 end = loop_end[i];  // loops that overlap count as one
-        for (u32 j = i; j <= end; ++j) {
-            if (loop_head[j]) end = std::max(end, loop_end[j]);
-            loop_around[j] = i;
-        }
-        i = end + 1;
     }
     join.assign(n, false);
     for (u32 i = 0; i < n; ++i) join[i] = ways[i] >= 2;

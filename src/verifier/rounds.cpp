@@ -37,9 +37,7 @@ u32 Analyzer::rounds_so_far() const {
 
 // Whether `state` is at the head of a loop around the one whose head the path has come to.
 bool Analyzer::is_head_around(const State& state) const {
-    return state.pc < now_.pc && flow_.loop_head[state.pc] &&
-           flow_.loop_end[state.pc] >= flow_.loop_end[now_.pc] &&
-           state.frames.size() == now_.frames.size();
+    return state.frames.size() == now_.frames.size() && flow_.loops.is_inside(now_.pc, state.pc);
 }
 
 // Where on the path the last `rounds` rounds of this loop begin, or its end if they were not all
@@ -220,16 +218,16 @@ void Analyzer::drop_rounds_of_left_loop() {
     if (path_.empty()) return;
     const State& last = path_.back().checkpoint->state;
     const std::size_t depth = last.frames.size();
-    const u32 loop = flow_.loop_around[last.pc];
-    if (loop == Flow::kNone || depth < now_.frames.size() ||
-        (depth == now_.frames.size() && flow_.loop_around[now_.pc] == loop))
+    const u32 loop = flow_.loops.outermost[last.pc];
+    if (loop == LoopNest::kNone || depth < now_.frames.size() ||
+        (depth == now_.frames.size() && flow_.loops.outermost[now_.pc] == loop))
         return;
     u32 first = static_cast<u32>(path_.size());
     while (first > 0) {
         const State& s = path_[first - 1].checkpoint->state;
         if (s.frames.size() < depth) break;
         const u32 at = s.frames.size() == depth ? s.pc : s.frames[depth].return_to - 1;
-        if (flow_.loop_around[at] != loop) break;
+        if (flow_.loops.outermost[at] != loop) break;
         --first;
     }
     drop_from(droppable_from(first + 1));

@@ -338,8 +338,10 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     const bool exact = i.is64() || planted(122) || fits_32_bits(op, dst.num, src.num);
     const bool moves = exact && linear.id == 0 && (op == AluOp::Add || op == AluOp::Sub);
     const u32 id = moves ? moved_identity(dst, src.num, op == AluOp::Sub) : 0;
+    const Reg before = dst;
     dst = result.is_constant() ? Reg::constant(result.value())
                                : Reg::scalar(result, id != 0 ? id : fresh_id());
+    if (exact && linear.id == 0 && op == AluOp::Add) note_sum(dst, before, src);
     if (linear.id != 0 && linear.scale != 0 && !result.is_constant()) {
         dst.id = linear.id;
         dst.scale = linear.scale;

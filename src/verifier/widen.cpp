@@ -183,9 +183,11 @@ std::vector<u64> Analyzer::loop_thresholds(const State& before, const State& now
             out.push_back(static_cast<u32>(v + d));
         }
     };
-    const u32 last = at_callback_entry(now) ? program_.subprograms[now.top().subprogram].end - 1
-                                            : flow_.loop_end[now.pc];
-    for (u32 i = now.pc; i <= last && out.size() < kMaxThresholds; ++i) {
+    const bool callback = at_callback_entry(now);
+    const ir::Subprogram& all = program_.subprograms[now.top().subprogram];
+    const u32 first = callback ? all.begin : flow_.loops.first[now.pc];
+    const u32 last = callback ? all.end - 1 : flow_.loops.last[now.pc];
+    for (u32 i = first; i <= last && out.size() < kMaxThresholds; ++i) {
         if (program_.insns[i].form == isa::Form::JmpImm)
             add(static_cast<u64>(program_.insns[i].imm));
     }

@@ -204,6 +204,21 @@ constexpr Shape kShapes[] = {
      NUMBER "r6 = {0|3|900}\nif r0 > 5 goto +1\nr6 = 3\nr3 = 0\nif r6 > {5|2} goto +1\n"
             "goto out\nr1 = r10\nr1 += {900|1000}\nr1 -= {300|950}\n{r0 = 0|*(u8 *)(r1 + 0) = 1}\n"
             "out:\n" RETURN0},
+    // The sum of two numbers and what each leaves for the other.
+    {"SumOfTwo",
+     "call {5|7}\nr8 = r0\ncall {5|7}\n{r8 &= {15|63}|r3 = 0}\n{r0 &= {15|63}|r3 = 0}\n{r6 = "
+     "r8\nr6 "
+     "+= r0|w6 = w8\nw6 += w0}\nif r6 > {8|60} goto out\nif r0 < {1|5|9} goto out\nr1 = "
+     "r10\nr1 += -{16|48|60}\nr1 += {r6|r8}\n*(u8 *)(r1 + {0|4|8}) = 1\nout:\n" RETURN0},
+    {"SumJoin",
+     "call 7\nr8 = r0\ncall 7\nr7 = r0\nr7 &= 1\nr8 &= 63\nr0 &= 63\n" LONG
+     "r6 = r8\nif r7 != 0 goto join\nr6 += r0\njoin:\nif r6 > {8|60} goto out\nif r0 < {1|5|9} "
+     "goto out\nr1 = r10\nr1 += -{16|48|60}\nr1 += r8\n*(u8 *)(r1 + {0|4|8}) = 1\nout:\n" RETURN0},
+    {"SumNeeds",
+     "call 7\nr8 = r0\ncall 7\nr7 = r0\nr7 &= 1\nr8 &= 15\nr0 &= 15\n" LONG
+     "if r7 != 0 goto join\nif r0 < {1|5|9} goto out\njoin:\nr7 = 0\nr6 = r8\nr6 += r0\nif r6 > "
+     "{8|14} goto out\nr1 = r10\nr1 += -{6|16}\nr1 += r8\n*(u8 *)(r1 + {0|4}) = "
+     "r0\nout:\n" RETURN0},
     // Three paths meet twice; the number matters only behind the second meeting.
     {"TwoJoins", NUMBER
      "r7 = r0\nr6 = r7\nr6 &= 7\nr8 = 0\nif r7 & 4 goto second\ngoto join\nsecond:\nr6 = "
