@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// How fast programs run: interpreter, a plain switch over raw instructions, JIT, and the same C
-// source compiled for this machine (by clang -O2, and by the same without vectorisation, "scalar"),
-// in one run, so that the ratios printed at the end compare like with like. Also how long compiling
-// takes.
+// How fast programs run: interpreter, a plain switch over raw instructions, JIT at both its levels,
+// and the same C source compiled for this machine (by clang -O2, and by the same without
+// vectorisation, "scalar"), in one run, so that the ratios printed at the end compare like with
+// like. Also how long compiling takes.
 //
 //     bench_engines --benchmark_out=result.json --benchmark_out_format=json --ratios=ratios.json
 //
@@ -86,10 +86,11 @@ class Program {
         slots_ = read_program(name_);
         ir_ = value_or_die(name_, ir::decode_program(slots_));
         prepare_interpreter();
-        place();
+        jit_ = place(jit::Level::Default);
+        optimised_ = place(jit::Level::Optimise);
         const u64 expected = native_(input, kInputBytes);
-        if (interpret() != expected || jit() != expected || scalar() != expected ||
-            plain() != expected) {
+        if (interpret() != expected || jit() != expected || optimised() != expected ||
+            scalar() != expected || plain() != expected) {
             die(name_, {Errc::Failed, {}, "the engines disagree with the native program"});
         }
     }
@@ -111,10 +112,8 @@ class Program {
         return bench::plain_switch(reinterpret_cast<const isa::Slot*>(slots_.data()), input,
                                    kInputBytes);
     }
-    u64 jit() const {
-        code::Invocation invocation;
-        return entry_(input, kInputBytes, &invocation);
-    }
+    u64 jit() const { return jit_.run(); }
+    u64 optimised() const { return optimised_.run(); }
 
   private:
     struct alignas(16) Block {
@@ -130,14 +129,27 @@ class Program {
             die(name_, status.error());
     }
 
-    void place() {
-        const auto output = value_or_die(name_, jit::compile(ir_, {}, jit::Target::host()));
-        pages_ = std::make_unique<platform::CodePages>(
+    struct Placed {
+        std::unique_ptr<platform::CodePages> pages;
+        code::EntryFn entry = nullptr;
+
+        u64 run() const {
+            code::Invocation invocation;
+            return entry(input, kInputBytes, &invocation);
+        }
+    };
+
+    Placed place(jit::Level level) const {
+        const auto output =
+            value_or_die(name_, jit::compile(ir_, {}, jit::Target::host(), {.level = level}));
+        Placed placed;
+        placed.pages = std::make_unique<platform::CodePages>(
             value_or_die(name_, platform::CodePages::create(output.text.size())));
-        std::copy(output.text.begin(), output.text.end(), pages_->writable().begin());
-        if (const Status status = pages_->seal(); !status) die(name_, status.error());
-        const auto* text = static_cast<const std::byte*>(pages_->address());
-        entry_ = reinterpret_cast<code::EntryFn>(const_cast<std::byte*>(text) + output.entry);
+        std::copy(output.text.begin(), output.text.end(), placed.pages->writable().begin());
+        if (const Status status = placed.pages->seal(); !status) die(name_, status.error());
+        const auto* text = static_cast<const std::byte*>(placed.pages->address());
+        placed.entry = reinterpret_cast<code::EntryFn>(const_cast<std::byte*>(text) + output.entry);
+        return placed;
     }
 
     std::string name_;
@@ -146,8 +158,7 @@ class Program {
     std::vector<std::byte> slots_;
     ir::Program ir_;
     std::vector<Block> prepared_;
-    std::unique_ptr<platform::CodePages> pages_;
-    code::EntryFn entry_ = nullptr;
+    Placed jit_, optimised_;
 };
 
 template <typename Run>
@@ -158,16 +169,17 @@ void add(const Program& program, const char* engine, Run run) {
                                  });
 }
 
-void add_compile(const Program& program) {
-    const auto compile = [&program](benchmark::State& state) {
+void add_compile(const Program& program, const char* name, jit::Level level) {
+    const auto compile = [&program, level](benchmark::State& state) {
         const jit::Target target = jit::Target::host();
-        for (auto _ : state) benchmark::DoNotOptimize(jit::compile(program.ir(), {}, target));
+        for (auto _ : state)
+            benchmark::DoNotOptimize(jit::compile(program.ir(), {}, target, {.level = level}));
         const double insns = static_cast<double>(program.ir().insns.size());
         state.counters["insns"] = insns;
         state.counters["per_insn"] = benchmark::Counter(
             insns, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
     };
-    benchmark::RegisterBenchmark((program.name() + "/compile").c_str(), compile);
+    benchmark::RegisterBenchmark((program.name() + "/" + name).c_str(), compile);
 }
 
 // Prints as usual, and keeps the times for the table.
@@ -187,16 +199,17 @@ class Reporter : public benchmark::ConsoleReporter {
     // A table for people, and the same as JSON into `json` if that is open.
     void print_ratios(const std::vector<std::unique_ptr<Program>>& programs,
                       std::ofstream& json) const {
-        std::printf("\n%-10s %10s %11s %11s %13s %15s\n", "program", "native ns", "JIT/native",
-                    "JIT/scalar", "interp/native", "switch/interp");
+        std::printf("\n%-10s %10s %11s %11s %11s %13s %15s\n", "program", "native ns", "JIT/native",
+                    "JIT/scalar", "opt./scalar", "interp/native", "switch/interp");
         Sums compute, bytes;
         for (const auto& program : programs) {
             const double native = time(program->name() + "/native");
             const double interpreter = time(program->name() + "/interpreter");
             const double jit = time(program->name() + "/jit");
-            const double ratios[kRatios] = {jit / native, jit / time(program->name() + "/scalar"),
-                                            interpreter / native,
-                                            time(program->name() + "/switch") / interpreter};
+            const double scalar = time(program->name() + "/scalar");
+            const double ratios[kRatios] = {
+                jit / native, jit / scalar, time(program->name() + "/optimised") / scalar,
+                interpreter / native, time(program->name() + "/switch") / interpreter};
             print_line(program->name(), native, ratios, json);
             if (std::isfinite(ratios[1])) (program->is_byte_loop() ? bytes : compute).add(ratios);
         }
@@ -205,16 +218,17 @@ class Reporter : public benchmark::ConsoleReporter {
     }
 
   private:
-    static constexpr int kRatios = 4;
+    static constexpr int kRatios = 5;
 
     static void print_line(const std::string& name, double native, const double (&ratios)[kRatios],
                            std::ofstream& json) {
-        std::printf("%-10s %10.1f %11.2f %11.2f %13.1f %15.2f\n", name.c_str(), native, ratios[0],
-                    ratios[1], ratios[2], ratios[3]);
+        std::printf("%-10s %10.1f %11.2f %11.2f %11.2f %13.1f %15.2f\n", name.c_str(), native,
+                    ratios[0], ratios[1], ratios[2], ratios[3], ratios[4]);
         if (!json.is_open()) return;
         json << "{\"program\": \"" << name << "\", \"jit_to_native\": " << ratios[0]
-             << ", \"jit_to_scalar\": " << ratios[1] << ", \"interpreter_to_native\": " << ratios[2]
-             << ", \"switch_to_interpreter\": " << ratios[3] << "}\n";
+             << ", \"jit_to_scalar\": " << ratios[1] << ", \"optimised_to_scalar\": " << ratios[2]
+             << ", \"interpreter_to_native\": " << ratios[3]
+             << ", \"switch_to_interpreter\": " << ratios[4] << "}\n";
     }
 
     // Of logarithms, for geometric means.
@@ -265,9 +279,11 @@ int main(int argc, char** argv) {
         add(program, "native", [&program] { return program.native(); });
         add(program, "scalar", [&program] { return program.scalar(); });
         add(program, "jit", [&program] { return program.jit(); });
+        add(program, "optimised", [&program] { return program.optimised(); });
         add(program, "interpreter", [&program] { return program.interpret(); });
         add(program, "switch", [&program] { return program.plain(); });
-        add_compile(program);
+        add_compile(program, "compile", jit::Level::Default);
+        add_compile(program, "compile_optimised", jit::Level::Optimise);
     }
     Reporter reporter;
     benchmark::RunSpecifiedBenchmarks(&reporter);

@@ -25,13 +25,22 @@ std::vector<engines::Variant> all_variants() {
             {"Windows", windows},
             {"hardened",
              any,
-             {.blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true}}};
+             {.blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true}},
+            {"host, optimised", jit::Target::host(), {.level = jit::Level::Optimise}},
+            {"any x86-64, optimised", any, {.level = jit::Level::Optimise}},
+            {"Windows, optimised", windows, {.level = jit::Level::Optimise}},
+            {"hardened, optimised",
+             any,
+             {.level = jit::Level::Optimise,
+              .blind_constants = true,
+              .blinding_seed = 99,
+              .safe_indirect_calls = true}}};
 }
 
 void check(std::uint64_t seed) {
     static const auto kVariants = all_variants();
     static const auto kBases = engines::base_programs(ENGINE_DATA);
-    const engines::Variant& variant = kVariants[seed >> 8 & 3];
+    const engines::Variant& variant = kVariants[seed >> 8 & 7];
     auto difference = engines::try_generated(seed, variant);
     if (!difference && !kBases.empty()) difference = engines::try_mutated(seed, kBases, variant);
     if (!difference) return;

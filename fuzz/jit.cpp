@@ -13,9 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto convention :
          {jit::CallingConvention::SystemV, jit::CallingConvention::WindowsX64}) {
         for (const bool bmi2 : {false, true}) {
-            const auto output = jit::compile(
-                *program, {}, {.cpu = code::Cpu::X86_64, .convention = convention, .bmi2 = bmi2});
-            if (output && !code::validate(output->view(0))) std::abort();
+            for (const auto level : {jit::Level::Default, jit::Level::Optimise}) {
+                const auto output =
+                    jit::compile(*program, {},
+                                 {.cpu = code::Cpu::X86_64, .convention = convention, .bmi2 = bmi2},
+                                 {.level = level});
+                if (output && !code::validate(output->view(0))) std::abort();
+            }
         }
     }
     return 0;

@@ -91,6 +91,15 @@ CASEMENT_API void* casement_call_data(const struct casement_call* call);
 
 /* Before compile: -EOPNOTSUPP when this machine has no JIT. */
 CASEMENT_API int casement_vm_set_engine(casement_vm* vm, enum casement_engine engine);
+/* Before compile, for the JIT: how much is done for fast code. The default level translates once
+ * through; the optimising one takes about ten times as long to compile. A program with fuel is
+ * compiled at the default level, whose instructions are the program's. The interpreter ignores it.
+ */
+enum casement_level {
+    CASEMENT_LEVEL_DEFAULT = 0,
+    CASEMENT_LEVEL_OPTIMISE = 1,
+};
+CASEMENT_API int casement_vm_set_level(casement_vm* vm, enum casement_level level);
 /* Every run will have at least `size` bytes of memory: the program need not check for them. A run
  * with less is refused. At most 32767. */
 CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);

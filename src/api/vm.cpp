@@ -94,6 +94,12 @@ int casement_vm_set_engine(casement_vm* vm, enum casement_engine engine) {
     vm->vm.engine = code::EngineKind::Jit;
     return 0;
 }
+int casement_vm_set_level(casement_vm* vm, enum casement_level level) {
+    constexpr jit::Level kLevels[] = {jit::Level::Default, jit::Level::Optimise};
+    if (!vm || static_cast<size_t>(level) >= std::size(kLevels)) return -EINVAL;
+    vm->vm.level = kLevels[level];
+    return 0;
+}
 int casement_vm_set_memory_size(casement_vm* vm, size_t size) {
     if (!vm || size > kMaxMemory) return -EINVAL;
     vm->vm.memory_size = static_cast<u32>(size);

@@ -52,6 +52,8 @@ constexpr u64 kEnumerators<code::Cpu> = static_cast<u64>(code::Cpu::AArch64) + 1
 template <>
 constexpr u64 kEnumerators<code::RelocKind> = static_cast<u64>(code::RelocKind::ProgSlots64) + 1;
 template <>
+constexpr u64 kEnumerators<jit::Level> = static_cast<u64>(jit::Level::Optimise) + 1;
+template <>
 constexpr u64 kEnumerators<jit::CallingConvention> =
     static_cast<u64>(jit::CallingConvention::Aapcs64) + 1;
 template <>
@@ -108,7 +110,7 @@ auto fields(T& x) {
 }
 template <Is<jit::Options> T>
 auto fields(T& x) {  // test builds have a further member, which no job carries
-    return std::tie(x.metered, x.cancellable, x.blind_constants, x.blinding_seed,
+    return std::tie(x.level, x.metered, x.cancellable, x.blind_constants, x.blinding_seed,
                     x.safe_indirect_calls);
 }
 template <Is<CompileOptions> T>

@@ -160,6 +160,7 @@ Status Vm::compile() {
     const ir::Environment env = environment();
     CompileOptions options{.engine = engine, .trusted = trusted || checked};
     checks_ = checked;
+    options.codegen.level = level;
     options.codegen.metered = metered_ = fuel != 0;
     options.codegen.cancellable = looks_up_ = cancellable;
     options.codegen.safe_indirect_calls = safe_indirect_calls;

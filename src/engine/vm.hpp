@@ -31,6 +31,7 @@ class Vm {
     u32 memory_size = 0;   // smallest memory that a run will have
     u64 fuel = 0;          // instructions of a run; 0 means no limit
     bool cancellable = false;
+    jit::Level level = jit::Level::Default;
     bool blind_constants = false;      // JIT
     bool safe_indirect_calls = false;  // JIT
     void* data = nullptr;

@@ -12,7 +12,8 @@ namespace {
 
 class Analyzer {
   public:
-    Analyzer(const ir::Program& program, const ir::Facts& facts) : p_(program), facts_(facts) {}
+    Analyzer(const ir::Program& program, const ir::Facts& facts, u32 registers)
+        : p_(program), facts_(facts), registers_(registers) {}
 
     Result<Analysis> run() {
         TRY(check_shape());
@@ -37,6 +38,7 @@ class Analyzer {
 
     const ir::Program& p_;
     const ir::Facts& facts_;
+    const u32 registers_;
     // Whether the verifier counted the frames of every path.
     const bool bounded_ =
         facts_.max_call_depth >= 1 && facts_.max_call_depth <= u32{isa::kMaxCallDepth};
@@ -82,6 +84,7 @@ Status Analyzer::scan() {
     const std::size_t n = p_.insns.size();
     a_.is_target.resize(n);
     a_.loop_end.resize(n);
+    a_.round_end.resize(n);
     a_.reachable.assign(n, 1);
     for (std::size_t i = 0; i < facts_.insns.size(); ++i)
         a_.reachable[i] = facts_.insns[i].reachable;
@@ -100,7 +103,7 @@ Status Analyzer::scan() {
 Status Analyzer::scan_insn(u32 index, u32 function) {
     const Insn& insn = p_.insns[index];
     Function& f = a_.functions[function];
-    if (insn.dst >= isa::kRegisterCount || insn.src >= isa::kRegisterCount) {
+    if (insn.dst >= registers_ || insn.src >= registers_) {
         return fail(Errc::BadRegister, at_insn(p_.slot_of[index]));
     }
     const RegUse use = registers_of(insn);
@@ -121,7 +124,10 @@ Status Analyzer::scan_insn(u32 index, u32 function) {
             return fail(Errc::BadJumpTarget, at_insn(p_.slot_of[index]));
         }
         a_.is_target[target] = 1;
-        if (target <= index) a_.loop_end[target] = index;
+        if (target <= index) {
+            a_.loop_end[target] = index;
+            if (a_.round_end[target] == 0) a_.round_end[target] = index;
+        }
     } else if (local_call || callback) {
         const u32 callee = function_starting_at(target);
         if (callee == ir::kNoTarget) return fail(Errc::BadJumpTarget, at_insn(p_.slot_of[index]));
@@ -226,7 +232,7 @@ void Analyzer::find_live_registers() {
     for (int round = 0; round < kRounds; ++round) {
         if (!live_round()) return;
     }
-    a_.live_after.assign(p_.insns.size(), kAllRegs);
+    a_.live_after.assign(p_.insns.size(), static_cast<RegSet>(~RegSet{0}));
 }
 
 }  // namespace
@@ -247,8 +253,8 @@ std::optional<u64> called_constant(const ir::Program& program, const Analysis& a
     return {};
 }
 
-Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts) {
-    return Analyzer(program, facts).run();
+Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts, u32 registers) {
+    return Analyzer(program, facts, registers).run();
 }
 
 }  // namespace ebpf::jit

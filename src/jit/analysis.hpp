@@ -21,6 +21,11 @@ using isa::registers_of;
 using isa::RegSet;
 using isa::RegUse;
 
+// Registers that BPF does not have, which a machine may have left (optimise/): from this number on.
+inline constexpr isa::Reg kSpare = isa::kRegisterCount;
+inline constexpr u32 kSpareCount = 4;
+inline constexpr u32 kRegisters = kSpare + kSpareCount;
+
 // A function of the program (ir::Subprogram), as seen from the code generator.
 struct Function {
     RegSet written = 0;        // registers that it writes itself; a call counts for r0 only
@@ -34,6 +39,7 @@ struct Function {
 struct Analysis {
     std::vector<u8> is_target;       // per instruction: a jump goes there
     std::vector<u32> loop_end;       // ... the furthest back to it, or 0
+    std::vector<u32> round_end;      // ... and the nearest
     std::vector<u8> reachable;       // per instruction, as the facts say; else 1
     std::vector<RegSet> live_after;  // per instruction
     std::vector<Function> functions;
@@ -53,6 +59,9 @@ std::optional<u64> called_constant(const ir::Program& program, const Analysis& a
 
 // Errors: InvalidArgument when the facts are another program's; TooLarge for a frame of more than
 // isa::kStackSize bytes; BadFormat for a program that ir::decode_program would not have made.
-Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts);
+//
+// `registers`: how many there are; kRegisters after passes that use spare ones.
+Result<Analysis> analyze(const ir::Program& program, const ir::Facts& facts,
+                         u32 registers = isa::kRegisterCount);
 
 }  // namespace ebpf::jit

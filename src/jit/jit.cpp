@@ -6,7 +6,9 @@
 #endif
 
 #include "jit/a64/compiler.hpp"
+#include "jit/optimise/optimise.hpp"
 #include "jit/x64/compiler.hpp"
+#include "jit/x64/spare.hpp"
 
 namespace ebpf::jit {
 
@@ -56,8 +58,9 @@ code::CodeView Output::view(u64 program_info_hash) const {
             .unwind = unwind};
 }
 
-Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
-                       const Options& options) {
+namespace {
+
+Status check(const Target& target, const Options& options) {
     const bool arm = target.cpu == code::Cpu::AArch64;
     if (!arm && target.cpu != code::Cpu::X86_64) {
         return fail(Errc::Unsupported, {}, "machine code for CPU", static_cast<u64>(target.cpu));
@@ -71,9 +74,41 @@ Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
     if (arm && target.unwind != UnwindFormat::None)
         return fail(Errc::Unsupported, {}, "unwind data on AArch64");
-    TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
-    if (arm) return a64::Compiler(program, facts, options, analysis).run();
+    return {};
+}
+
+Result<Output> generate(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                        const Options& options, u32 registers) {
+    TRY(check(target, options));
+    TRY_ASSIGN(const Analysis analysis, analyze(program, facts, registers));
+    if (target.cpu == code::Cpu::AArch64)
+        return a64::Compiler(program, facts, options, analysis).run();
     return x64::Compiler(program, facts, target, options, analysis).run();
+}
+
+}  // namespace
+
+Result<Optimised> optimise_for(const ir::Program& program, const ir::Facts& facts,
+                               const Target& target, const Options& options, PassSet which) {
+    TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
+    std::vector<RegSet> spare;
+    if (target.cpu == code::Cpu::X86_64)
+        spare = x64::spare_registers(program, analysis, target, options);
+    return optimise(program, facts, std::move(spare), options, which);
+}
+
+Result<Output> compile(const Optimised& code, const Target& target, const Options& options) {
+    return generate(code.program, code.facts, target, options, kRegisters);
+}
+
+Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                       const Options& options) {
+    if (!options.optimises()) return generate(program, facts, target, options, isa::kRegisterCount);
+    TRY_ASSIGN(const Optimised code, optimise_for(program, facts, target, options));
+    TRY_ASSIGN(Output out, compile(code, target, options));
+    out.insn_offset =
+        original_offsets(code, out.insn_offset, static_cast<u32>(program.insns.size()));
+    return out;
 }
 
 }  // namespace ebpf::jit

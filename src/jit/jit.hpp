@@ -13,6 +13,10 @@ namespace ebpf::jit {
 enum class CallingConvention : u8 { SystemV, WindowsX64, Aapcs64 };
 enum class UnwindFormat : u8 { None, Windows, Dwarf };  // unwind.hpp
 
+// How much is done for fast code. Default: one pass, a few dozen nanoseconds an instruction.
+// Optimise: the passes of optimise/passes.def first.
+enum class Level : u8 { Default, Optimise };
+
 // What the code is for; data, so that any host compiles for any other.
 struct Target {
     code::Cpu cpu = code::Cpu::X86_64;
@@ -26,6 +30,8 @@ struct Target {
 // What else the code should do. All off: as fast as it can be. What a target lacks is
 // Errc::Unsupported, never left out in silence.
 struct Options {
+    // Metered code is that of the default level: what is counted are the program's instructions.
+    Level level = Level::Default;
     // Invocation::fuel counts instructions: a basic block is paid for when it is entered, and one
     // that cannot be paid ends the run with Fault::OutOfFuel.
     bool metered = false;
@@ -44,6 +50,7 @@ struct Options {
     u32 planted = 0;  // planted.hpp
 #endif
 
+    bool optimises() const { return level == Level::Optimise && !metered; }
     bool can_end_early() const { return metered || cancellable; }
 };
 
@@ -55,7 +62,8 @@ struct Output {
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
     code::UnwindData unwind{};
-    std::vector<u32> insn_offset;  // text offset of each instruction, for disassembly and profiles
+    std::vector<u32> insn_offset;  // text offset of each instruction, for disassembly and profiles;
+                                   // ascending
 
     code::CodeView view(u64 program_info_hash) const;
 };

@@ -40,7 +40,16 @@
     X(OneMoreTailCall)           \
     X(TailCallIsNotCounted)      \
     X(TailCallIndexIs64)         \
-    X(TailCallOfOneMoreSlot)
+    X(TailCallOfOneMoreSlot)     \
+    X(DeadForgetsR5)             \
+    X(SlotsIgnoreAddresses)      \
+    X(SlotsOfManyWidths)         \
+    X(CopiesOutliveBlocks)       \
+    X(CopiesOutliveWrites)       \
+    X(RotationOverReads)         \
+    X(RotationOfWhatWasWritten)  \
+    X(SinkOverWrites)            \
+    X(SinkForgetsAWay)
 
 namespace ebpf::jit {
 

@@ -241,6 +241,8 @@ TEST(AArch64, LooksUpInArrays) {
 
 const bool kRegistered =
     register_engine(std::make_unique<AArch64Engine>("jit_aarch64", jit::Options{})) &&
+    register_engine(std::make_unique<AArch64Engine>("jit_aarch64_optimised",
+                                                    jit::Options{.level = jit::Level::Optimise})) &&
     register_engine(std::make_unique<AArch64Engine>(
         "jit_aarch64_limited", jit::Options{.metered = true, .cancellable = true}));
 

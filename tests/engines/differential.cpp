@@ -70,8 +70,12 @@ class Pair {
 
     std::optional<std::string> compare(const ir::Facts& facts, const Variant& variant) {
         Outcome expected, got;
-        if (auto problem = interpret(expected)) return problem;
+        if (auto problem = interpret(slots_, expected)) return problem;
         if (expected.fault == static_cast<u64>(code::Fault::OutOfFuel)) return {};
+        if (variant.passes) {
+            if (auto problem = interpret_transformed(facts, variant, got)) return problem;
+            if (expected != got) return text("the transformed program differs");
+        }
         if (auto problem = run_machine_code(facts, variant, got)) return problem;
         if (expected == got) return {};
         return text(expected.r0 != got.r0           ? "r0 differs"
@@ -86,15 +90,27 @@ class Pair {
         return std::string(what) + "\n" + listing.value_or("");
     }
 
-    std::optional<std::string> interpret(Outcome& outcome) {
+    std::optional<std::string> interpret_transformed(const ir::Facts& facts, const Variant& variant,
+                                                     Outcome& outcome) {
+        const Result<ir::Program> program = ir::decode_program(slots_);
+        if (!program) return text("ir refuses");
+        const auto transformed =
+            jit::optimise(*program, facts, {}, variant.options, variant.passes.value());
+        if (!transformed) return text("a pass refuses");
+        const auto slots = ir::encode_program(transformed->program);
+        if (!slots) return text("the transformed program has no encoding");
+        return interpret(*slots, outcome);
+    }
+
+    std::optional<std::string> interpret(const std::vector<std::byte>& slots, Outcome& outcome) {
         const code::EngineOps& engine = interpreter::kEngine;
-        const auto count = interpreter::relocations_of(slots_, {});
+        const auto count = interpreter::relocations_of(slots, {});
         if (!count) return text("the interpreter refuses");
         std::vector<code::Relocation> relocations(*count);
-        (void)interpreter::relocations_of(slots_, relocations);
+        (void)interpreter::relocations_of(slots, relocations);
         for (auto& r : relocations) r.index |= code::kCustomHelper;
         const code::CodeView view{
-            .engine = code::EngineKind::Interpreter, .text = slots_, .relocations = relocations};
+            .engine = code::EngineKind::Interpreter, .text = slots, .relocations = relocations};
         const code::Resolver resolver{nullptr,
                                       [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
                                           return helper_address(index & ~code::kCustomHelper,
@@ -115,6 +131,15 @@ class Pair {
         return {};
     }
 
+    static Result<jit::Output> machine_code(const ir::Program& program, const ir::Facts& facts,
+                                            const Variant& variant) {
+        if (!variant.passes) return jit::compile(program, facts, variant.target, variant.options);
+        TRY_ASSIGN(const jit::Optimised code,
+                   jit::optimise_for(program, facts, variant.target, variant.options,
+                                     variant.passes.value()));
+        return jit::compile(code, variant.target, variant.options);
+    }
+
     std::optional<std::string> run_machine_code(const ir::Facts& facts, const Variant& variant,
                                                 Outcome& outcome) {
         Result<ir::Program> program = ir::decode_program(slots_);
@@ -122,7 +147,7 @@ class Pair {
         for (Insn& insn : program->insns) {
             if (is_helper_call(insn)) insn.imm |= code::kCustomHelper;
         }
-        const auto output = jit::compile(*program, facts, variant.target, variant.options);
+        const auto output = machine_code(*program, facts, variant);
         if (!output) return text("the JIT refuses");
         if (!code::validate(output->view(0))) return text("invalid code");
         const jit::test::Placed placed(

@@ -17,6 +17,7 @@
 #include "ir/facts.hpp"
 #include "ir/program.hpp"
 #include "jit/jit.hpp"
+#include "jit/optimise/optimise.hpp"
 
 namespace ebpf::engines {
 
@@ -24,6 +25,8 @@ struct Variant {
     const char* name;
     jit::Target target;
     jit::Options options{};
+    // Instead of a level: these passes of it, and their program goes to the interpreter too.
+    std::optional<jit::PassSet> passes{};
 };
 
 struct BaseProgram {

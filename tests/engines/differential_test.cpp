@@ -18,11 +18,17 @@ jit::Target target(jit::CallingConvention convention, bool bmi2) {
     return {.cpu = code::Cpu::X86_64, .convention = convention, .bmi2 = bmi2};
 }
 
+constexpr jit::Options kOptimised{.level = jit::Level::Optimise};
+
 std::vector<Variant> variants() {
     const bool bmi2 = jit::Target::host().bmi2;
-    return {{"system_v", target(jit::CallingConvention::SystemV, bmi2)},
-            {"any_x64", target(jit::CallingConvention::SystemV, false)},
-            {"windows_x64", target(jit::CallingConvention::WindowsX64, bmi2)}};
+    return {
+        {"system_v", target(jit::CallingConvention::SystemV, bmi2)},
+        {"any_x64", target(jit::CallingConvention::SystemV, false)},
+        {"windows_x64", target(jit::CallingConvention::WindowsX64, bmi2)},
+        {"optimised", target(jit::CallingConvention::SystemV, bmi2), kOptimised},
+        {"optimised_any_x64", target(jit::CallingConvention::SystemV, false), kOptimised},
+        {"optimised_windows_x64", target(jit::CallingConvention::WindowsX64, bmi2), kOptimised}};
 }
 
 #if defined(CASEMENT_PLANTED)
@@ -89,6 +95,22 @@ TEST(Differential, MutatedPrograms) {
         }
     }
     EXPECT_GT(ran, 1000u) << "mutations that the verifier accepts";
+}
+
+// Each pass alone: what it makes of a program is the same program, to the interpreter and as code.
+TEST(Differential, EachPassAlone) {
+    const auto bases = base_programs(ENGINE_DATA);
+    for (u32 n = 0; n < jit::passes().size(); ++n) {
+        const Variant variant{jit::passes()[n].name,
+                              target(jit::CallingConvention::SystemV, jit::Target::host().bmi2),
+                              {},
+                              jit::PassSet{1} << n};
+        for (u64 seed = 0; seed < 2000; ++seed) {
+            auto difference = try_generated(seed, variant);
+            if (!difference) difference = try_mutated(seed, bases, variant);
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+        }
+    }
 }
 
 TEST(Differential, TailCalls) {

@@ -108,12 +108,23 @@ jit::Target plain(jit::CallingConvention convention) {
 constexpr jit::Options kHardened{
     .blind_constants = true, .blinding_seed = 0x1234'5678'9abc'def0, .safe_indirect_calls = true};
 
+constexpr jit::Options kOptimised{.level = jit::Level::Optimise};
+
 const bool kRegistered =
     register_engine(std::make_unique<JitEngine>("jit", jit::Target::host())) &&
     register_engine(
         std::make_unique<JitEngine>("jit_any_x64", plain(jit::Target::host().convention))) &&
     register_engine(std::make_unique<JitEngine>("jit_windows_x64",
                                                 plain(jit::CallingConvention::WindowsX64))) &&
+    register_engine(
+        std::make_unique<JitEngine>("jit_optimised", jit::Target::host(), kOptimised)) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_optimised_any_x64", plain(jit::Target::host().convention), kOptimised)) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_optimised_windows_x64", plain(jit::CallingConvention::WindowsX64), kOptimised)) &&
+    register_engine(std::make_unique<JitEngine>(
+        "jit_optimised_cancellable", jit::Target::host(),
+        jit::Options{.level = jit::Level::Optimise, .cancellable = true})) &&
     register_engine(std::make_unique<JitEngine>(
         "jit_limited", jit::Target::host(), jit::Options{.metered = true, .cancellable = true})) &&
     register_engine(std::make_unique<JitEngine>(

@@ -48,7 +48,7 @@ std::string program(std::string_view text) {
 }
 
 TEST(Plugin, PrintsR0InHex) {
-    for (const char* engine : {"--interpret", "--jit", ""}) {
+    for (const char* engine : {"--interpret", "--jit", "--jit --level optimise", ""}) {
         const Outcome o = run_plugin(engine, program("lddw %r0, 0x8000000000000002\nexit"));
         EXPECT_EQ(o.output, "8000000000000002\n");
         EXPECT_EQ(o.status, 0);
@@ -73,6 +73,9 @@ TEST(Plugin, TheJitRunsTheSame) {
         "2\n");
     EXPECT_EQ(run_plugin("--jit", program("mov %r1, 0\ncall 5\nmov %r0, 2\nexit")).status, 1);
     EXPECT_EQ(run_plugin("--jit", "ff 00 00 00 00 00 00 00").status, 1);
+    EXPECT_EQ(run_plugin("'00 00 00 ab' --jit --level optimise", text).output, expected);
+    EXPECT_EQ(run_plugin("--jit --level best", text).status, 2);
+    EXPECT_EQ(run_plugin("--jit --level", text).status, 2);
 }
 
 TEST(Plugin, ProgramAsAnOption) {

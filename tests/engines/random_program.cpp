@@ -168,6 +168,8 @@ class Generator {
                 branch(depth);
             } else if (kind == 1 && depth < 3 && !in_loop_) {
                 loop(depth);
+            } else if (kind == 1 && in_loop_) {
+                leave_loop();
             } else if (kind == 2) {
                 call();
             } else if (kind == 3 || kind == 4) {
@@ -216,7 +218,7 @@ class Generator {
         const u64 bits = static_cast<u64>(isa::bits(width));
         const Reg a = data();
         const Reg x = static_cast<Reg>((a + 1 + below(7)) % 8);
-        switch (below(6)) {
+        switch (below(7)) {
             case 0: {  // a rotation
                 const u64 n = 1 + below(bits - 1);
                 Insn copy = alu_reg(AluOp::Mov, a, x);
@@ -269,6 +271,8 @@ class Generator {
                 constant(a);
                 return;
             }
+            case 5:
+                return rotation_in_pieces(width, a, x);
             default: {  // memory as an operand
                 const Reg base = below(2) == 0 ? isa::kFramePointer : kBase;
                 const i16 off = static_cast<i16>(8 * below(8) - (base == kBase ? 0 : 64));
@@ -282,6 +286,23 @@ class Generator {
                 return;
             }
         }
+    }
+
+    // With something between its parts, which may make another thing of it.
+    void rotation_in_pieces(Width width, Reg a, Reg x) {
+        const u64 bits = static_cast<u64>(isa::bits(width)), n = 1 + below(bits - 1);
+        const bool in_place = below(2) == 0;
+        const Reg b = in_place ? x : static_cast<Reg>((x + 1 + below(7)) % 8);
+        Insn parts[] = {alu_reg(AluOp::Mov, a, x), shift(AluOp::Lsh, width, a, n),
+                        alu_reg(AluOp::Mov, b, x), shift(AluOp::Rsh, width, b, bits - n),
+                        alu_reg(AluOp::Or, a, b)};
+        if (below(2) == 0) std::swap(parts[1], parts[2]);
+        for (Insn& part : parts) {
+            part.width = width;
+            if (below(3) == 0) operation();
+            if (part.dst != part.src || part.form == Form::AluImm) add(part);
+        }
+        constant(b);
     }
 
     void access(Reg base, i16 off, bool load) {
@@ -345,6 +366,18 @@ class Generator {
         const std::size_t jump = code_.size();
         add({.form = Form::JmpImm, .kind = static_cast<u8>(Cond::Ne), .dst = kCounter});
         code_[jump].off = static_cast<i16>(-slots(start, jump + 1));
+        for (const std::size_t way : ways_out_)
+            code_[way].off = static_cast<i16>(slots(way + 1, code_.size()));
+        ways_out_.clear();
+    }
+
+    // On a condition, out of the loop, perhaps with something that is for what follows there.
+    void leave_loop() {
+        if (below(2) == 0) operation();
+        const Insn jump = condition();
+        ways_out_.push_back(code_.size());
+        add(jump);
+        if (below(2) == 0) constant(data());
     }
 
     void call() {
@@ -366,6 +399,7 @@ class Generator {
     int functions_ = 0;
     bool in_function_ = false;
     bool in_loop_ = false;
+    std::vector<std::size_t> ways_out_;  // of the loop
 };
 
 }  // namespace

@@ -176,6 +176,8 @@ TEST_F(BpfverifyTest, ShowsWhatEnginesGet) {
     const std::string code = run("--dump=jited " + accepted).output;
     EXPECT_THAT(code, HasSubstr("udp->len"));
     EXPECT_GT(code.size(), lowered.size());
+    const std::string optimised = run("--dump=jited --level optimise " + accepted).output;
+    EXPECT_THAT(optimised, HasSubstr("udp->len"));
     // There is no code of what is not accepted.
     const Outcome rejected = run("--dump=jited " + object("drop_empty_udp_unsafe.o"));
     EXPECT_EQ(rejected.status, 1);

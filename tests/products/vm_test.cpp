@@ -252,6 +252,31 @@ TEST_P(VmTest, HardenedCodeComputesTheSame) {
     EXPECT_EQ(result, 0x1234567ull * 77 % 1000);
 }
 
+TEST_P(VmTest, TheOptimisingLevelComputesTheSame) {
+    // r0 = r2; what becomes of r3 is for nobody
+    const Insn code[] = {{0xbf, 0x20, 0, 0},
+                         {0xbf, 0x03, 0, 0},
+                         {0x27, 0x03, 0, 77},
+                         {0x27, 0x03, 0, 78},
+                         {0x27, 0x03, 0, 79},
+                         {0x27, 0x00, 0, 77},
+                         kExit};
+    size_t sizes[2];
+    EXPECT_EQ(casement_vm_set_level(vm_, static_cast<casement_level>(2)), -EINVAL);
+    for (const casement_level level : {CASEMENT_LEVEL_DEFAULT, CASEMENT_LEVEL_OPTIMISE}) {
+        ASSERT_EQ(casement_vm_set_level(vm_, level), 0);
+        ASSERT_EQ(load(code), 0) << casement_vm_error(vm_);
+        ASSERT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
+        uint64_t result = 1;
+        ASSERT_EQ(casement_vm_run(vm_, nullptr, 0, &result), 0) << casement_vm_error(vm_);
+        EXPECT_EQ(result, 0u);
+        sizes[level] = casement_vm_code_size(vm_);
+    }
+    if (GetParam() == CASEMENT_ENGINE_JIT) {
+        EXPECT_LT(sizes[CASEMENT_LEVEL_OPTIMISE], sizes[CASEMENT_LEVEL_DEFAULT]);
+    }
+}
+
 // Programs that no verifier saw, and what is around their memory.
 class CheckedVm : public testing::Test {
   protected:

@@ -75,7 +75,11 @@ void Compiler::for_borrowed(Visit visit) const {
     for (isa::Reg r = 0; r < kFirstSaved; ++r) {
         if (analysis_.written & abi_.borrowed & reg_set(r)) visit(reg(r));
     }
-    if (options_.blind_constants && (abi_.borrowed & reg_set(kBlinded))) visit(reg(kBlinded));
+    const RegSet spare = options_.blind_constants ? reg_set(kBlinded) : analysis_.written;
+    for (u32 r = kSpare; r < kRegisters; ++r) {
+        const auto number = static_cast<isa::Reg>(r);
+        if (spare & abi_.borrowed & reg_set(number)) visit(reg(number));
+    }
 }
 
 void Compiler::plan_frame(u32 function) {
@@ -237,8 +241,8 @@ Status Compiler::compile_function(u32 function) {
     for (u32 at = s.begin; at < s.end;) {
         a_.code.reserve();
         u32 count = 1;
-        const u32 loop_end = analysis_.loop_end[at];
-        if (loop_end != 0 && loop_end - at < kShortLoop) a_.code.start_loop(behind(loop_end));
+        const u32 round_end = analysis_.round_end[at];
+        if (round_end != 0 && round_end - at < kShortLoop) a_.code.start_loop(behind(round_end));
         a_.code.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;

@@ -33,6 +33,11 @@ Options parse_arguments(int argc, char** argv) {
             options.engine = EngineChoice::Interpreter;
         } else if (argument == "--native") {
             options.engine = EngineChoice::Native;
+        } else if (argument == "--level") {
+            const std::string level = ++i == argc ? "" : argv[i];
+            if (level != "default" && level != "optimise")
+                throw std::invalid_argument("--level needs default or optimise");
+            options.level = level == "optimise" ? jit::Level::Optimise : jit::Level::Default;
         } else if (argument == "--program") {
             if (++i == argc) throw std::invalid_argument("--program needs the program in hex");
             options.program = argv[i];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-//     bpf_conformance_plugin [MEM] [--jit | --interpret | --native] [--elf] [--program HEX]
+//     bpf_conformance_plugin [MEM] [--jit | --interpret | --native] [--level default|optimise]
+//                            [--elf] [--program HEX]
 //
 // The protocol of bpf_conformance (and of uBPF's fuzzer, which passes --program): the program is on
 // standard input as bytes in hex, MEM likewise in the first argument; r0 goes to standard output in
@@ -33,11 +34,11 @@ Result<u64> run(const Options& options) {
         case EngineChoice::Interpreter:
             return run_interpreter(program, memory);
         case EngineChoice::Jit:
-            return run_jit(program, memory);
+            return run_jit(program, memory, options.level);
         case EngineChoice::Default:
             break;
     }
-    return has_jit() ? run_jit(program, memory) : run_interpreter(program, memory);
+    return has_jit() ? run_jit(program, memory, options.level) : run_interpreter(program, memory);
 }
 
 int report(const Result<u64>& r0) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "code/engine.hpp"
+#include "jit/jit.hpp"
 
 namespace ebpf::plugin {
 
@@ -16,6 +17,7 @@ enum class EngineChoice : u8 { Default, Interpreter, Jit, Native };
 
 struct Options {
     EngineChoice engine = EngineChoice::Default;
+    jit::Level level = jit::Level::Default;
     bool elf = false;  // the program is an ELF object: section .text, function main
     std::optional<std::string> program;  // in hex; absent: on standard input
     std::string memory;                  // in hex; may be empty
@@ -40,6 +42,6 @@ bool unwound_in_subprogram();
 // Each runs `slots` with r1 = memory (null when empty) and r2 = its size.
 Result<u64> run_interpreter(Bytes slots, MutableBytes memory);
 bool has_jit();
-Result<u64> run_jit(Bytes slots, MutableBytes memory);
+Result<u64> run_jit(Bytes slots, MutableBytes memory, jit::Level level);
 
 }  // namespace ebpf::plugin

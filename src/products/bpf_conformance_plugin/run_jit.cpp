@@ -25,13 +25,14 @@ bool has_jit() {
     return jit::Target::host().cpu == code::Cpu::X86_64;
 }
 
-Result<u64> run_jit(Bytes slots, MutableBytes memory) {
+Result<u64> run_jit(Bytes slots, MutableBytes memory, jit::Level level) {
     TRY_ASSIGN(ir::Program program, ir::decode_program(slots));
     for (isa::Insn& insn : program.insns) {
         const bool helper = insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper;
         if (helper) insn.imm |= code::kCustomHelper;
     }
-    TRY_ASSIGN(const jit::Output output, jit::compile(program, {}, jit::Target::host()));
+    TRY_ASSIGN(const jit::Output output,
+               jit::compile(program, {}, jit::Target::host(), {.level = level}));
     const code::CodeView view = output.view(0);
     TRY(code::validate(view));
 

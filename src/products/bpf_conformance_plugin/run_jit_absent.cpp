@@ -8,7 +8,7 @@ bool has_jit() {
     return false;
 }
 
-Result<u64> run_jit(Bytes, MutableBytes) {
+Result<u64> run_jit(Bytes, MutableBytes, jit::Level) {
     return fail(Errc::Unsupported, {}, "a JIT for this machine in this build");
 }
 

@@ -5,6 +5,7 @@
 
 #include "ir/lower.hpp"
 #include "isa/text/text.hpp"
+#include "jit/optimise/optimise.hpp"
 
 namespace ebpf::bpfverify {
 namespace {
@@ -77,10 +78,20 @@ Result<std::string> dump_lowered(const ir::Program& program, const ir::Facts& fa
 }
 
 Result<std::string> dump_machine_code(const ir::Program& program, const ir::Facts& facts,
-                                      const ir::Environment& environment,
-                                      const jit::Target& target) {
-    TRY_ASSIGN(const ir::Lowered lowered, ir::lower(program, facts, environment));
-    TRY_ASSIGN(const jit::Output output, jit::compile(lowered.program, lowered.facts, target));
+                                      const ir::Environment& environment, const jit::Target& target,
+                                      bool optimise) {
+    TRY_ASSIGN(ir::Lowered lowered, ir::lower(program, facts, environment));
+    jit::Output output;
+    if (optimise) {
+        TRY_ASSIGN(jit::Optimised code,
+                   jit::optimise_for(lowered.program, lowered.facts, target, {}));
+        TRY_ASSIGN(output, jit::compile(code, target, {}));
+        jit::carry_lines(code, lowered.program);
+        code.program.name = lowered.program.name;
+        lowered = {std::move(code.program), std::move(code.facts)};
+    } else {
+        TRY_ASSIGN(output, jit::compile(lowered.program, lowered.facts, target));
+    }
     const Bytes text(output.text);
     const u32 end = output.unwind.size != 0 ? output.unwind.offset : static_cast<u32>(text.size());
     Listing listing(lowered);

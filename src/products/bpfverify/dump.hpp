@@ -15,11 +15,12 @@ namespace ebpf::bpfverify {
 Result<std::string> dump_lowered(const ir::Program& program, const ir::Facts& facts,
                                  const ir::Environment& environment);
 
-// ... each with the machine code that `target` gets for it. Instructions that became one sequence
-// stand together. Errors: those of ir::lower() and jit::compile().
+// ... each with the machine code that `target` gets for it, at the optimising level what that made
+// of the program. Instructions that became one sequence stand together. Errors: those of
+// ir::lower() and jit::compile().
 Result<std::string> dump_machine_code(const ir::Program& program, const ir::Facts& facts,
-                                      const ir::Environment& environment,
-                                      const jit::Target& target);
+                                      const ir::Environment& environment, const jit::Target& target,
+                                      bool optimise);
 
 // `code`, which stands at `address`, an instruction a line; as bytes where nothing that this was
 // built with can read it (disassembly_*.cpp).

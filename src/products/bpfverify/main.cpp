@@ -18,7 +18,7 @@ using ebpf::bpfverify::Options;
 
 Options parse(CLI::App& app, int argc, char** argv) {
     Options options;
-    std::string dialect = "auto", dump;
+    std::string dialect = "auto", dump, level = "default";
     app.add_option("FILE", options.file, "ELF object with BPF programs")->required();
     app.add_option("--dialect", dialect, "whose numbers and contexts the object uses")
         ->check(CLI::IsMember({"auto", "linux", "windows"}))
@@ -36,6 +36,9 @@ Options parse(CLI::App& app, int argc, char** argv) {
            "states that the analysis saw; of accepted programs what the engines get, with what is "
            "proven of it (xlated), or this machine's code for it (jited)")
         ->check(CLI::IsMember({"insns", "states", "cfg", "dot", "xlated", "jited"}));
+    app.add_option("--level", level, "with --dump=jited, how much is done for fast code")
+        ->check(CLI::IsMember({"default", "optimise"}))
+        ->capture_default_str();
     app.add_flag("--json", options.json, "one JSON object per program, a line each");
     try {
         app.parse(argc, argv);
@@ -50,6 +53,7 @@ Options parse(CLI::App& app, int argc, char** argv) {
     options.dump_dot = dump == "dot";
     options.dump_lowered = dump == "xlated";
     options.dump_machine_code = dump == "jited";
+    options.optimise = level == "optimise";
     options.coloured = isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR");
     return options;
 }

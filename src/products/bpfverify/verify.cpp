@@ -95,9 +95,10 @@ void set_error(Outcome& outcome, const Error& error, std::string text) {
 void dump_code(const Options& options, const ir::Environment& environment, Outcome& outcome) {
     if (!options.dump_lowered && !options.dump_machine_code) return;
     const ir::Facts& facts = outcome.report.facts;
-    const auto text = options.dump_lowered ? dump_lowered(outcome.program, facts, environment)
-                                           : dump_machine_code(outcome.program, facts, environment,
-                                                               jit::Target::host());
+    const auto text = options.dump_lowered
+                          ? dump_lowered(outcome.program, facts, environment)
+                          : dump_machine_code(outcome.program, facts, environment,
+                                              jit::Target::host(), options.optimise);
     outcome.states = text ? *text : engine::error_text(&outcome.program, text.error()) + "\n";
 }
 

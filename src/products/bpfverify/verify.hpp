@@ -23,6 +23,7 @@ struct Options {
     bool dump_dot = false;
     bool dump_lowered = false;  // of accepted programs: what the engines get, and their code
     bool dump_machine_code = false;
+    bool optimise = false;  // the code's level
     bool coloured = false;
 };
 

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+//
+// What each pass of the optimising level makes of a program, and what it leaves alone. That the
+// programs do the same is tests/engines' matter.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "jit/optimise/optimise.hpp"
+#include "support.hpp"
+
+namespace ebpf::jit::test {
+namespace {
+
+constexpr Width W32 = Width::W32, W64 = Width::W64;
+
+PassSet only(std::string_view name) {
+    PassSet set = 0;
+    for (u32 i = 0; i < passes().size(); ++i) {
+        if (passes()[i].name == name) set |= PassSet{1} << i;
+    }
+    EXPECT_NE(set, 0u) << name;
+    return set;
+}
+
+// What a pass makes of the program, displacements as they are in it.
+Insns after(std::string_view pass, const Insns& insns) {
+    const auto code = optimise(link(insns), {}, {}, {}, only(pass));
+    EXPECT_TRUE(code);
+    ir::Program out = code->program;
+    const auto slots = ir::encode_program(out);
+    EXPECT_TRUE(slots);
+    return ir::decode_insns(*slots).value();
+}
+
+TEST(Dead, WhatNobodyReadsGoesWithWhatOnlyItRead) {
+    const Insns rest{mov_imm(0, 1), exit()};
+    EXPECT_EQ(after("dead", Insns{mov(3, 1), alu_imm(AluOp::Add, W64, 3, 8), load(W32, 4, 3, 0),
+                                  alu(AluOp::Mul, W64, 5, 4)} +
+                                rest),
+              rest);
+    EXPECT_EQ(after("dead", Insns{mov(3, 3)} + rest), rest);
+}
+
+TEST(Dead, WhatHasAnEffectStays) {
+    for (const Insns& stays :
+         {Insns{store(W64, 1, 0, 1)}, Insns{atomic(AtomicOp::FetchAdd, W64, 1, 0, 2)},
+          Insns{mov(2, 0), call_helper(7)},
+          Insns{alu(AluOp::Mov, W32, 0, 0), alu_imm(AluOp::Rsh, W64, 0, 4)}}) {
+        const Insns insns = Insns{mov_imm(0, 1)} + stays + Insns{exit()};
+        EXPECT_EQ(after("dead", insns), insns);
+    }
+}
+
+TEST(Dead, OneWayIsEnoughToNeedIt) {
+    const Insns insns{mov_imm(3, 1), mov_imm(0, 2), jump_imm(Cond::Eq, W64, 1, 0, 1), mov(0, 3),
+                      exit()};
+    EXPECT_EQ(after("dead", insns), insns);
+}
+
+// x rotated by n in pieces: a = x >> width - n; b = x << n; b |= a
+TEST(Rotations, PartsComeTogether) {
+    const Insn other = alu_imm(AluOp::Add, W64, 6, 1), stored = store(W64, 10, -8, 7);
+    const Insns parts{mov(2, 1), alu_imm(AluOp::Rsh, W64, 2, 51), mov(3, 1),
+                      alu_imm(AluOp::Lsh, W64, 3, 13), alu(AluOp::Or, W64, 3, 2)};
+    const Insns end{alu(AluOp::Xor, W64, 0, 3), exit()};
+    const Insns apart{parts[0], other, parts[1], parts[2], stored, parts[3], parts[4]};
+    const Insns together{other, stored, parts[0], parts[1], parts[2], parts[3], parts[4]};
+    EXPECT_EQ(after("rotations", apart + end), together + end);
+}
+
+TEST(Rotations, OfARegisterThatIsShiftedItself) {
+    const Insn other = alu_imm(AluOp::Add, W64, 6, 1);
+    const Insn copy = mov(2, 1), right = alu_imm(AluOp::Rsh, W64, 2, 51),
+               left = alu_imm(AluOp::Lsh, W64, 1, 13), join = alu(AluOp::Or, W64, 1, 2);
+    EXPECT_EQ(after("rotations", {copy, left, other, right, join, mov(0, 1), exit()}),
+              Insns({other, copy, right, left, join, mov(0, 1), exit()}));
+}
+
+TEST(Rotations, WhatIsNoRotationStays) {
+    const Insn add = alu_imm(AluOp::Add, W64, 6, 1);
+    const Insn copy = mov(2, 1), right = alu_imm(AluOp::Rsh, W64, 2, 51),
+               left = alu_imm(AluOp::Lsh, W64, 1, 13), join = alu(AluOp::Or, W64, 1, 2);
+    const Insns end{mov(0, 1), exit()};
+    for (const Insns& stays : {
+             // written in between, read in between, other counts, other operation, jumped into
+             Insns{copy, alu_imm(AluOp::Add, W64, 1, 1), left, add, right, join},
+             Insns{copy, right, alu(AluOp::Add, W64, 6, 2), left, add, join},
+             Insns{copy, alu_imm(AluOp::Rsh, W64, 2, 50), add, left, join},
+             Insns{copy, alu_imm(AluOp::Arsh, W64, 2, 51), add, left, join},
+             Insns{jump_imm(Cond::Eq, W64, 3, 0, 2), copy, right, add, left, join},
+         }) {
+        EXPECT_EQ(after("rotations", stays + end), stays + end);
+    }
+}
+
+// r0 = 1; again: r3 = r2; r2 += 1; if r2 == 9 goto out; r3 = 0; if r2 != 5 goto again; out: ...
+TEST(Sink, WhatOnlyTheWayOutOfALoopNeedsGoesThere) {
+    const Insns insns{mov_imm(3, 1),
+                      mov(3, 2),  // again
+                      alu_imm(AluOp::Add, W64, 1, 1),
+                      jump_imm(Cond::Eq, W64, 1, 9, 3),
+                      mov_imm(3, 0),
+                      alu_imm(AluOp::Add, W64, 2, 1),
+                      jump_imm(Cond::Ne, W64, 2, 5, -6),
+                      mov(0, 3),  // out
+                      exit()};
+    // The copy is jumped to at the end of the subprogram, since the other way comes from above.
+    EXPECT_EQ(
+        after("sink", insns),
+        Insns({mov_imm(3, 1), alu_imm(AluOp::Add, W64, 1, 1), jump_imm(Cond::Eq, W64, 1, 9, 5),
+               alu_imm(AluOp::Add, W64, 2, 1), jump_imm(Cond::Ne, W64, 2, 5, -4), mov_imm(3, 0),
+               mov(0, 3), exit(), mov(3, 2), ja(-4)}));
+}
+
+TEST(Sink, WhatBothWaysNeedStays) {
+    for (const Insns& stays : {
+             Insns{mov_imm(3, 1), jump_imm(Cond::Eq, W64, 1, 0, 1), mov_imm(4, 3), mov(0, 3)},
+             // needed by the comparison; changed behind it
+             Insns{mov_imm(3, 1), jump_imm(Cond::Eq, W64, 3, 0, 1), mov(0, 3)},
+             Insns{mov(3, 1), mov_imm(1, 2), jump_imm(Cond::Eq, W64, 1, 0, 2), mov(0, 3),
+                   alu(AluOp::Add, W64, 0, 1)},
+         }) {
+        const Insns insns = Insns{mov_imm(0, 1), mov_imm(4, 1)} + stays + Insns{exit()};
+        EXPECT_EQ(after("sink", insns), insns);
+    }
+}
+
+Insns at_level(std::string_view pass, const Insns& insns, const Target& target) {
+    return optimise_for(link(insns), {}, target, {}, only(pass)).value().program.insns;
+}
+
+TEST(Slots, ASlotIsARegister) {
+    const Reg spare = kSpare;
+    EXPECT_EQ(at_level("slots", {store(W64, 10, -8, 1), load(W64, 0, 10, -8), exit()}, system_v()),
+              Insns({mov(spare, 1), mov(0, spare), exit()}));
+    EXPECT_EQ(at_level("slots", {store(W32, 10, -8, 1), load(W32, 0, 10, -8), exit()}, system_v()),
+              Insns({alu(AluOp::Mov, W32, spare, 1), alu(AluOp::Mov, W32, 0, spare), exit()}));
+    EXPECT_EQ(
+        at_level("slots", {store_imm(W64, 10, -8, -1), load(W64, 0, 10, -8), exit()}, system_v()),
+        Insns({mov_imm(spare, -1), mov(0, spare), exit()}));
+}
+
+TEST(Slots, StoresThatNobodyLoadsGo) {
+    EXPECT_EQ(after("slots", {store(W64, 10, -8, 1), mov_imm(0, 1), exit()}),
+              Insns({mov_imm(0, 1), exit()}));
+    // An address that is stored and never loaded is none.
+    EXPECT_EQ(after("slots", {mov(3, 10), alu_imm(AluOp::Add, W64, 3, -64), store(W64, 10, -8, 3),
+                              mov_imm(3, 0), mov_imm(0, 1), exit()}),
+              Insns({mov(3, 10), alu_imm(AluOp::Add, W64, 3, -64), mov_imm(3, 0), mov_imm(0, 1),
+                     exit()}));
+}
+
+TEST(Slots, AnAddressThatIsOverwrittenIsNone) {
+    const Insns address{mov(3, 10), store(W64, 10, -8, 3), mov_imm(3, 0)};
+    const Insns slot{store(W64, 10, -16, 1), load(W64, 0, 10, -16), exit()};
+    const auto in_registers = [&](const Insns& between) {
+        const Insns insns = address + between + slot;
+        return at_level("slots", insns, system_v()) != insns;
+    };
+    EXPECT_TRUE(in_registers({store(W64, 10, -8, 2), load(W32, 4, 10, -8)}));
+    EXPECT_FALSE(in_registers({store(W32, 10, -8, 2), load(W64, 4, 10, -8)}));
+    EXPECT_FALSE(in_registers({load(W64, 4, 10, -8), store(W64, 10, -8, 2)}));
+    // On all ways, or not.
+    EXPECT_TRUE(in_registers({store(W64, 10, -8, 2), jump_imm(Cond::Eq, W64, 1, 0, 1),
+                              mov_imm(4, 0), load(W64, 4, 10, -8)}));
+    EXPECT_FALSE(in_registers(
+        {jump_imm(Cond::Eq, W64, 1, 0, 1), store(W64, 10, -8, 2), load(W64, 4, 10, -8)}));
+    EXPECT_FALSE(in_registers({store(W64, 10, -8, 2), ja(2), store(W64, 10, -8, 3), ja(1), ja(-3),
+                               load(W64, 4, 10, -8), mov(5, 10), store(W64, 10, -8, 5),
+                               mov_imm(5, 0), jump_imm(Cond::Eq, W64, 1, 0, -5)}));
+}
+
+TEST(Slots, WhatOthersMayAccessStays) {
+    const Insns slot{store(W64, 10, -8, 1), load(W64, 0, 10, -8)};
+    for (const Insns& other : {
+             Insns{mov(3, 10), load(W64, 3, 3, -8)},  // by an address
+             Insns{mov(3, 10), store(W64, 1, 0, 3)},  // an address goes elsewhere
+             Insns{mov(3, 10), store(W64, 10, -16, 3), load(W64, 3, 10, -16)},
+             Insns{mov(2, 10), call_helper(1)},              // to a helper
+             Insns{mov(3, 10), ja(0), store(W64, 1, 0, 3)},  // in another block
+             Insns{atomic(AtomicOp::Add, W64, 10, -8, 1)},
+             Insns{load(W32, 3, 10, -4)},  // a part of it
+             Insns{load_sx(W32, 3, 10, -8), alu(AluOp::Add, W64, 0, 3)},
+             Insns{mov(0, 10)},  // to the caller
+         }) {
+        const Insns insns = slot + other + Insns{exit()};
+        EXPECT_EQ(at_level("slots", insns, system_v()), insns);
+    }
+}
+
+TEST(Slots, OnlyRegistersThatAreFree) {
+    const Insns slots{store(W64, 10, -8, 1),  load(W64, 0, 10, -8),   store(W64, 10, -16, 1),
+                      load(W64, 0, 10, -16),  store(W64, 10, -24, 1), load(W64, 0, 10, -24),
+                      store(W64, 10, -32, 1), load(W64, 0, 10, -32),  store(W64, 10, -40, 1),
+                      load(W64, 0, 10, -40)};
+    const auto used = [&](const Insns& rest, const Target& target) {
+        RegSet set = 0;
+        for (const Insn& insn : at_level("slots", slots + rest + Insns{exit()}, target))
+            set |= registers_of(insn).writes;
+        return std::popcount(static_cast<u32>(set >> kSpare));
+    };
+    EXPECT_EQ(used({}, system_v()), 4);
+    EXPECT_EQ(used({}, windows()), 4);
+    EXPECT_EQ(used({alu_imm(AluOp::Mul, W64, 0, 31)}, system_v()), 3);
+    EXPECT_EQ(used({alu(AluOp::Lsh, W64, 0, 1)}, system_v()), 3);
+    EXPECT_EQ(used({alu(AluOp::Lsh, W64, 0, 1)}, system_v(true)), 4);
+    EXPECT_EQ(used({alu_imm(AluOp::Div, W64, 0, 10)}, system_v()), 2);
+}
+
+TEST(Copies, TheOriginalIsRead) {
+    EXPECT_EQ(after("copies", {mov(3, 1), alu(AluOp::Add, W64, 0, 3), store(W64, 3, 0, 3),
+                               jump(Cond::Eq, W64, 3, 2, 0), mov_imm(0, 0), exit()}),
+              Insns({mov(3, 1), alu(AluOp::Add, W64, 0, 1), store(W64, 1, 0, 1),
+                     jump(Cond::Eq, W64, 1, 2, 0), mov_imm(0, 0), exit()}));
+    // Of a copy of the low half, the low half.
+    EXPECT_EQ(after("copies", {alu(AluOp::Mov, W32, 3, 1), alu(AluOp::Add, W32, 0, 3),
+                               alu(AluOp::Add, W64, 0, 3), exit()}),
+              Insns({alu(AluOp::Mov, W32, 3, 1), alu(AluOp::Add, W32, 0, 1),
+                     alu(AluOp::Add, W64, 0, 3), exit()}));
+}
+
+TEST(Copies, WhatIsNoCopyAnyMoreIsNotReplaced) {
+    for (const Insns& stays : {
+             Insns{mov(3, 1), alu_imm(AluOp::Add, W64, 3, 1), alu(AluOp::Add, W64, 0, 3)},
+             Insns{mov(3, 1), alu_imm(AluOp::Add, W64, 1, 1), alu(AluOp::Add, W64, 0, 3)},
+             Insns{mov(3, 1), call_helper(1), alu(AluOp::Add, W64, 0, 3)},
+             Insns{jump_imm(Cond::Eq, W64, 2, 0, 1), mov(3, 1), alu(AluOp::Add, W64, 0, 3)},
+             Insns{mov(3, 1), atomic(AtomicOp::FetchAdd, W64, 2, 0, 3), alu(AluOp::Add, W64, 0, 3)},
+         }) {
+        const Insns insns = Insns{mov_imm(0, 1), mov(3, 0)} + stays + Insns{exit()};
+        const Insns out = after("copies", insns);
+        EXPECT_EQ(Insns(out.begin() + 2, out.end()), stays + Insns{exit()});
+    }
+}
+
+// What stands where is told of the program that was given.
+TEST(Optimise, OffsetsAreOfTheOriginal) {
+    const Insns insns{mov_imm(3, 1),
+                      mov(3, 2),
+                      alu_imm(AluOp::Add, W64, 1, 1),
+                      jump_imm(Cond::Eq, W64, 1, 9, 3),
+                      mov_imm(3, 0),
+                      alu_imm(AluOp::Add, W64, 2, 1),
+                      jump_imm(Cond::Ne, W64, 2, 5, -6),
+                      mov(0, 3),
+                      exit()};
+    const auto out = compile(link(insns), {}, system_v(), {.level = Level::Optimise});
+    ASSERT_TRUE(out);
+    ASSERT_EQ(out->insn_offset.size(), insns.size());
+    EXPECT_TRUE(std::ranges::is_sorted(out->insn_offset));
+    EXPECT_EQ(out->insn_offset[1], out->insn_offset[2]) << "it went elsewhere";
+}
+
+TEST(Optimise, MeteredCodeIsThatOfTheDefaultLevel) {
+    const Insns insns{mov_imm(3, 1), mov_imm(0, 1), exit()};
+    const auto with =
+        compile(link(insns), {}, system_v(), {.level = Level::Optimise, .metered = true});
+    const auto without = compile(link(insns), {}, system_v(), {.metered = true});
+    ASSERT_TRUE(with && without);
+    EXPECT_EQ(with->text, without->text);
+}
+
+}  // namespace
+}  // namespace ebpf::jit::test
