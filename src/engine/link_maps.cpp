@@ -18,7 +18,8 @@ struct MapInfo {
 };
 static_assert(sizeof(MapInfo) == 40);
 
-constexpr u32 kMaxMaps = 64;  // Linux's limit of maps that one program uses
+constexpr u32 kMaxMaps = 64;                // Linux's limit of maps that one program uses
+constexpr size_t kMaxConstants = 16 << 20;  // bytes of its maps that are handed on as constants
 
 class Linker {
   public:
@@ -41,6 +42,7 @@ class Linker {
         TRY(door_(caller_, spec::Command::HandleShape, &shape));
         def.spin_lock_offset = offset(shape.spin_lock);
         def.timer_offset = offset(shape.timer);
+        if (shape.frozen != 0) TRY(take_constants(handle, def));
         job_.maps.push_back(std::move(def));
         handles_.push_back(handle);
         ids_.push_back(info.id);
@@ -55,6 +57,26 @@ class Linker {
     }
 
   private:
+    // What nobody can write any more is constant to the verifier (Linux: bpf_map_is_rdonly): no
+    // command since the map is frozen, no program, and no mapping, which an array that programs
+    // only read never had (runtime/map_array.cpp). What the caller may not read himself he does not
+    // learn from a verdict either.
+    Status take_constants(u32 handle, ir::MapDef& def) {
+        const bool known = def.is_data_section && def.programs_only_read() &&
+                           (def.flags & spec::kMapWriteOnly) == 0 &&
+                           def.value_size <= kMaxConstants - constants_;
+        if (!known) return {};
+        const u32 key = 0;
+        def.initial.resize(def.value_size);
+        spec::MapLookupElemAttr read{.map_fd = handle,
+                                     .key = reinterpret_cast<u64>(&key),
+                                     .value = reinterpret_cast<u64>(def.initial.data())};
+        TRY(door_(caller_, spec::Command::MapLookupElem, &read));
+        constants_ += def.value_size;
+        def.frozen = true;
+        return {};
+    }
+
     Status add_inner(u32 outer, u32 handle) {
         if (spec::info(job_.maps[outer].type).holds != spec::Holds::Map) return {};
         spec::HandleShapeAttr shape{.fd = handle};
@@ -88,8 +110,7 @@ class Linker {
         def.max_entries = info.max_entries;
         def.flags = info.map_flags;
         def.read_only = (info.map_flags & spec::kMapReadOnlyProgram) != 0;
-        // Linux lets a program address into an array's only value; whether its content is final the
-        // information does not say, so that nothing is assumed about it.
+        // Linux lets a program address into an array's only value.
         def.is_data_section = *type == spec::MapType::Array && info.max_entries == 1;
         return def;
     }
@@ -99,6 +120,7 @@ class Linker {
     const spec::Caller& caller_;
     std::vector<u32> handles_;
     std::vector<u32> ids_;
+    size_t constants_ = 0;  // bytes of contents so far
 };
 
 bool refers_to_map(WideKind kind) {

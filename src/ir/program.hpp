@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "isa/insn.hpp"
+#include "spec/map_types.hpp"
 #include "spec/program_info.hpp"
 
 namespace ebpf::ir {
@@ -38,6 +39,11 @@ struct MapDef {
     // BTF of the value: offset of a bpf_spin_lock or bpf_timer in it, -1 if none.
     i32 spin_lock_offset = -1;
     i32 timer_offset = -1;
+
+    // Whether programs may read the map's elements and change none.
+    bool programs_only_read() const {
+        return read_only || (flags & spec::kMapReadOnlyProgram) != 0;
+    }
 };
 
 // A function of the program: [begin, end) in instruction indices. subprograms[0] is the entry.

@@ -85,6 +85,7 @@ inline constexpr u32 kReleases = 1 << 4;
 inline constexpr u32 kPrivileged = 1 << 5;
 inline constexpr u32 kImplemented = 1 << 6;
 inline constexpr u32 kImplicitContext = 1 << 7;
+inline constexpr u32 kWritesMap = 1 << 8;
 
 constexpr HelperFlags flags(u32 bits) {
     HelperFlags f;
@@ -96,6 +97,7 @@ constexpr HelperFlags flags(u32 bits) {
     f.privileged = (bits & kPrivileged) != 0;
     f.implemented = (bits & kImplemented) != 0;
     f.implicit_context = (bits & kImplicitContext) != 0;
+    f.writes_map = (bits & kWritesMap) != 0;
     return f;
 }
 

@@ -86,6 +86,7 @@ struct HelperFlags {
     bool privileged : 1 = false;        // Linux: CAP_PERFMON or CAP_SYS_ADMIN
     bool implemented : 1 = false;       // the runtime has it today
     bool implicit_context : 1 = false;  // eBPF for Windows: context passed as hidden argument
+    bool writes_map : 1 = false;        // not for maps that programs only read
 };
 
 // Prototype of one helper.

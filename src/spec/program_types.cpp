@@ -171,7 +171,7 @@ constexpr void add(Fnv& fnv, const ContextDescriptor& context) {
 constexpr u64 bits(const HelperFlags& f) {
     return u64{f.changes_packet} | u64{f.may_sleep} << 1 | u64{f.gpl_only} << 2 |
            u64{f.acquires} << 3 | u64{f.releases} << 4 | u64{f.privileged} << 5 |
-           u64{f.implicit_context} << 6;
+           u64{f.implicit_context} << 6 | u64{f.writes_map} << 7;
 }
 
 constexpr void add(Fnv& fnv, const HelperProto& helper) {

@@ -258,6 +258,11 @@ bool Analyzer::check_map_argument(CallSite& site, int n) {
                                                    " does not work on map " + m.name + " of type " +
                                                    spec::info(m.type).name);
     }
+    if (site.proto->flags.writes_map && m.programs_only_read()) {
+        return reject(DiagnosticCode::MapReadOnly, std::string(site.proto->name) +
+                                                       " would change map " + m.name +
+                                                       ", which is read-only for programs");
+    }
     if (site.field.kind == Kind::MapValue && value.object != 0)
         return unsupported("a timer in a value of an inner map");
     if (site.field.kind == Kind::MapValue && site.field.index != value.index) {

@@ -132,8 +132,8 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
         }
         case Kind::MapValue: {
             const ir::MapDef& m = map(base.index);
-            const bool read_only = m.read_only || (m.flags & spec::kMapReadOnlyProgram) ||
-                                   spec::info(m.type).holds != spec::Holds::Bytes;
+            const bool read_only =
+                m.programs_only_read() || spec::info(m.type).holds != spec::Holds::Bytes;
             if (write && read_only && !planted(208)) {
                 return reject(DiagnosticCode::MapReadOnly,
                               "map " + m.name + " is read-only for programs");

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 namespace {
@@ -117,6 +118,50 @@ TEST(Mapped, FrozenIsReadOnly) {
     close(map);
 }
 
+// A load of a program that is safe only if the map's value begins with 3, by the value's address.
+int load_relying_on(int map) {
+    const bpf_insn code[] = {{0x18, 1, BPF_PSEUDO_MAP_VALUE, 0, map},
+                             {0, 0, 0, 0, 0},
+                             {0x61, 2, 1, 0, 0},   // r2 = *(u32 *)(r1 + 0)
+                             {0x15, 2, 0, 1, 3},   // if r2 == 3 goto +1
+                             {0x79, 0, 2, 0, 0},   // r0 = *(u64 *)(r2 + 0)
+                             {0xb7, 0, 0, 0, 2},   // r0 = 2
+                             {0x95, 0, 0, 0, 0}};  // exit
+    const int program =
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "relies", "GPL", code, std::size(code), nullptr);
+    if (program >= 0) close(program);
+    return program < 0 ? program : 0;
+}
+
+// A value is a constant of the programs that read it once nobody can write it any more; not before,
+// and not when programs may still do so.
+TEST(Mapped, WhatNobodyCanWriteIsConstant) {
+    for (const __u32 mapped : {0u, static_cast<__u32>(BPF_F_MMAPABLE)}) {
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = mapped | BPF_F_RDONLY_PROG);
+        const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "constant", 4, 8, 1, &opts);
+        ASSERT_EQ(set(map, 0, 3), 0);
+        EXPECT_EQ(load_relying_on(map), -EACCES) << "not frozen";
+        ASSERT_EQ(bpf_map_freeze(map), 0);
+        EXPECT_EQ(load_relying_on(map), 0);
+        const Mapping writable(map, PROT_READ | PROT_WRITE);
+        EXPECT_FALSE(writable);
+        EXPECT_EQ(set(map, 0, 4), -EPERM);
+        close(map);
+    }
+    const int other = bpf_map_create(BPF_MAP_TYPE_ARRAY, "variable", 4, 8, 1, nullptr);
+    ASSERT_EQ(set(other, 0, 3), 0);
+    ASSERT_EQ(bpf_map_freeze(other), 0);
+    EXPECT_EQ(load_relying_on(other), -EACCES) << "programs may write it";
+    close(other);
+
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_RDONLY_PROG | BPF_F_WRONLY);
+    const int secret = bpf_map_create(BPF_MAP_TYPE_ARRAY, "secret", 4, 8, 1, &opts);
+    ASSERT_EQ(set(secret, 0, 3), 0);
+    ASSERT_EQ(bpf_map_freeze(secret), 0);
+    EXPECT_EQ(load_relying_on(secret), -EACCES) << "no verdict tells what may not be read";
+    close(secret);
+}
+
 TEST(Mapped, SizeCannotChange) {
     const int map = create(0);
     EXPECT_LT(ftruncate(map, 0), 0);
@@ -180,6 +225,7 @@ TEST(Mapped, GlobalVariablesOfAProgram) {
     ASSERT_EQ(bpf_object__load(object), 0);
     auto* const runs = static_cast<__u64*>(variable(".bss"));
     ASSERT_NE(runs, nullptr);
+    const __u64* const by_step = runs + 1;
 
     const int program = bpf_program__fd(bpf_object__next_program(object, nullptr));
     char packet[64] = {};
@@ -188,6 +234,7 @@ TEST(Mapped, GlobalVariablesOfAProgram) {
     ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
     EXPECT_EQ(*total, 1021u) << "the pointer from before the load sees the program's writes";
     EXPECT_EQ(*runs, 3u);
+    EXPECT_EQ(by_step[7], 3u);
     *runs = 10;
     ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
     EXPECT_EQ(*runs, 13u);

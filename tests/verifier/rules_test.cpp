@@ -350,6 +350,13 @@ RULES(MapValues,
        LOOKUP("8") "if r0 == 0 goto +1\n*(u32 *)(r0 + 0) = 1\n" RETURN0},
       {"BesideTheLock", "accept", LOOKUP("8") "if r0 == 0 goto +1\n*(u32 *)(r0 + 4) = 1\n" RETURN0},
       {"ReadOnlyData", "map-read-only", "ld_pseudo r1, 6, 5\n*(u8 *)(r1 + 0) = 1\n" RETURN0},
+      {"UpdateOfReadOnlyData", "map-read-only",
+       "r3 = r10\nr3 += -24\n*(u64 *)(r10 - 24) = 0\n*(u64 *)(r10 - 16) = 0\nr4 = 0\n"
+       "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 5\ncall 2\n" RETURN0},
+      {"UpdateOfData", "accept",
+       "r3 = r10\nr3 += -24\n*(u64 *)(r10 - 24) = 0\n*(u64 *)(r10 - 16) = 0\nr4 = 0\n"
+       "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 6\ncall 2\n" RETURN0},
+      {"LookupOfReadOnlyData", "accept", LOOKUP("5") RETURN0},
       {"Bss", "accept", "ld_pseudo r1, 6, 6\n*(u64 *)(r1 + 8) = 1\n" RETURN0},
       {"BssBeyond", "map-value-bounds", "ld_pseudo r1, 6, 6\n*(u64 *)(r1 + 9) = 1\n" RETURN0},
       {"BssOffset", "map-value-bounds",
