@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Commands on objects of any kind: handles, ids, pins.
 #include "runtime/command_context.hpp"
+#include "runtime/pin_path.hpp"
 
 namespace ebpf::runtime {
 namespace {
-
-constexpr std::size_t kMaxPath = 4096;
-
-Result<std::string_view> path_of(u64 address) {
-    const char* text = pointer<const char>(address);
-    if (text == nullptr) return fail(Errc::InvalidPointer, {}, "path");
-    const std::string_view path = text;
-    if (path.empty()) return fail(Errc::ObjectNotFound, {}, "empty path");
-    if (path.size() >= kMaxPath) return fail(Errc::NameTooLong, {}, "path", path.size());
-    return path;
-}
 
 template <typename Attr>
 Status check_next_id(const Attr& a) {
@@ -85,24 +75,27 @@ Result<i64> handle(CommandContext& c, spec::ObjPinAttr& a) {
     const auto object = c.session.object(a.bpf_fd);  // Linux tells no bad one from another here
     if (!object || (*object)->kind == ObjectKind::Btf || (*object)->kind == ObjectKind::Statistics)
         return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
-    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
-    TRY(c.runtime.pins().add(path, **object));
+    PinPath path;
+    TRY(path.read(c.dialect, pointer<const char>(a.pathname)));
+    TRY(c.runtime.pins().add(path.view(), **object));
     return 0;
 }
 
 Result<i64> handle(CommandContext& c, spec::ObjGetAttr& a) {
     if (a.file_flags != 0) return fail(Errc::InvalidArgument, {}, "file_flags", a.file_flags);
     if (a.bpf_fd != 0) return fail(Errc::InvalidArgument, {}, "bpf_fd", a.bpf_fd);
-    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
-    Object* found = c.runtime.pins().find(path);
+    PinPath path;
+    TRY(path.read(c.dialect, pointer<const char>(a.pathname)));
+    Object* found = c.runtime.pins().find(path.view());
     if (found == nullptr) return fail(Errc::ObjectNotFound, {}, "nothing is pinned at this path");
     const Ref<Object> object = Ref<Object>::adopt(found);
     return c.session.open(*object);
 }
 
 Result<i64> handle(CommandContext& c, spec::ObjUnpinAttr& a) {
-    TRY_ASSIGN(const std::string_view path, path_of(a.pathname));
-    TRY(c.runtime.pins().remove(path));
+    PinPath path;
+    TRY(path.read(c.dialect, pointer<const char>(a.pathname)));
+    TRY(c.runtime.pins().remove(path.view()));
     return 0;
 }
 
@@ -111,10 +104,12 @@ Result<i64> handle(CommandContext& c, spec::PinGetNextAttr& a) {
     constexpr ObjectKind kKinds[] = {ObjectKind::Map, ObjectKind::Link, ObjectKind::Program};
     if (a.type > std::size(kKinds)) return fail(Errc::InvalidArgument, {}, "type", a.type);
     const ObjectKind* kind = a.type == 0 ? nullptr : &kKinds[a.type - 1];
-    const std::string_view start = a.start != 0 ? pointer<const char>(a.start) : std::string_view{};
+    PinPath start;
+    const auto* after = pointer<const char>(a.start);
+    if (after != nullptr && *after != '\0') TRY(start.read(c.dialect, after));
     if (a.path == 0) return fail(Errc::InvalidPointer, {}, "path");
-    TRY_ASSIGN(const ObjectKind found,
-               c.runtime.pins().next(start, kind, {pointer<char>(a.path), a.path_len}));
+    TRY_ASSIGN(const ObjectKind found, next_pin(c.runtime.pins(), c.dialect, start.view(), kind,
+                                                {pointer<char>(a.path), a.path_len}));
     a.type = static_cast<u32>(found) + 1;
     return 0;
 }

@@ -110,7 +110,7 @@ Status Pins::add(std::string_view path, Object& object) {
         LockGuard guard(lock_);
         const u32 at = position(path);
         if (at < pins_.size() && pins_[at].view() == path) {
-            status = fail(Errc::AlreadyPinned, {}, "path in use");
+            status = fail(Errc::ObjectAlreadyExists, {}, "path in use");
         } else {
             status = pins_.insert(at, {copy, static_cast<u32>(path.size()), &object});
         }

@@ -149,7 +149,7 @@ class IdTable {
 class Pins {
   public:
     ~Pins();
-    Status add(std::string_view path, Object& object);  // AlreadyPinned, NoMemory
+    Status add(std::string_view path, Object& object);  // ObjectAlreadyExists, NoMemory
     Status remove(std::string_view path);               // ObjectNotFound
     Object* find(std::string_view path);                // with a reference, or null
     // The first path after `start` in bytewise order whose object has `kind` (or any), copied to

@@ -115,7 +115,7 @@ TEST_F(Objects, IdsRiseAndAreNotUsedAgain) {
 TEST_F(Objects, PinsKeepAndFind) {
     const i64 map = create({.type = spec::MapType::Hash});
     EXPECT_EQ(pin(map, "/a/map"), 0);
-    EXPECT_EQ(pin(map, "/a/map"), failed(Errc::AlreadyPinned));
+    EXPECT_EQ(pin(map, "/a/map"), failed(Errc::ObjectAlreadyExists));
     EXPECT_EQ(pin(map, "/b"), 0);
     EXPECT_EQ(pin(99, "/c"), failed(Errc::InvalidArgument));
     EXPECT_EQ(pin(map, ""), failed(Errc::ObjectNotFound));
@@ -155,6 +155,62 @@ TEST_F(Objects, PinsKeepAndFind) {
     EXPECT_EQ(maps(), 1u);
     EXPECT_EQ(unpin("/b"), 0);
     EXPECT_EQ(maps(), 0u);
+}
+
+// eBPF for Windows' rules: either slash, "." and "..", prefixes that say nothing.
+TEST_F(Objects, PathsOfPinsAreTheDialects) {
+    const i64 map = create({.type = spec::MapType::Hash});
+    EXPECT_EQ(pin(map, "/ebpf/map"), 0);
+    dialect_ = spec::Dialect::Windows;
+    EXPECT_EQ(pin(map, "Folder/map"), 0);
+    for (const char* same :
+         {"Folder\\map", "\\Folder\\map", "/Folder//map", "BPF:\\Folder\\map", "bpf:Folder/map",
+          "\\EBPF\\Global\\Folder\\map", "/ebpf/global/Folder/map", "./Folder/./map",
+          "Folder/other/../map", "x/../Folder/map/", "\\ebpf\\map", "BPF:\\ebpf\\map"})
+        EXPECT_GT(get(same), 0) << same;
+    EXPECT_EQ(pin(map, "BPF:\\Folder\\map"), failed(Errc::ObjectAlreadyExists));
+    for (const char* other :
+         {"folder\\map", "Folder", "map", "Folder\\map2", "\\", "global/Folder/map"})
+        EXPECT_EQ(get(other), failed(Errc::ObjectNotFound)) << other;
+    for (const char* wrong : {"..", "a/../../map", "BPF:\\a:b", "C:\\map", "BPF:BPF:\\map"})
+        EXPECT_EQ(pin(map, wrong), failed(Errc::InvalidArgument)) << wrong;
+    // "BPF:\" and 250 characters, and the NUL.
+    const std::string longest(250, 'x');
+    EXPECT_EQ(pin(map, longest.c_str()), 0);
+    EXPECT_EQ(pin(map, ("y" + longest).c_str()), failed(Errc::NameTooLong));
+    EXPECT_EQ(get(("y" + longest).c_str()), failed(Errc::NameTooLong));
+    EXPECT_EQ(unpin(("BPF:/" + longest).c_str()), 0);
+
+    // Both see all of them, each as it writes them.
+    const auto listed = [&] {
+        std::string all;
+        char path[64], start[64] = {};
+        spec::PinGetNextAttr next;
+        next.start = reinterpret_cast<u64>(start);
+        next.path = reinterpret_cast<u64>(path);
+        for (;;) {
+            next.path_len = sizeof path;
+            next.type = 0;
+            if (run(spec::Command::PinGetNext, next) != 0) return all;
+            all += std::string(path) + " ";
+            std::memcpy(start, path, sizeof start);
+        }
+    };
+    EXPECT_EQ(listed(), "BPF:\\Folder\\map BPF:\\ebpf\\map ");
+    char path[16];
+    spec::PinGetNextAttr next;
+    next.path = reinterpret_cast<u64>(path);
+    for (const u32 room : {0u, 3u, 4u, 5u, 15u}) {  // BPF:\Folder\map has 15 characters
+        next.path_len = room;
+        EXPECT_EQ(run(spec::Command::PinGetNext, next), failed(Errc::InsufficientBuffer)) << room;
+    }
+    next.path_len = sizeof path;
+    EXPECT_EQ(run(spec::Command::PinGetNext, next), 0);
+    dialect_ = spec::Dialect::Linux;
+    EXPECT_EQ(listed(), "/Folder/map /ebpf/map ");
+    EXPECT_GT(get("/Folder/map"), 0);
+    EXPECT_EQ(get("Folder/map"), failed(Errc::ObjectNotFound))
+        << "on Linux it is taken as it stands";
 }
 
 TEST_F(Objects, InformationHasLinuxsLayout) {

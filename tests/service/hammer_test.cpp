@@ -10,8 +10,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -41,6 +43,7 @@ void print(const char* when, const service::Figures& f) {
         static_cast<unsigned long long>(f.allocations),
         static_cast<unsigned long long>(f.resident_kib),
         static_cast<unsigned long long>(f.threads));
+    std::fflush(stdout);  // a child does not print it again
 }
 
 constexpr std::array<bpf_insn, 2> kReturnTwo = {{{0xb7, 0, 0, 0, 2}, {0x95, 0, 0, 0, 0}}};
@@ -297,6 +300,69 @@ TEST(ServiceAccess, WhatIsInsideAProgramIsForOperators) {
               10);
 }
 
+// --- peers of another version --------------------------------------------------------------------
+
+// Whatever is behind the beginning that never changes.
+TEST(ServiceVersions, ADaemonAnswersAnotherClient) {
+    Daemon daemon;
+    ASSERT_TRUE(daemon.served());
+    auto channel = service::Channel::connect(daemon.path().c_str());
+    ASSERT_TRUE(channel);
+    service::Packet packet;
+    for (const u16 version : {u16{0}, u16{service::kVersion + 1}, u16{0xffff}}) {
+        for (const size_t size : {size_t{8}, sizeof(service::Frame), size_t{1000}}) {
+            service::Frame frame{.version = version, .type = service::FrameType::Hello};
+            std::vector<std::byte> bytes(size);
+            std::memcpy(bytes.data(), &frame, std::min(size, sizeof frame));
+            ASSERT_EQ(::send(channel->descriptor(), bytes.data(), size, MSG_NOSIGNAL),
+                      static_cast<ssize_t>(size));
+            ASSERT_TRUE(channel->receive(packet));
+            EXPECT_EQ(packet.frame.linux_error, u32{EOPNOTSUPP}) << version << ", " << size;
+        }
+    }
+    ASSERT_TRUE(channel->send({.type = service::FrameType::Hello}));
+    ASSERT_TRUE(channel->receive(packet));
+    EXPECT_TRUE(service::error_of(packet.frame)) << "the connection goes on";
+    EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(ServiceVersions, AClientOfAnotherDaemonGetsAnError) {
+    char folder[] = "/tmp/ebpfsvc-test-XXXXXX";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    const std::string path = std::string(folder) + "/socket";
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener, 8), 0);
+    const pid_t newer = fork();
+    if (newer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            const int peer = accept(listener, nullptr, nullptr);
+            std::array<std::byte, 4096> bytes{};
+            while (recv(peer, bytes.data(), bytes.size(), 0) > 0) {
+                const service::Frame answer{.version = service::kVersion + 1,
+                                            .type = service::FrameType::Hello};
+                std::memcpy(bytes.data(), &answer, sizeof answer);
+                (void)!::send(peer, bytes.data(), sizeof answer + 100, MSG_NOSIGNAL);
+            }
+            close(peer);
+        }
+    }
+    EXPECT_EQ(in_child([&] {
+                  setenv("EBPF_SERVICE", path.c_str(), 1);
+                  const int map = bpf_map_create(BPF_MAP_TYPE_HASH, "none", 4, 8, 1, nullptr);
+                  return map < 0 ? -map : 0;
+              }),
+              EOPNOTSUPP);
+    kill(newer, SIGKILL);
+    waitpid(newer, nullptr, 0);
+    close(listener);
+    (void)unlink(path.c_str());
+    (void)rmdir(folder);
+}
+
 // A daemon with few descriptors says so to who asks for more, and serves on.
 TEST(ServiceHammer, ExhaustedDescriptorsAreAnError) {
     rlimit before{};
@@ -305,6 +371,7 @@ TEST(ServiceHammer, ExhaustedDescriptorsAreAnError) {
     Daemon daemon({"--no-live", "--max-connections", "8"}, 160);
     ASSERT_TRUE(daemon.served());
     const std::string path = daemon.path();
+    print("before", daemon.figures());
     EXPECT_EQ(in_child([&] {
                   setenv("EBPF_SERVICE", path.c_str(), 1);
                   std::vector<int> maps;
@@ -314,6 +381,8 @@ TEST(ServiceHammer, ExhaustedDescriptorsAreAnError) {
                       if (last < 0) break;
                       maps.push_back(last);
                   }
+                  std::printf("  %zu maps, then: %s\n", maps.size(), std::strerror(-last));
+                  print("full", daemon.figures());
                   if (last != -EMFILE || maps.size() < 20) return 1;
                   const u32 key = 0;
                   const u64 in = 9;
@@ -329,6 +398,7 @@ TEST(ServiceHammer, ExhaustedDescriptorsAreAnError) {
               }),
               0);
     EXPECT_TRUE(eventually([&] { return daemon.figures().maps == 0; }));
+    print("after", daemon.figures());
     EXPECT_EQ(daemon.stop(), 0);
 }
 
