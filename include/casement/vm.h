@@ -92,7 +92,7 @@ CASEMENT_API void* casement_call_data(const struct casement_call* call);
 /* Before compile: -EOPNOTSUPP when this machine has no JIT. */
 CASEMENT_API int casement_vm_set_engine(casement_vm* vm, enum casement_engine engine);
 /* Before compile, for the JIT: how much is done for fast code. The default level translates once
- * through; the optimising one takes about ten times as long to compile. A program with fuel is
+ * through; the optimising one takes about five times as long to compile. A program with fuel is
  * compiled at the default level, whose instructions are the program's. The interpreter ignores it.
  */
 enum casement_level {

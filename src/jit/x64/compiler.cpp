@@ -13,7 +13,7 @@ namespace {
 // Code for one instruction is about this long; the buffer grows when it is not.
 constexpr u32 kExpectedBytes = 6;
 constexpr int kBeforeEntry = 8;
-constexpr u32 kShortLoop = 48;  // instructions; where a longer one starts matters little
+constexpr u32 kShortLoop = 200;  // instructions; where a longer one starts matters little
 constexpr u32 kWord = 8;
 constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
 constexpr u32 kEntryBytes = 64;  // an entry stub's, likewise
