@@ -40,8 +40,6 @@ void Edit::put_way(u32 branch) {
 
 void Edit::apply() {
     if (!changes_) return;
-    std::ranges::stable_sort(behind_, {}, &Move::branch);
-    std::ranges::stable_sort(on_jump_, {}, &Move::branch);
     const ir::Program& old = code_.program;
     const u32 n = static_cast<u32>(old.insns.size());
     new_index_.resize(n);

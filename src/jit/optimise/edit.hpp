@@ -44,7 +44,7 @@ class Edit {
 
     Optimised& code_;
     std::vector<u8> removed_;
-    std::vector<Move> behind_, on_jump_;  // sorted by branch when they are applied
+    std::vector<Move> behind_, on_jump_;  // ascending by branch
     bool changes_ = false;
 
     Optimised out_;

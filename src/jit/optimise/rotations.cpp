@@ -142,7 +142,7 @@ class Gatherer {
 
     Optimised& code_;
     const Analysis& analysis_;
-    const Options& options_;
+    [[maybe_unused]] const Options& options_;
 };
 
 }  // namespace

@@ -84,7 +84,7 @@ class Sinker {
 
     Optimised& code_;
     const Analysis& analysis_;
-    const Options& options_;
+    [[maybe_unused]] const Options& options_;
     Edit edit_;
 };
 

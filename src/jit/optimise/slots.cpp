@@ -8,6 +8,7 @@
 #include <bitset>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include "jit/optimise/edit.hpp"
 #include "jit/optimise/loops.hpp"
@@ -54,7 +55,9 @@ class Frame {
     void run(const ir::Subprogram& s, RegSet spare) {
         if (!collect(s) || accesses_.empty()) return;
         std::vector<Slot> slots = split();
-        std::ranges::stable_sort(slots, std::greater(), &Slot::weight);
+        std::ranges::sort(slots, std::greater(), [](const Slot& slot) {
+            return std::pair(slot.weight, slot.accesses.front().begin);
+        });
         for (const Slot& slot : slots) {
             if (!slot.loaded) {
                 for (const Access& a : slot.accesses) edit_.remove(a.at);
@@ -185,7 +188,7 @@ class Frame {
 
     Optimised& code_;
     const Analysis& analysis_;
-    const Options& options_;
+    [[maybe_unused]] const Options& options_;
     Edit& edit_;
     std::vector<Access> accesses_;
     std::vector<Access> kept_addresses_;  // stores of addresses in slots
