@@ -227,7 +227,7 @@ class Hooked {
         program.type = spec::ProgramType::Xdp;
         program.attach = spec::AttachType::Xdp;
         program.license = "GPL";
-        engine::LoadRequest request{.job = value_or_die(engine::job_of(program)), .insns = slots};
+        engine::LoadRequest request{.job = value_or_die(engine::job_of(program))};
         const engine::Service service{.door = door, .has_jit = true, .target = jit::Target::host()};
         std::string log;
         return value_or_die(engine::load_program(service, caller, std::move(request), log)).handle;
