@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/compile.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "interpreter/interpreter.hpp"
@@ -22,6 +23,15 @@ class Stopwatch {
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// Of both slots of a wide instruction: the same.
+std::vector<u32> by_slot(const ir::Program& program, const std::vector<u32>& insn_offset) {
+    std::vector<u32> offsets(program.slot_of.back());
+    for (u32 i = 0; i < insn_offset.size(); ++i)
+        std::fill(offsets.begin() + program.slot_of[i], offsets.begin() + program.slot_of[i + 1],
+                  insn_offset[i]);
+    return offsets;
+}
+
 Result<CompiledCode> machine_code(const ir::Program& lowered, const ir::Facts& facts,
                                   const CompileOptions& options) {
     TRY_ASSIGN(jit::Output output, jit::compile(lowered, facts, options.target, options.codegen));
@@ -32,7 +42,9 @@ Result<CompiledCode> machine_code(const ir::Program& lowered, const ir::Facts& f
                         .map_count = output.map_count,
                         .text = std::move(output.text),
                         .relocations = std::move(output.relocations),
-                        .unwind = output.unwind};
+                        .unwind = output.unwind,
+                        .slot_offset = by_slot(lowered, output.insn_offset),
+                        .function_offset = std::move(output.function_offset)};
 }
 
 Result<CompiledCode> interpreted_code(const ir::Program& lowered) {

@@ -35,6 +35,10 @@ struct CompiledCode {
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
     code::UnwindData unwind{};
+    // Of machine code, where what is in the text: offsets of each slot of the program, and of each
+    // function and the last one's end.
+    std::vector<u32> slot_offset;
+    std::vector<u32> function_offset;
 
     code::CodeView view() const;
 };

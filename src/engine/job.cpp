@@ -232,6 +232,9 @@ Status check_outcome(const CompileJob& job, const CompileOutcome& outcome) {
         return fail(Errc::Failed, {}, "processor of the code", static_cast<u64>(code.cpu));
     if (code.map_count > job.maps.size())
         return fail(Errc::Failed, {}, "maps of the code", code.map_count);
+    const bool jit = code.engine == code::EngineKind::Jit;
+    if (code.slot_offset.size() != (jit ? job.slots.size() / sizeof(isa::Slot) : 0))
+        return fail(Errc::Failed, {}, "places of instructions", code.slot_offset.size());
     return code::validate(code.view());
 }
 

@@ -126,9 +126,10 @@ auto fields(T& x) {
 }
 template <Is<CompiledCode> T>
 auto fields(T& x) {
-    auto& [engine, cpu, entry, stack, maps, hash, text, relocations, unwind] = x;
+    auto& [engine, cpu, entry, stack, maps, hash, text, relocations, unwind, slot_offset,
+           function_offset] = x;
     return std::tie(engine, cpu, entry, stack, maps, hash, text, relocations, unwind.offset,
-                    unwind.size);
+                    unwind.size, slot_offset, function_offset);
 }
 template <Is<ProgramBtf> T>
 auto fields(T& x) {

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "engine/report_text.hpp"
 
@@ -26,6 +27,17 @@ u64 now_ns() {
 template <typename Name>
 void copy_name(Name& to, std::string_view from) {
     std::copy_n(from.begin(), std::min(from.size(), to.size() - 1), to.begin());
+}
+
+// Where in the code the lines begin.
+std::vector<u32> line_offsets(const ProgramBtf& btf, const CompiledCode& code) {
+    std::vector<u32> offsets;
+    for (u32 i = 0; i < btf.lines() && !code.slot_offset.empty(); ++i) {
+        u32 slot = 0;
+        std::memcpy(&slot, btf.line_info.data() + size_t{i} * btf.line_info_rec_size, sizeof slot);
+        offsets.push_back(slot < code.slot_offset.size() ? code.slot_offset[slot] : 0);
+    }
+    return offsets;
 }
 
 // The execution context checks the code and its relocations again, resolves what they stand for,
@@ -56,6 +68,9 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
     attr.prog_flags = request.flags;
     attr.insns = reinterpret_cast<u64>(job.slots.data());
     attr.insn_cnt = static_cast<u32>(job.slots.size() / sizeof(isa::Slot));
+    attr.function_offsets = reinterpret_cast<u64>(code.function_offset.data());
+    attr.function_offset_cnt = static_cast<u32>(code.function_offset.size());
+    std::vector<u32> lines;
     if (request.btf_handle != 0) {
         const ProgramBtf& btf = job.btf;
         attr.prog_btf_fd = request.btf_handle;
@@ -65,6 +80,9 @@ Result<u32> install(const Service& service, const spec::Caller& caller, const Lo
         attr.line_info = reinterpret_cast<u64>(btf.line_info.data());
         attr.line_info_rec_size = btf.line_info_rec_size;
         attr.line_info_cnt = btf.lines();
+        lines = line_offsets(btf, code);
+        attr.line_offsets = reinterpret_cast<u64>(lines.data());
+        attr.line_offset_cnt = static_cast<u32>(lines.size());
     }
     attr.verified_insns = static_cast<u32>(std::min<u64>(compiled.verified_insns, ~u32{0}));
 

@@ -62,8 +62,10 @@ struct Output {
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
     code::UnwindData unwind{};
-    std::vector<u32> insn_offset;  // text offset of each instruction, for disassembly and profiles;
-                                   // ascending
+    // Text offsets, for disassembly and profiles: of each instruction, ascending; of each function (it begins
+    // before its first instruction), and where the last one ends.
+    std::vector<u32> insn_offset;
+    std::vector<u32> function_offset;
 
     code::CodeView view(u64 program_info_hash) const;
 };

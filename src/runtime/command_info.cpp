@@ -20,11 +20,16 @@ Status copy_out(u64 to, u32& count, const void* from, u32 total, u32 size) {
     return {};
 }
 
-Status copy_map_ids(const Program& program, linux_abi::ProgInfo& info) {
-    const u32 room = info.nr_map_ids < program.map_count ? info.nr_map_ids : program.map_count;
-    info.nr_map_ids = program.map_count;
-    if (room != 0 && info.map_ids == 0) return fail(Errc::InvalidPointer, {}, "map_ids");
-    for (u32 i = 0; i < room; ++i) pointer<u32>(info.map_ids)[i] = program.maps[i]->id;
+// As copy_out(), of elements that a function makes.
+template <typename T, typename Make>
+Status make_out(u64 to, u32& count, u32 total, Make&& make) {
+    const u32 room = count < total ? count : total;
+    count = total;
+    if (room != 0 && to == 0) return fail(Errc::InvalidPointer, {}, "array of the information");
+    for (u32 i = 0; i < room; ++i) {
+        const T element = make(i);
+        std::memcpy(pointer<T>(to) + i, &element, sizeof element);
+    }
     return {};
 }
 
@@ -52,11 +57,51 @@ Status fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
     return {};
 }
 
+// The machine code of its functions, one behind the other.
+struct MachineCode {
+    const std::byte* text = nullptr;
+    const u32* begins = nullptr;  // of each function, and the last one's end
+    u32 functions = 0;
+
+    explicit MachineCode(const Program& program) {
+        if (program.entry == nullptr) return;
+        text = static_cast<const std::byte*>(program.pages.address());
+        begins = program.function_offsets.at;
+        if (begins != nullptr) functions = program.function_offsets.count - 1;
+    }
+    u32 size() const { return functions == 0 ? 0 : begins[functions] - begins[0]; }
+};
+
+// What has addresses in it, or tells how far they are from each other.
+Status fill_machine_code(const Program& program, linux_abi::ProgInfo& info) {
+    const MachineCode code(program);
+    const auto address = [&](u32 offset) { return reinterpret_cast<u64>(code.text) + offset; };
+    TRY(copy_out(info.jited_prog_insns, info.jited_prog_len,
+                 code.functions != 0 ? code.text + code.begins[0] : nullptr, code.size(), 1));
+    TRY(make_out<u64>(info.jited_ksyms, info.nr_jited_ksyms, code.functions,
+                      [&](u32 i) { return address(code.begins[i]); }));
+    TRY(make_out<u32>(info.jited_func_lens, info.nr_jited_func_lens, code.functions,
+                      [&](u32 i) { return code.begins[i + 1] - code.begins[i]; }));
+    return make_out<u64>(info.jited_line_info, info.nr_jited_line_info, program.line_offsets.count,
+                         [&](u32 i) { return address(program.line_offsets.at[i]); });
+}
+
+// Who may not be told of machine code learns how much there is, but gets none of it.
+void hide_machine_code(const Program& program, linux_abi::ProgInfo& info) {
+    const MachineCode code(program);
+    info.jited_prog_len = info.jited_prog_len != 0 ? 0 : code.size();
+    info.nr_jited_ksyms = info.nr_jited_func_lens = info.nr_jited_line_info = 0;
+}
+
 // What was asked for and may be told of the program's inside; `info` has the caller's arrays.
-Status fill_inside(const Program& program, linux_abi::ProgInfo& info) {
+Status fill_inside(const Program& program, linux_abi::ProgInfo& info, spec::Inside inside) {
     TRY(copy_out(info.xlated_prog_insns, info.xlated_prog_len, program.insns,
                  program.insn_count * 8, 1));
-    info.jited_prog_len = program.entry != nullptr ? program.code_bytes : 0;  // its bytes stay ours
+    if (inside == spec::Inside::Addresses) {
+        TRY(fill_machine_code(program, info));
+    } else {
+        hide_machine_code(program, info);
+    }
     TRY(copy_out(info.func_info, info.nr_func_info, program.functions.bytes,
                  program.functions.count, kFunctionRecord));
     return copy_out(info.line_info, info.nr_line_info, program.lines.bytes, program.lines.count,
@@ -65,6 +110,7 @@ Status fill_inside(const Program& program, linux_abi::ProgInfo& info) {
 
 void hide_inside(linux_abi::ProgInfo& info) {
     info.xlated_prog_len = info.jited_prog_len = 0;
+    info.nr_jited_ksyms = info.nr_jited_func_lens = info.nr_jited_line_info = 0;
     info.nr_func_info = info.nr_line_info = 0;
 }
 
@@ -91,16 +137,17 @@ Status fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info
     info.load_time = program.loaded_at;
     info.name = program.name;
     info.gpl_compatible = program.gpl_compatible;
-    TRY(copy_map_ids(program, info));
+    TRY(make_out<u32>(info.map_ids, info.nr_map_ids, program.map_count,
+                      [&](u32 i) { return program.maps[i]->id; }));
     TRY(check_record_size(info.nr_func_info, info.func_info_rec_size, kFunctionRecord));
     TRY(check_record_size(info.nr_line_info, info.line_info_rec_size, kLineRecord));
     TRY(check_record_size(info.nr_jited_line_info, info.jited_line_info_rec_size, sizeof(u64)));
     info.run_time_ns = program.statistics.ns.load(std::memory_order_relaxed);
     info.run_cnt = program.statistics.runs.load(std::memory_order_relaxed);
     info.verified_insns = program.verified_insns;
-    info.nr_jited_ksyms = info.nr_jited_func_lens = info.nr_jited_line_info = info.nr_prog_tags = 0;
+    info.nr_prog_tags = 0;
     if (program.btf != nullptr) info.btf_id = program.btf->id;
-    if (c.caller.inside != spec::Inside::Hidden) return fill_inside(program, info);
+    if (c.caller.inside != spec::Inside::Hidden) return fill_inside(program, info, c.caller.inside);
     hide_inside(info);
     return {};
 }

@@ -169,6 +169,34 @@ Status keep_btf(CommandContext& c, Program& program, const spec::ProgInstallAttr
                         kLineRecord);
 }
 
+Status keep_offsets(TextOffsets& offsets, u64 address, u32 count, u32 code_size) {
+    if (count == 0) return {};
+    if (address == 0) return fail(Errc::InvalidPointer, {}, "offsets in the code");
+    offsets.at = static_cast<u32*>(platform::allocate(u64{count} * sizeof(u32)));
+    if (offsets.at == nullptr) return fail(Errc::NoMemory, {}, "offsets in the code", count);
+    std::memcpy(offsets.at, pointer(address), u64{count} * sizeof(u32));
+    offsets.count = count;
+    for (u32 i = 0; i < count; ++i) {
+        if (offsets.at[i] > code_size)
+            return fail(Errc::OutOfBounds, {}, "offset in the code", offsets.at[i]);
+    }
+    return {};
+}
+
+// What tells of machine code where things are in it.
+Status keep_places(Program& program, const spec::ProgInstallAttr& a) {
+    if (a.line_offset_cnt != 0 && a.line_offset_cnt != program.lines.count)
+        return fail(Errc::InvalidArgument, {}, "line_offset_cnt", a.line_offset_cnt);
+    const TextOffsets& functions = program.function_offsets;
+    TRY(keep_offsets(program.function_offsets, a.function_offsets, a.function_offset_cnt,
+                     a.code_size));
+    for (u32 i = 1; i < functions.count; ++i) {  // lengths are their differences
+        if (functions.at[i] < functions.at[i - 1])
+            return fail(Errc::InvalidArgument, {}, "order of function_offsets", i);
+    }
+    return keep_offsets(program.line_offsets, a.line_offsets, a.line_offset_cnt, a.code_size);
+}
+
 code::CodeView view_of(const spec::ProgInstallAttr& a) {
     return {.engine = static_cast<code::EngineKind>(a.engine),
             .cpu = static_cast<code::Cpu>(a.cpu),
@@ -227,6 +255,7 @@ Status fill(CommandContext& c, Program& program, const spec::ProgInstallAttr& a)
     TRY(take_maps(c, program, a));
     TRY(keep_insns(program, a));
     TRY(keep_btf(c, program, a));
+    TRY(keep_places(program, a));
     Addresses addresses{c.runtime, program};
     const code::Resolver resolver{&addresses, &Addresses::resolve};
     if (view.engine != code::EngineKind::Interpreter)

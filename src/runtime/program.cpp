@@ -26,6 +26,8 @@ void destroy_program(Program& program) {
     if (program.btf != nullptr) release(*program.btf);
     platform::release(program.functions.bytes);
     platform::release(program.lines.bytes);
+    platform::release(program.function_offsets.at);
+    platform::release(program.line_offsets.at);
     platform::release(program.maps);
     platform::release(program.prepared);
     platform::release(program.insns);

@@ -20,6 +20,11 @@ struct BtfRecords {
 inline constexpr u32 kFunctionRecord = 8;
 inline constexpr u32 kLineRecord = 16;
 
+struct TextOffsets {
+    u32* at = nullptr;
+    u32 count = 0;
+};
+
 // While they are measured (BPF_ENABLE_STATS): runs that were entered from outside, not by a tail
 // call, and the time that they took with all that they called.
 struct RunStatistics {
@@ -50,6 +55,9 @@ struct Program : Object {
     Btf* btf = nullptr;  // what its functions and lines are described in, with a reference; or null
     BtfRecords functions;
     BtfRecords lines;
+    // Where in machine code which of them begins; with one more function, the last one's end.
+    TextOffsets function_offsets;
+    TextOffsets line_offsets;
     Table<Map*> bound_maps;   // BPF_PROG_BIND_MAP
     platform::SpinLock lock;  // bound_maps
     mutable RunStatistics statistics;

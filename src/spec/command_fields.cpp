@@ -101,7 +101,7 @@ constexpr CommandInfo kCommands[] = {
 static_assert(kMapCreateFields[7].offset == offsetof(MapCreateAttr, map_name));
 static_assert(kProgLoadFields.back().offset == offsetof(ProgLoadAttr, log_true_size));
 static_assert(kLinkCreateFields[4].offset == offsetof(LinkCreateAttr, iter_info));
-static_assert(kProgInstallFields.back().offset == offsetof(ProgInstallAttr, unwind_size));
+static_assert(kProgInstallFields.back().offset == offsetof(ProgInstallAttr, line_offset_cnt));
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -180,7 +181,7 @@ TEST_F(BpftoolTest, ProgramCommandsAreLinuxs) {
 
 // That the byte code is shown as Linux's bpftool shows it is dumps_as_linux's.
 TEST_F(BpftoolTest, ProgramsAreDumped) {
-    const std::string object = CASEMENT_DUMP_OBJECT;
+    const std::string object = std::string(CASEMENT_TEST_OBJECTS) + "/dump.o";
     if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang-19";
     const std::string file = folder_ / "xlated";
     const std::string load = "prog loadall " + object + " /t\n";
@@ -201,6 +202,97 @@ TEST_F(BpftoolTest, ProgramsAreDumped) {
     EXPECT_EQ(bytes, fs::file_size(file));
     EXPECT_EQ(insns[0]["proto"], "int helpers(struct xdp_md * context)");
     EXPECT_GT(insns[0]["line_num"], 0);
+}
+
+TEST_F(BpftoolTest, BlocksAreDrawn) {
+    const std::string object = std::string(CASEMENT_TEST_OBJECTS) + "/dump.o";
+    if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang-19";
+    const std::string load = "prog loadall " + object + " /t\n";
+    const Ran one = ours_batch("", load + "prog dump xlated pinned /t/forms visual\n");
+    for (const char* part :
+         {"digraph \"DOT graph for eBPF program\" {\nsubgraph \"cluster_0\" {\n",
+          "\tfn_0_bb_0 [shape=Mdiamond,style=filled,label=\"ENTRY\"];\n\n\tfn_0_bb_2 [shape=record,"
+          "style=filled,label=\"{   0: (18) r3 = map[id:",
+          "\\l\\\n |   17: (5c) w1 \\&= w2\\l\\\n",
+          "\tfn_0_bb_3 [shape=record,style=filled,label=\"{  65: (55) if r1 != 0x5 goto "
+          "pc+20\\l\\\n"
+          "}\"];\n\n",
+          "\tfn_0_bb_2:s -> fn_0_bb_3:n [style=\"solid,bold\", color=black, weight=10, "
+          "constraint=true];\n\tfn_0_bb_2:s -> fn_0_bb_15:n ",
+          "\tfn_0_bb_0:s -> fn_0_bb_1:n [style=\"invis\", constraint=true];\n}\n}\n"})
+        EXPECT_NE(one.out.find(part), std::string::npos) << part << "\n" << one.out;
+    const Ran three = ours_batch("", load + "prog dump xlated pinned /t/calls visual\n");
+    EXPECT_NE(three.out.find("label=\"func_2 ()\""), std::string::npos) << three.out;
+}
+
+// Debian's bpftool has no disassembler: there is nothing to compare with.
+TEST_F(BpftoolTest, MachineCodeIsDumped) {
+    const std::string object = std::string(CASEMENT_TEST_OBJECTS) + "/dump.o";
+    if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang-19";
+    const std::string file = folder_ / "jited";
+    const std::string load = "prog loadall " + object + " /t\n";
+    const Ran text = ours_batch("", load + "prog dump jited pinned /t/calls linum\n" +
+                                        "prog dump jited pinned /t/calls file " + file + "\n");
+    ASSERT_EQ(text.status, 0) << text.out;
+    for (const char* part : {"int calls(struct xdp_md * context):\ncalls:\n", "add_up:\n", "odd:\n",
+                             "; cell += 1; [file:", "   0:\t"})
+        EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+    const Json pages =
+        Json::parse(ours_batch("-j", load + "prog dump jited pinned /t/calls opcodes\n").out);
+    const Json& functions = pages[1]["output"];
+    ASSERT_EQ(functions.size(), 3u);
+    size_t bytes = 0, lines = 0;
+    for (const Json& function : functions) {
+        for (const Json& insn : function["insns"]) {
+            bytes += insn["opcodes"].size();
+            lines += insn.contains("src");
+            EXPECT_TRUE(insn["operands"].is_array());
+        }
+    }
+    EXPECT_EQ(bytes, fs::file_size(file));
+    EXPECT_GT(lines, 10u);
+    EXPECT_EQ(functions[0]["name"], "calls");
+}
+
+// Every structure with a name that is only its own, as a compiler lays it out.
+std::string layout_of(const Json& types) {
+    std::map<std::string, int> named;
+    for (const Json& type : types) ++named[type["name"]];
+    std::string text;
+    for (const Json& type : types) {
+        const std::string name = type["name"];
+        const bool record = type["kind"] == "STRUCT" || type["kind"] == "UNION";
+        if (!record || name == "(anon)" || named[name] != 1) continue;
+        const std::string its = (type["kind"] == "STRUCT" ? "struct " : "union ") + name;
+        text += "_Static_assert(sizeof(" + its + ") == " + type["size"].dump() + ", \"" + its +
+                "\");\n";
+        for (const Json& member : type["members"]) {
+            const int bits = member["bits_offset"];
+            const std::string part = member["name"];
+            if (part == "(anon)" || member.contains("bitfield_size")) continue;
+            text += "_Static_assert(__builtin_offsetof(" + its + ", " + part +
+                    ") == " + std::to_string(bits / 8) + ", \"" + its + "." + part + "\");\n";
+        }
+    }
+    return text;
+}
+
+TEST_F(BpftoolTest, TypesInCAreWhereTheTypesSay) {
+    if (shell("command -v clang-19").status != 0) GTEST_SKIP() << "no clang-19";
+    for (const char* object : {"values", "dump", "everything", "core_kernel", "layouts"}) {
+        const std::string file = std::string(CASEMENT_TEST_OBJECTS) + "/" + object + ".o";
+        if (!fs::exists(file)) GTEST_SKIP() << file << " is not built";
+        const Ran c = ours("btf dump file " + file + " format c");
+        ASSERT_EQ(c.status, 0) << c.out;
+        const Json raw = Json::parse(ours("-j btf dump file " + file).out);
+        const std::string layout = layout_of(raw["types"]);
+        EXPECT_NE(layout, "") << object;
+        const fs::path source = folder_ / "types.c";
+        std::ofstream(source) << c.out << layout;
+        const Ran compiled =
+            shell("clang-19 -target bpf -Werror -fsyntax-only " + source.string() + " 2>&1");
+        EXPECT_EQ(compiled.status, 0) << object << "\n" << compiled.out << c.out;
+    }
 }
 
 TEST_F(BpftoolTest, ErrorsSayWhatIsWrong) {

@@ -347,6 +347,8 @@ i64 Fixture::install(Engine engine, const std::vector<Insn>& insns, const std::v
         attr.cpu = static_cast<u32>(output.cpu);
         attr.entry = output.entry;
         attr.stack_bytes = output.stack_bytes;
+        attr.function_offsets = reinterpret_cast<u64>(output.function_offset.data());
+        attr.function_offset_cnt = static_cast<u32>(output.function_offset.size());
         attr.code = reinterpret_cast<u64>(output.text.data());
         attr.code_size = static_cast<u32>(output.text.size());
     }

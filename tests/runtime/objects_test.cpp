@@ -315,6 +315,49 @@ TEST_F(Objects, TheInsideOfAProgramIsToldAsFarAsThereIsRoomAndToWhoMayKnow) {
     ask(spec::Inside::Code, nullptr, 16);
 }
 
+TEST_F(Objects, MachineCodeIsToldToWhoMaySeeAddresses) {
+    const i64 program = install(
+        Engine::Jit, {call_local(1), exit(), mov(0, 7), add(0, 1), exit()});  // two functions
+    std::vector<u8> image(4096);
+    u64 symbols[3] = {};
+    u32 lengths[3] = {};
+    const auto ask = [&](spec::Inside inside, u32 room) {
+        linux_abi::ProgInfo out{.jited_prog_len = room != 0 ? u32(image.size()) : 0,
+                                .jited_prog_insns = reinterpret_cast<u64>(image.data()),
+                                .nr_jited_ksyms = room,
+                                .nr_jited_func_lens = room,
+                                .jited_ksyms = reinterpret_cast<u64>(symbols),
+                                .jited_func_lens = reinterpret_cast<u64>(lengths)};
+        spec::Caller who = caller();
+        who.inside = inside;
+        spec::ObjGetInfoByFdAttr attr;
+        attr.bpf_fd = static_cast<u32>(program);
+        attr.info = reinterpret_cast<u64>(&out);
+        attr.info_len = sizeof out;
+        EXPECT_EQ(run_as(who, spec::Command::ObjGetInfoByFd, attr), 0);
+        return out;
+    };
+    const linux_abi::ProgInfo known = ask(spec::Inside::Code, 0);
+    EXPECT_GT(known.jited_prog_len, 0u) << "how much there is";
+    const linux_abi::ProgInfo refused = ask(spec::Inside::Code, 3);
+    EXPECT_EQ(refused.jited_prog_len, 0u);
+    EXPECT_EQ(refused.nr_jited_ksyms, 0u);
+    EXPECT_EQ(refused.nr_jited_func_lens, 0u);
+    EXPECT_EQ(symbols[0], 0u);
+    EXPECT_EQ(image, std::vector<u8>(image.size()));
+
+    const linux_abi::ProgInfo told = ask(spec::Inside::Addresses, 3);
+    EXPECT_EQ(told.nr_jited_ksyms, 2u);
+    EXPECT_EQ(told.nr_jited_func_lens, 2u);
+    EXPECT_EQ(told.jited_prog_len, known.jited_prog_len);
+    EXPECT_EQ(lengths[0] + lengths[1], told.jited_prog_len);
+    EXPECT_EQ(symbols[1], symbols[0] + lengths[0]);
+    EXPECT_EQ(
+        std::memcmp(image.data(), reinterpret_cast<const void*>(symbols[0]), told.jited_prog_len),
+        0);
+    EXPECT_EQ(image[told.jited_prog_len], 0u);
+}
+
 TEST_F(Objects, LinksComeAndGo) {
     const i64 program = install(Engine::Interpreter, {mov(0, 1), exit()});
     const i64 foreign =

@@ -27,6 +27,7 @@ Result<Output> Compiler::run() {
     a_.put(op::kBrk);
     a_.put(op::kBrk);
     for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
+    a_.bind(own_label(kFunctionsEnd));
     for (u32 f = 0; f < function_count_; ++f) {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
     }
@@ -229,6 +230,9 @@ Result<Output> Compiler::finish() {
     out.map_count = static_cast<u32>(program_.maps.size());
     out.insn_offset.resize(insn_count_);
     for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.label_offset(i);
+    for (u32 f = 0; f < function_count_; ++f)
+        out.function_offset.push_back(a_.label_offset(function_label(f)));
+    out.function_offset.push_back(a_.label_offset(own_label(kFunctionsEnd)));
     return out;
 }
 

@@ -87,7 +87,7 @@ class Compiler : private Lowering {
     void store_field(Width w, Gpr t, std::size_t offset) {
         a_.access(Access::Store, w, t, kInvocation, static_cast<i64>(offset), kTemp3);
     }
-    enum : u32 { kEntry, kHelperTable, kOwnLabels };
+    enum : u32 { kEntry, kHelperTable, kFunctionsEnd, kOwnLabels };
 
     Assembler a_;
     std::vector<code::Relocation> table_;  // of helpers, behind the code

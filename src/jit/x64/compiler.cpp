@@ -35,6 +35,7 @@ Result<Output> Compiler::run() {
     // read the eight bytes before an entry, which must be there and say nothing.
     for (int i = 0; i < kBeforeEntry; ++i) a_.int3();
     for (u32 f = 0; f < function_count_; ++f) TRY(compile_function(f));
+    a_.code.bind(own_label(kFunctionsEnd));
     a_.code.bind(own_label(kEnd));
     for (u32 f = 0; f < function_count_; ++f) {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
@@ -338,6 +339,9 @@ Result<Output> Compiler::finish() {
     }
     out.insn_offset.resize(insn_count_);
     for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.code.label_offset(i);
+    for (u32 f = 0; f < function_count_; ++f)
+        out.function_offset.push_back(a_.code.label_offset(function_label(f)));
+    out.function_offset.push_back(a_.code.label_offset(own_label(kFunctionsEnd)));
     out.unwind = write_unwind(out.text);
     return out;
 }

@@ -182,7 +182,7 @@ class Compiler : private Lowering {
     bool live_after(Gpr r) const;
 
     void relocate(Place place, code::RelocKind kind, u32 index, u32 addend = 0);
-    enum : u32 { kEntry, kRetpoline, kHelperTable, kEnd, kOwnLabels };
+    enum : u32 { kEntry, kRetpoline, kHelperTable, kEnd, kFunctionsEnd, kOwnLabels };
     // What follows an instruction's code.
     Label behind(u32 at) const { return at + 1 < insn_count_ ? at + 1 : own_label(kEnd); }
 

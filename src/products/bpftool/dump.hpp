@@ -13,6 +13,10 @@ namespace bpftool {
 struct ProgramInside {
     bpf_prog_info info{};
     std::vector<std::byte> xlated;  // 8-byte slots, maps by their ids
+    std::vector<std::byte> jited;   // the machine code of its functions, one behind the other
+    std::vector<__u64> symbols;     // where each function of it stands, and how long it is
+    std::vector<__u32> lengths;
+    std::vector<__u64> line_addresses;  // where each of `lines` begins in it
     std::vector<bpf_func_info> functions;
     std::vector<bpf_line_info> lines;
     std::shared_ptr<const ebpf::btf::Types> types;  // of both; null without them
@@ -25,6 +29,7 @@ struct ProgramInside {
     const bpf_func_info* record_at(__u32 slot) const;
 };
 ProgramInside program_inside(int fd);
+Json byte_list(std::span<const std::byte> bytes);
 
 struct DumpWords {
     std::string file;  // empty: shown
@@ -41,6 +46,8 @@ std::string instruction_text(const ProgramInside& program, __u32 slot, const ebp
                              std::span<const std::byte> bytes, bool named);
 Json instructions_json(const ProgramInside& program, const DumpWords& asked);
 std::string instructions_text(const ProgramInside& program, const DumpWords& asked);
+Json machine_code_json(const ProgramInside& program, const DumpWords& asked);
+std::string machine_code_text(const ProgramInside& program, const DumpWords& asked);
 // The blocks of each function and where they lead, for Graphviz.
 std::string graph_text(const ProgramInside& program);
 

@@ -52,6 +52,9 @@ const Command kCommands[] = {
     {"link", "list", link_show, false},
     {"link", "pin", link_pin, true},
     {"link", "detach", link_detach, true, kWrongLink},
+    {"btf", "show", btf_show, false},
+    {"btf", "list", btf_show, false},
+    {"btf", "dump", btf_dump, false},
     {"net", "show", net_show, false},
     {"net", "list", net_show, false},
     {"net", "attach", net_attach, true, kInvalid},
@@ -69,7 +72,7 @@ struct Object {
 const Object kObjects[] = {
     {"prog",
      {"{ show | list } [PROG]", "dump xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]",
-      "pin   PROG FILE",
+      "dump jited  PROG [{ file FILE | [opcodes] [linum] }]", "pin   PROG FILE",
       ("{ load | loadall } OBJ  PATH \\\n"
        "                         [type TYPE] [dev NAME] \\\n"
        "                         [map { idx IDX | name NAME } MAP]\\\n"
@@ -111,7 +114,13 @@ const Object kObjects[] = {
      "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"
      "       ATTACH_TYPE := { xdp | xdpgeneric | xdpdrv | xdpoffload }\n"},
     {"feature", {}, nullptr},
-    {"btf", {}, nullptr},
+    {"btf",
+     {"{ show | list } [id BTF_ID]", "dump BTF_SRC [format FORMAT]", "help"},
+     "       BTF_SRC := { id BTF_ID | prog PROG | map MAP [{key | value | kv | all}] | file FILE "
+     "}\n"
+     "       FORMAT  := { raw | c }\n"
+     "       MAP := { id MAP_ID | pinned FILE | name MAP_NAME }\n"
+     "       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }\n"},
     {"gen", {}, nullptr},
     {"struct_ops", {}, nullptr},
     {"iter", {}, nullptr},

@@ -194,6 +194,9 @@ std::vector<Fd> all_maps() {
 std::vector<Fd> all_links() {
     return all(bpf_link_get_next_id, bpf_link_get_fd_by_id);
 }
+std::vector<Fd> all_types() {
+    return all(bpf_btf_get_next_id, bpf_btf_get_fd_by_id);
+}
 
 std::vector<Fd> programs(Words& words) {
     constexpr size_t kFullName = 128;  // the longest in type information

@@ -69,6 +69,16 @@ Output dump_xlated(const ProgramInside& program, const DumpWords& asked) {
     return {.json = instructions_json(program, asked), .text = instructions_text(program, asked)};
 }
 
+Output dump_jited(const ProgramInside& program, const DumpWords& asked) {
+    if (program.jited.empty())
+        throw Failure("error retrieving jit dump: there is none, or only operators are told");
+    if (!asked.file.empty()) {
+        write_file(asked.file, program.jited);
+        return {};
+    }
+    return {.json = machine_code_json(program, asked), .text = machine_code_text(program, asked)};
+}
+
 }  // namespace
 
 const bpf_func_info* ProgramInside::record_at(__u32 slot) const {
@@ -105,6 +115,10 @@ ProgramInside program_inside(int fd) {
     its.xlated.resize(sizes.xlated_prog_len);
     its.functions.resize(sizes.nr_func_info);
     its.lines.resize(sizes.nr_line_info);
+    its.jited.resize(sizes.jited_prog_len);
+    its.symbols.resize(sizes.nr_jited_ksyms);
+    its.lengths.resize(sizes.nr_jited_func_lens);
+    its.line_addresses.resize(sizes.nr_jited_line_info);
     bpf_prog_info& info = its.info;
     const auto address = [](auto& list) { return reinterpret_cast<__u64>(list.data()); };
     info.xlated_prog_insns = address(its.xlated);
@@ -115,30 +129,42 @@ ProgramInside program_inside(int fd) {
     info.line_info = address(its.lines);
     info.nr_line_info = sizes.nr_line_info;
     info.line_info_rec_size = sizeof(bpf_line_info);
+    info.jited_prog_insns = address(its.jited);
+    info.jited_prog_len = sizes.jited_prog_len;
+    info.jited_ksyms = address(its.symbols);
+    info.nr_jited_ksyms = sizes.nr_jited_ksyms;
+    info.jited_func_lens = address(its.lengths);
+    info.nr_jited_func_lens = sizes.nr_jited_func_lens;
+    info.jited_line_info = address(its.line_addresses);
+    info.nr_jited_line_info = sizes.nr_jited_line_info;
+    info.jited_line_info_rec_size = sizeof(__u64);
     __u32 size = sizeof info;
     if (bpf_obj_get_info_by_fd(fd, &info, &size)) fail_errno("can't get prog info");
+    its.jited.resize(std::min<size_t>(its.jited.size(), info.jited_prog_len));  // not told: 0
     its.types = types_of(info.btf_id);
     return its;
 }
 
 Output prog_dump(const Options&, Words& words) {
-    if (!words.take_if("xlated")) {
+    const bool jited = words.take_if("jited");
+    const auto dump = jited ? &dump_jited : &dump_xlated;
+    if (!jited && !words.take_if("xlated")) {
         throw Failure(fmt::format("expected 'xlated' or 'jited', got: {}",
                                   words.empty() ? "(null)" : words.peek()));
     }
     if (words.count() < 2) throw ShowUsage();
     const std::vector<Fd> found = programs(words);
-    const DumpWords asked = dump_words(words, found.size(), false);
-    if (found.size() == 1) return dump_xlated(program_inside(found.front().get()), asked);
+    const DumpWords asked = dump_words(words, found.size(), jited);
+    if (found.size() == 1) return dump(program_inside(found.front().get()), asked);
     Output all{.json = Json::array()};
     for (const Fd& fd : found) {
         const ProgramInside program = program_inside(fd.get());
         Output header = program_header(program.info);
-        const Output dump = dump_xlated(program, asked);
-        header.json["insns"] = dump.json;
+        const Output inside = dump(program, asked);
+        header.json["insns"] = inside.json;
         all.json.push_back(std::move(header.json));
         if (!all.text.empty()) all.text += '\n';
-        all.text += header.text + dump.text;
+        all.text += header.text + inside.text;
     }
     return all;
 }

@@ -96,6 +96,7 @@ Output pin(Fd (*object)(Words&), Words& words);
 std::vector<Fd> all_programs();
 std::vector<Fd> all_maps();
 std::vector<Fd> all_links();
+std::vector<Fd> all_types();
 
 bpf_prog_info program_info(int fd, std::vector<__u32>* map_ids = nullptr);
 bpf_map_info map_info(int fd);
@@ -150,6 +151,12 @@ Json literal(const std::string& text);
 // JSON as bpftool lays it out.
 std::string json_text(const Json& json, bool pretty);
 
+// A type as it stands in type information; the text is made of the JSON.
+Json raw_json(const ebpf::btf::View& types, const ebpf::btf::Type& type);
+std::string raw_text(const ebpf::btf::View& types, const Json& type);
+// The types with these ids, and what they need, as a C header.
+std::string c_text(const ebpf::btf::View& types, const std::vector<__u32>& ids);
+
 struct Command {
     const char* object;
     const char* name;
@@ -179,6 +186,8 @@ Output map_pin(const Options&, Words&);
 Output link_show(const Options&, Words&);
 Output link_detach(const Options&, Words&);
 Output link_pin(const Options&, Words&);
+Output btf_show(const Options&, Words&);
+Output btf_dump(const Options&, Words&);
 Output net_show(const Options&, Words&);
 Output net_attach(const Options&, Words&);
 Output net_detach(const Options&, Words&);

@@ -37,11 +37,6 @@ std::string call_text(const ProgramInside& program, __u32 slot, const Insn& insn
     return name.empty() ? plain : plain + "#" + name;
 }
 
-Json byte_list(std::span<const std::byte> bytes) {
-    return hex_json(Bytes(reinterpret_cast<const unsigned char*>(bytes.data()),
-                          reinterpret_cast<const unsigned char*>(bytes.data()) + bytes.size()));
-}
-
 // The fields of an instruction as bytes; a wide one's `imm` is what follows its offset.
 Json opcodes_json(std::span<const std::byte> bytes) {
     const auto hexadecimal = [](unsigned value, int digits) {
@@ -68,6 +63,11 @@ const bpf_line_info* line_at(const ProgramInside& program, __u32 slot) {
 }
 
 }  // namespace
+
+Json byte_list(std::span<const std::byte> bytes) {
+    const auto* const begin = reinterpret_cast<const unsigned char*>(bytes.data());
+    return hex_json(Bytes(begin, begin + bytes.size()));
+}
 
 void for_each_instruction(const ProgramInside& program, const EachInstruction& each) {
     const std::span<const std::byte> slots = program.xlated;

@@ -6,6 +6,7 @@
 #include "ir/lower.hpp"
 #include "isa/text/text.hpp"
 #include "jit/optimise/optimise.hpp"
+#include "products/disassembly/disassembly.hpp"
 
 namespace ebpf::bpfverify {
 namespace {
@@ -36,6 +37,21 @@ std::string proven(const ir::Program& program, const ir::InsnFacts& facts) {
         return "map " + program.maps[static_cast<u32>(facts.constant_map)].name +
                (facts.constant_key ? ", key " + std::to_string(facts.key) : "");
     return {};
+}
+
+// `code`, which stands at `address`, an instruction a line.
+std::string disassembly(code::Cpu cpu, Bytes code, u64 address) {
+    std::string text;
+    for (std::size_t at = 0; at < code.size();) {
+        const auto insn =
+            products::machine_insn(cpu, code.subspan(at), address + at, products::Syntax::Intel);
+        std::string bytes;
+        for (const std::byte b : code.subspan(at, insn.length))
+            bytes += fmt::format("{:02x}", static_cast<unsigned>(b));
+        text += fmt::format("        {:8x}:  {:<22}{}\n", address + at, bytes, insn.text);
+        at += insn.length;
+    }
+    return text;
 }
 
 // Instructions below the lines that they come from.

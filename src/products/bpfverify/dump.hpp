@@ -22,8 +22,4 @@ Result<std::string> dump_machine_code(const ir::Program& program, const ir::Fact
                                       const ir::Environment& environment, const jit::Target& target,
                                       bool optimise);
 
-// `code`, which stands at `address`, an instruction a line; as bytes where nothing that this was
-// built with can read it (disassembly_*.cpp).
-std::string disassembly(code::Cpu cpu, Bytes code, u64 address);
-
 }  // namespace ebpf::bpfverify
