@@ -268,7 +268,7 @@ class CWriter {
         std::string qualifiers;
         Type type = at(id);
         for (; is_modifier(type.kind) && type.kind != Kind::Typedef; type = at(type.ref()))
-            qualifiers = qualifier(type) + (qualifiers.empty() ? "" : " ") + qualifiers;
+            qualifiers.insert(0, qualifier(type) + (qualifiers.empty() ? "" : " "));
         switch (type.kind) {
             case Kind::Ptr: {
                 const std::string apart = inside.empty() || inside[0] == '[' ? "" : " ";
