@@ -62,8 +62,8 @@ struct Output {
     std::vector<std::byte> text;
     std::vector<code::Relocation> relocations;
     code::UnwindData unwind{};
-    // Text offsets, for disassembly and profiles: of each instruction, ascending; of each function (it begins
-    // before its first instruction), and where the last one ends.
+    // Text offsets, for disassembly and profiles: of each instruction, ascending; of each function
+    // (it begins before its first instruction), and where the last one ends.
     std::vector<u32> insn_offset;
     std::vector<u32> function_offset;
 
