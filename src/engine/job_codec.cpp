@@ -168,7 +168,7 @@ class Writer {
             put(static_cast<u32>(value.size()));
             for (const auto& element : value) put(element);
         } else {
-            std::apply([this](const auto&... field) { (put(field), ...); }, fields(value));
+            std::apply([&](const auto&... field) { (put(field), ...); }, fields(value));
         }
     }
     std::vector<std::byte> take() { return std::move(bytes_); }
@@ -206,7 +206,7 @@ class Reader {
             return get_list(value);
         } else {
             Status status;
-            std::apply([&](auto&... field) { ((status = get(field)).has_value() && ...); },
+            std::apply([&](auto&... field) { (void)((status = get(field)).has_value() && ...); },
                        fields(value));
             return status;
         }

@@ -44,7 +44,7 @@ ThreadWord& thread_word();
 
 // Returns when every other thread of this process has passed a full memory barrier since the call
 // (or did not run), so that those need none of their own. False where there is no such thing, now
-// and always: in the kernel, or under a system call filter. <= DISPATCH.
+// and always: on Windows, or under a system call filter. <= DISPATCH.
 bool barrier_in_all_threads();
 
 // Wakes threads that wait for something to become true.

@@ -16,7 +16,8 @@
 // Taking a slot by an exchange costs several times what a small program does. So a slot's first
 // thread has it as its home, which it takes by a plain store, without even a fence: who looks for
 // readers makes all threads pass a barrier first. When another thread needs the slot too, it is
-// shared from then on. A home survives its thread when a later thread has the same ThreadWord.
+// shared from then on; where the system has no such barrier, all are. A home survives its thread
+// when a later thread has the same ThreadWord.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Who runs, and its memory.
+#include "comparison.hpp"  // before <sys/mman.h>, which has a MAP_TYPE, too
+
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -7,7 +9,6 @@
 
 #include <thread>
 
-#include "comparison.hpp"
 #include "platform/process.hpp"
 #include "runtime/helpers.hpp"
 

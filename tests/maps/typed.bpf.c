@@ -27,7 +27,7 @@ static __attribute__((noinline)) __u32 sum(const struct pair* pair) {
 
 SEC("xdp")
 int typed(struct xdp_md* ctx) {
-    const __u32 key = 1;
+    __u32 key = 1;
     struct pair* pair = bpf_map_lookup_elem(&pairs, &key);
     if (!pair) return XDP_PASS;
     bpf_ringbuf_output(&events, &key, sizeof key, 0);

@@ -152,6 +152,7 @@ TEST_F(EpochTest, SynchronizeWaitsForReaders) {
 }
 
 TEST_F(EpochTest, AThreadKeepsItsSlotAndOthersGetTheirs) {
+    if (!platform::barrier_in_all_threads()) GTEST_SKIP() << "no slot is a thread's own here";
     start(2);
     u32 mine = 0;
     {

@@ -86,9 +86,9 @@ ThreadWord& thread_word() {
     return word;
 }
 
+// FlushProcessWriteBuffers() is one, but Wine 8's does nothing and returns all the same.
 bool barrier_in_all_threads() {
-    FlushProcessWriteBuffers();
-    return true;
+    return false;
 }
 
 void spin_pause(u32 round) {
