@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -83,6 +84,7 @@ class Fixture : public testing::Test {
     template <typename Attr>
     i64 run_as(const spec::Caller& who, spec::Command command, Attr& attr) {
         const Result<i64> result = door_(who, command, &attr);
+        const std::scoped_lock lock(notes_mutex_);
         last_ = result ? Error{} : result.error();
         if (result) carried_out_.insert(command);
         return result ? *result : -static_cast<i64>(result.error().code);
@@ -115,6 +117,7 @@ class Fixture : public testing::Test {
     spec::Door door_;
     void* session_ = nullptr;
     spec::Dialect dialect_ = spec::Dialect::Linux;
+    std::mutex notes_mutex_;  // some tests run commands in several threads
     Error last_;
     std::set<spec::Command> carried_out_;
     Hook hook_;
