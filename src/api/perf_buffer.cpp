@@ -5,7 +5,6 @@
 // (runtime/map_perf.cpp).
 #include <bpf/libbpf.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -17,7 +16,6 @@
 #include "api/poll.hpp"
 #include "api/ring_reader.hpp"
 #include "platform/memory.hpp"
-#include "platform/system.hpp"
 #include "spec/perf_record.hpp"
 
 using namespace ebpf;

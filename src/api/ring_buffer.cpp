@@ -36,7 +36,7 @@ i64 consume(const Ring& ring, i64 limit) {
         return status >= 0;
     });
     if (status >= 0) return count;
-    api::session()->descriptors->announce(ring.map);
+    if (!ring.reader.empty()) api::session()->descriptors->announce(ring.map);
     return status;
 }
 

@@ -51,16 +51,18 @@ const ebpf_hook_provider_t& XdpHook::provider() {
 }
 
 // Few interfaces have programs, and a batch of frames looks once.
-const ebpf_binding_t* XdpHook::binding_of(u32 ifindex) const {
+XdpHook::Found XdpHook::find(u32 ifindex) const {
     const u32 used = used_.load(std::memory_order_acquire);
     for (u32 i = 0; i < used; ++i) {
         const Place& place = places_[i];
         if (place.ifindex.load(std::memory_order_acquire) != ifindex) continue;
         const ebpf_binding_t* binding = place.bound();
         // The place may have changed hands between the two.
-        if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) return binding;
+        if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) {
+            return {&place, binding};
+        }
     }
-    return nullptr;
+    return {};
 }
 
 Errc XdpHook::add(u32 ifindex, const ebpf_binding_t* binding) {
@@ -110,26 +112,22 @@ u32 XdpHook::attach(void* self, const ebpf_client_dispatch_t* client, const ebpf
 // execution context's to wait for, by its epochs: it frees nothing that one may still use.
 void XdpHook::detach(void* self, const ebpf_binding_t* binding, u32 target) {
     auto& hook = *static_cast<XdpHook*>(self);
-    if (target == 0 || hook.binding_of(target) != binding) return;
+    if (target == 0 || hook.find(target).binding != binding) return;
     if (hook.feed_.stop != nullptr) hook.feed_.stop(hook.feed_.self, target);
     hook.remove(target, binding);
 }
 
 XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
     const auto* client = client_.load(std::memory_order_acquire);
-    const u32 used = client ? used_.load(std::memory_order_acquire) : 0;
-    for (u32 i = 0; i < used; ++i) {
-        const Place& place = places_[i];
-        if (place.ifindex.load(std::memory_order_acquire) != ifindex || !place.bound()) continue;
-        auto* dialect = reinterpret_cast<u8*>(&frame.dialect);
-        u64 r0 = 0;
-        const u32 error =
-            client->invoke_at(client, &place.binding, ifindex, &frame.context, dialect, &r0);
-        // The place may have changed hands in between.
-        if (error == static_cast<u32>(Errc::ObjectNotFound)) continue;
-        return verdict_of(error, frame.dialect, r0);
-    }
-    return XdpVerdict::Pass;
+    const Place* place = client ? find(ifindex).place : nullptr;
+    if (!place) return XdpVerdict::Pass;
+    auto* dialect = reinterpret_cast<u8*>(&frame.dialect);
+    u64 r0 = 0;
+    const u32 error =
+        client->invoke_at(client, &place->binding, ifindex, &frame.context, dialect, &r0);
+    // The place changed hands in between: there was a time without a program.
+    if (error == static_cast<u32>(Errc::ObjectNotFound)) return XdpVerdict::Pass;
+    return verdict_of(error, frame.dialect, r0);
 }
 
 // The binding is read inside the batch: from then on the execution context keeps it alive.
@@ -138,7 +136,7 @@ XdpHook::Batch::Batch(XdpHook& hook, u32 ifindex) {
     if (!client) return;
     if (client->batch_begin(client, state_) != static_cast<u32>(Errc::Ok)) return;
     client_ = client;
-    binding_ = hook.binding_of(ifindex);
+    binding_ = hook.find(ifindex).binding;
     if (binding_) dialect_ = static_cast<spec::Dialect>(client->dialect(binding_));
 }
 

@@ -95,7 +95,11 @@ class XdpHook {
         const ebpf_binding_t* bound() const { return __atomic_load_n(&binding, __ATOMIC_ACQUIRE); }
         void bind(const ebpf_binding_t* to) { __atomic_store_n(&binding, to, __ATOMIC_RELEASE); }
     };
-    const ebpf_binding_t* binding_of(u32 ifindex) const;
+    struct Found {
+        const Place* place = nullptr;
+        const ebpf_binding_t* binding = nullptr;
+    };
+    Found find(u32 ifindex) const;
     Errc add(u32 ifindex, const ebpf_binding_t* binding);
     bool remove(u32 ifindex, const ebpf_binding_t* binding);
 

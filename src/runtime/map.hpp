@@ -197,7 +197,7 @@ bool ring_part(const Map& map, u32 part, MapMemory& memory);
 // it; whether there is a finished record that nobody has read; counts one that did not fit.
 bool ring_finish(void* record, bool discard);
 bool ring_has_data(const Map& map);
-void ring_tell(const Map& map);  // its consumer, who may be asleep
+void ring_tell(const Map& map);  // whom Config::ring_ready names
 void ring_count_lost(Map& map);
 
 // User ring buffers. Hands each record that applications wrote to take(), until it answers false or

@@ -120,7 +120,6 @@ bool ring_finish(void* data, bool discard) {
 }
 
 void ring_tell(const Map& map) {
-    ring_of(map).ready.signal();
     const Config& config = map.runtime->config();
     if (config.ring_ready != nullptr) config.ring_ready(config.ring_self, map.id);
 }
@@ -129,6 +128,7 @@ void ring_commit(void* data, u64 flags, bool discard) {
     Ring& ring = ring_around(static_cast<std::byte*>(data) - kHeaderSize);
     const bool waiting = ring_finish(data, discard);
     if ((flags & kRingForceWakeup) == 0 && (!waiting || (flags & kRingNoWakeup) != 0)) return;
+    ring.ready.signal();
     ring_tell(ring.owner);
 }
 

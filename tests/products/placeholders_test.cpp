@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <utility>
 
 namespace ebpf::products {
 namespace {
@@ -68,6 +71,32 @@ TEST_F(PlaceholdersTest, OtherFilesAreNotOurs) {
     const int file = open("/dev/null", O_RDONLY);
     EXPECT_EQ(descriptors_.handle(file).error(), Errc::InvalidArgument);
     close(file);
+}
+
+// A record that comes while a ring's descriptor is made: either asking sees it, or it is told.
+TEST(RingPlaceholders, NothingIsMissedWhileADescriptorIsMade) {
+    struct Ring {
+        Placeholders* descriptors = nullptr;
+        bool written = false;
+    } ring;
+    Placeholders descriptors(
+        &ring, [](void*, u32) {}, [](void*, u32) { return Placeholders::Backing{.ring = 5}; },
+        [](void* self, u32) {
+            auto& it = *static_cast<Ring*>(self);
+            const bool before = std::exchange(it.written, true);
+            it.descriptors->rings().ready(5);
+            return before;
+        });
+    ring.descriptors = &descriptors;
+    const auto fd = descriptors.publish(1);
+    ASSERT_TRUE(fd);
+    pollfd asked{.fd = *fd, .events = POLLIN, .revents = 0};
+    EXPECT_EQ(poll(&asked, 1, 0), 1);
+    descriptors.settle(*fd);
+    EXPECT_EQ(poll(&asked, 1, 0), 0);
+    descriptors.announce(*fd);
+    EXPECT_EQ(poll(&asked, 1, 0), 1);
+    close(*fd);
 }
 
 TEST_F(PlaceholdersTest, CloseIsAtOnce) {

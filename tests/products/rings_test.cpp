@@ -109,6 +109,10 @@ TEST(Rings, WhatIsLeftKeepsThemReadableAlsoForALaterDescriptor) {
     EXPECT_TRUE(readable(later));
     EXPECT_EQ(ring_buffer__poll(reader, 0), 1);
     EXPECT_FALSE(readable(ring.map));
+    ring.write();
+    taken.enough = taken.records + 1;
+    EXPECT_EQ(ring_buffer__poll(reader, 0), -7);
+    EXPECT_FALSE(readable(ring.map)) << "it was the last one";
     ring_buffer__free(reader);
     close(later);
 }

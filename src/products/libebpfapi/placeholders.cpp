@@ -23,10 +23,12 @@ Errc error_of_errno() {
 }  // namespace
 
 Placeholders::Placeholders(void* self, void (*close_handle)(void* self, u32 handle),
-                           Backing (*backing_of)(void* self, u32 handle))
+                           Backing (*backing_of)(void* self, u32 handle),
+                           bool (*has_news)(void* self, u32 handle))
     : self_(self),
       close_handle_(close_handle),
       backing_of_(backing_of),
+      has_news_(has_news),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
 Placeholders::~Placeholders() {
@@ -81,8 +83,11 @@ Result<int> Placeholders::publish(u32 handle) {
         device_ = status.st_dev;
         objects_[status.st_ino] = {.handle = handle, .ours = ends[1], .ring = backing.ring};
     }
-    if (backing.ring != 0) rings_.add(backing.ring, ends[1]);
-    if (backing.has_news) rings_.ready(backing.ring);
+    if (backing.ring != 0) {
+        // Asked afterwards: what comes from now on is told.
+        rings_.add(backing.ring, ends[1]);
+        if (has_news_(self_, handle)) rings_.ready(backing.ring);
+    }
     return ends[0];
 }
 

@@ -44,11 +44,12 @@ class Placeholders : public api::Descriptors {
         int file = -1;       // -1: none
         int open_flags = 0;  // O_RDONLY, O_RDWR or O_WRONLY
         u32 ring = 0;        // the map's id; 0: none
-        bool has_news = false;
     };
-    // `close_handle` is called with handles whose descriptors are gone, `backing_of` with new ones.
+    // `close_handle` is called with handles whose descriptors are gone, `backing_of` with new ones,
+    // `has_news` with those of rings.
     Placeholders(void* self, void (*close_handle)(void* self, u32 handle),
-                 Backing (*backing_of)(void* self, u32 handle) = nullptr);
+                 Backing (*backing_of)(void* self, u32 handle) = nullptr,
+                 bool (*has_news)(void* self, u32 handle) = nullptr);
     ~Placeholders() override;
 
     Result<int> publish(u32 handle) override;
@@ -79,6 +80,7 @@ class Placeholders : public api::Descriptors {
     void* self_;
     void (*close_handle_)(void* self, u32 handle);
     Backing (*backing_of_)(void* self, u32 handle);
+    bool (*has_news_)(void* self, u32 handle);
     service::RingSignals rings_;
     int epoll_ = -1;
     dev_t device_ = 0;  // of the file system of sockets; inodes are unique within it

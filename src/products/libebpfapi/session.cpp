@@ -45,17 +45,20 @@ products::Placeholders::Backing backing_of(void* self, u32 handle) {
     spec::HandleShapeAttr shape{.fd = handle};
     spec::MapMemoryAttr memory{.map_fd = handle};
     if (!session.door(root, spec::Command::HandleShape, &shape)) return {};
-    if (service::is_ring(shape.map_type)) {
-        spec::RingWaitAttr wait{.map_fd = handle};
-        const auto ready = session.door(root, spec::Command::RingWait, &wait);
-        return {.ring = shape.id, .has_news = ready && *ready == 1};
-    }
+    if (service::is_ring(shape.map_type)) return {.ring = shape.id};
     if ((shape.map_flags & spec::kMapMmapable) == 0 ||
         !session.door(root, spec::Command::MapMemory, &memory)) {
         return {};
     }
     constexpr int kFlags[] = {-1, O_RDONLY, O_WRONLY, O_RDWR};
     return {.file = static_cast<int>(memory.native), .open_flags = kFlags[memory.access & 3]};
+}
+
+bool has_news(void* self, u32 handle) {
+    const auto& session = *static_cast<const api::Session*>(self);
+    spec::RingWaitAttr wait{.map_fd = handle};
+    const auto ready = session.door(session.caller, spec::Command::RingWait, &wait);
+    return ready && *ready == 1;
 }
 
 void trace_to_stderr(void*, std::string_view line) {
@@ -68,7 +71,7 @@ struct Embedded {
     products::LiveSwitch live{xdp};
     engine::Service service;
     api::Session session;
-    products::Placeholders descriptors{&session, &close_handle, &backing_of};
+    products::Placeholders descriptors{&session, &close_handle, &backing_of, &has_news};
 
     bool start() {
         runtime::Config config;
