@@ -334,6 +334,7 @@ TEST_F(BpftoolTest, ErrorsSayWhatIsWrong) {
     // What has no end is not read to it.
     EXPECT_NE(ours("batch file /dev/zero").out.find("more than 65536 characters"),
               std::string::npos);
+    EXPECT_NE(ours("btf dump file /dev/zero").out.find("longer than 512 MiB"), std::string::npos);
     const Ran endless = ours_batch("", create + "prog run id 1 data_in /dev/zero\n");
     EXPECT_EQ(endless.status, 255);
     const Ran byte = ours_batch("-j", create + "map update name a key 0 0 0 256 value 1 2 3 4\n");

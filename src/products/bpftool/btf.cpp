@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "engine/types_file.hpp"
 #include "products/bpftool/tool.hpp"
@@ -51,14 +49,11 @@ void show(const bpf_btf_info& info, Output& out) {
 }
 
 TypesPtr types_in_file(const std::string& path) {
-    constexpr std::streamsize kMost = std::streamsize{512} << 20;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) fail_errno("failed to load BTF from " + path);
-    std::string text(std::istreambuf_iterator<char>(file), {});
-    if (file.bad() || static_cast<std::streamsize>(text.size()) > kMost)
-        throw Failure("failed to load BTF from " + path);
-    const auto types = ebpf::engine::read_types(std::as_bytes(std::span(text)));
-    if (!types) fail_error("failed to load BTF from " + path, types.error());
+    constexpr size_t kMost = size_t{512} << 20;
+    const std::string failing = "failed to load BTF from " + path;
+    const std::vector<unsigned char> file = read_file(path, kMost, failing);
+    const auto types = ebpf::engine::read_types(std::as_bytes(std::span(file)));
+    if (!types) fail_error(failing, types.error());
     return *types;
 }
 

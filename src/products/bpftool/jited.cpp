@@ -35,9 +35,10 @@ Parts parts_of(const std::string& text) {
     return parts;
 }
 
-// The line whose code begins there; of several the first.
+// The line whose code begins there; of several the first. (Lines are in the order of the code.)
 const bpf_line_info* line_at(const ProgramInside& program, __u64 address) {
-    const auto at = std::ranges::find(program.line_addresses, address);
+    const auto at = std::ranges::lower_bound(program.line_addresses, address);
+    if (at == program.line_addresses.end() || *at != address) return nullptr;
     const auto index = static_cast<size_t>(at - program.line_addresses.begin());
     return index < program.lines.size() ? &program.lines[index] : nullptr;
 }

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "products/bpftool/tool.hpp"
 #include "spec/commands.hpp"
@@ -132,6 +134,20 @@ void fail_error(const std::string& what, const ebpf::Error& error) {
     char text[192];
     ebpf::render(error, text);
     throw Failure(what + ": " + text);
+}
+
+std::vector<unsigned char> read_file(const std::string& path, size_t most,
+                                     const std::string& failing, int status) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) fail_errno(failing, status);
+    std::vector<unsigned char> bytes;
+    for (std::istreambuf_iterator<char> at(file), end; at != end; ++at) {
+        if (bytes.size() == most)
+            throw Failure(fmt::format("{}: longer than {} MiB", failing, most >> 20), status);
+        bytes.push_back(static_cast<unsigned char>(*at));
+    }
+    if (file.bad()) fail_errno(failing, status);
+    return bytes;
 }
 
 bool is_short_for(const std::string& word, const char* whole) {

@@ -195,16 +195,9 @@ Output load(Words& words, bool every) {
     return {};
 }
 
-std::vector<unsigned char> read_file(const std::string& path) {
-    std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
-    if (!file) fail_errno("failed to open " + path, kFailed);
-    constexpr size_t kMost = 16u << 20;  // more than any test run takes, and a device has no end
-    std::vector<unsigned char> bytes;
-    for (std::istreambuf_iterator<char> at(file), end; at != end; ++at) {
-        if (bytes.size() == kMost) throw Failure(path + " is longer than 16 MiB");
-        bytes.push_back(static_cast<unsigned char>(*at));
-    }
-    return bytes;
+std::vector<unsigned char> read_input(const std::string& path) {
+    constexpr size_t kMost = 16u << 20;  // more than any test run takes
+    return read_file(path == "-" ? "/dev/stdin" : path, kMost, "failed to open " + path, kFailed);
 }
 
 // A data file that is "-" goes to the page.
@@ -335,8 +328,8 @@ Output prog_run(const Options&, Words& words) {
     words.need(4);
     const Fd fd = program(words);
     const RunWords its = run_words(words);
-    const auto data = its.data_in.empty() ? std::vector<unsigned char>{} : read_file(its.data_in);
-    const auto context = its.ctx_in.empty() ? std::vector<unsigned char>{} : read_file(its.ctx_in);
+    const auto data = its.data_in.empty() ? std::vector<unsigned char>{} : read_input(its.data_in);
+    const auto context = its.ctx_in.empty() ? std::vector<unsigned char>{} : read_input(its.ctx_in);
     // No more than the program was given, and what it may add.
     std::vector<unsigned char> data_back(its.data_room ? its.data_room : 32 * 1024 + data.size());
     std::vector<unsigned char> ctx_back(its.ctx_room ? its.ctx_room : 32 * 1024);

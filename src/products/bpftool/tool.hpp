@@ -45,6 +45,11 @@ constexpr int status_of(int error) {
 [[noreturn]] void fail_errno(const std::string& what, int status = 0);
 [[noreturn]] void fail_error(const std::string& what, const ebpf::Error& error);
 
+// The file's bytes; ends the command with `failing` when it cannot be read or has more than `most`
+// (a device has no end).
+std::vector<unsigned char> read_file(const std::string& path, size_t most,
+                                     const std::string& failing, int status = 0);
+
 // What stands behind the command's name. A word may be cut short, as in bpftool: "p" is "pinned"
 // where nothing else begins so.
 class Words {
