@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "elf/elf.hpp"
+#include "bench/bpf_program.hpp"
 #include "interpreter/interpreter.hpp"
 #include "ir/program.hpp"
 #include "jit/jit.hpp"
@@ -32,57 +32,31 @@ namespace {
 
 using namespace ebpf;
 
-constexpr std::size_t kInputBytes = 2048;  // programs/program.h
+using bench::die;
+using bench::kInputBytes;
+using bench::read_program;
+using bench::value_or_die;
+
 alignas(16) std::byte input[kInputBytes];
 
 using Native = u64 (*)(const void* data, u64 size);
-// Compute programs, then the byte loops, which a C compiler turns into something else.
-#define COMPUTE_PROGRAMS(X) \
-    X(hash)                 \
-    X(siphash)              \
-    X(checksum)             \
-    X(sort)                 \
-    X(match)                \
-    X(packet)               \
-    X(sieve)                \
-    X(matrix) X(xorshift) X(intdiv) X(sha256) X(vmswitch) X(jhash) X(calls) X(distance) X(bits)
-#define BYTE_LOOPS(X) X(memops) X(crc)
-#define PROGRAMS(X) COMPUTE_PROGRAMS(X) BYTE_LOOPS(X)
 #define DECLARE(name)                                         \
     extern "C" u64 name##_native(const void* data, u64 size); \
     extern "C" u64 name##_scalar(const void* data, u64 size);
-PROGRAMS(DECLARE)
-
-[[noreturn]] void die(const std::string& name, const Error& error) {
-    char text[200];
-    render(error, text);
-    std::fprintf(stderr, "%s: %s\n", name.c_str(), text);
-    std::exit(1);
-}
-
-template <typename T>
-T value_or_die(const std::string& name, Result<T> result) {
-    if (!result) die(name, result.error());
-    return std::move(*result);
-}
-
-// The section that programs are in. They need nothing linked.
-std::vector<std::byte> read_program(const std::string& name) {
-    std::ifstream stream(BENCH_PROGRAMS "/" + name + ".bpf.o", std::ios::binary);
-    const std::string file((std::istreambuf_iterator<char>(stream)), {});
-    const auto object = value_or_die(name, elf::File::open(std::as_bytes(std::span(file))));
-    for (u32 i = 0; i < object.section_count(); ++i) {
-        const auto section = value_or_die(name, object.section(i));
-        if (section.name == "bench") return {section.bytes.begin(), section.bytes.end()};
-    }
-    die(name, {Errc::BadFormat, {}, "no section `bench`"});
-}
+#define COMPUTE DECLARE
+#define BYTES DECLARE
+#include "bench/programs/programs.def"
+#undef COMPUTE
+#undef BYTES
 
 // One program in all its forms.
 class Program {
   public:
-    Program(std::string name, Native with_vectors, Native without_vectors)
-        : name_(std::move(name)), native_(with_vectors), scalar_(without_vectors) {
+    Program(std::string name, Native with_vectors, Native without_vectors, bool byte_loop)
+        : name_(std::move(name)),
+          native_(with_vectors),
+          scalar_(without_vectors),
+          byte_loop_(byte_loop) {
         slots_ = read_program(name_);
         ir_ = value_or_die(name_, ir::decode_program(slots_));
         prepare_interpreter();
@@ -96,11 +70,7 @@ class Program {
     }
 
     const std::string& name() const { return name_; }
-    bool is_byte_loop() const {
-#define IS(program) name_ == #program ||
-        return BYTE_LOOPS(IS) false;
-#undef IS
-    }
+    bool is_byte_loop() const { return byte_loop_; }
     const ir::Program& ir() const { return ir_; }
     u64 native() const { return native_(input, kInputBytes); }
     u64 scalar() const { return scalar_(input, kInputBytes); }
@@ -155,6 +125,7 @@ class Program {
     std::string name_;
     Native native_;
     Native scalar_;
+    bool byte_loop_;
     std::vector<std::byte> slots_;
     ir::Program ir_;
     std::vector<Block> prepared_;
@@ -271,9 +242,13 @@ int main(int argc, char** argv) {
     }
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
     std::vector<std::unique_ptr<Program>> programs;
-#define MAKE(name) \
-    programs.push_back(std::make_unique<Program>(#name, name##_native, name##_scalar));
-    PROGRAMS(MAKE)
+#define MAKE(name, byte_loop) \
+    programs.push_back(std::make_unique<Program>(#name, name##_native, name##_scalar, byte_loop));
+#define COMPUTE(name) MAKE(name, false)
+#define BYTES(name) MAKE(name, true)
+#include "bench/programs/programs.def"
+#undef COMPUTE
+#undef BYTES
     for (const auto& owner : programs) {
         const Program& program = *owner;
         add(program, "native", [&program] { return program.native(); });

@@ -68,8 +68,6 @@ Status check(const Target& target, const Options& options) {
     if ((target.convention == CallingConvention::Aapcs64) != arm) {
         return fail(Errc::InvalidArgument, {}, "a calling convention of another CPU");
     }
-    if (arm && options.blind_constants)
-        return fail(Errc::Unsupported, {}, "blinded constants on AArch64");
     if (arm && options.safe_indirect_calls)
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
     if (arm && target.unwind != UnwindFormat::None)
@@ -91,9 +89,9 @@ Result<Output> generate(const ir::Program& program, const ir::Facts& facts, cons
 Result<Optimised> optimise_for(const ir::Program& program, const ir::Facts& facts,
                                const Target& target, const Options& options, PassSet which) {
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
-    std::vector<RegSet> spare;
-    if (target.cpu == code::Cpu::X86_64)
-        spare = x64::spare_registers(program, analysis, target, options);
+    std::vector<RegSet> spare = target.cpu == code::Cpu::AArch64
+                                    ? a64::spare_registers(analysis)
+                                    : x64::spare_registers(program, analysis, target, options);
     return optimise(program, facts, std::move(spare), options, which);
 }
 

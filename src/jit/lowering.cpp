@@ -84,6 +84,14 @@ Result<std::optional<code::Relocation>> Lowering::address_of(const Insn& insn, u
     return unsupported("kind of two-slot instruction", insn.kind);
 }
 
+// splitmix64 (Steele, Lea, Flood, 2014).
+u64 Lowering::next_key() {
+    u64 z = key_ += 0x9E37'79B9'7F4A'7C15;
+    z = (z ^ z >> 30) * 0xBF58'476D'1CE4'E5B9;
+    z = (z ^ z >> 27) * 0x94D0'49BB'1331'11EB;
+    return z ^ z >> 31;
+}
+
 std::optional<u32> Lowering::constant_map(const Insn& call, spec::Helper helper,
                                           spec::MapType type) const {
     if (facts_.insns.empty() || call.imm != static_cast<i64>(helper)) return {};

@@ -28,7 +28,8 @@ class Lowering {
           function_count_(static_cast<u32>(program.subprograms.size())),
           may_end_early_(analysis.count_frames || analysis.indexed_calls ||
                          options.can_end_early()),
-          uses_invocation_(analysis.calls_helpers || analysis.may_goto || may_end_early_) {}
+          uses_invocation_(analysis.calls_helpers || analysis.may_goto || may_end_early_),
+          key_(options.blinding_seed) {}
 
     // Whether the function has the entry's frame; not where the program calls its entry itself.
     bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }
@@ -94,6 +95,9 @@ class Lowering {
     // Where a jump to `target` leads in the end.
     u32 destination(u32 target) const;
 
+    // The next of the numbers that hide constants (Options::blind_constants).
+    u64 next_key();
+
     // The current function's exit for a fault, which it will have then.
     u32 fault_exit(code::Fault fault) {
         faults_ |= 1u << static_cast<u32>(fault);
@@ -111,6 +115,7 @@ class Lowering {
     u32 function_ = 0;            // being compiled
     u32 at_ = 0;                  // last instruction of the sequence being lowered
     u32 left_out_ = 0;            // after at_, by the branch there (Branch::leaves_out)
+    u64 key_;                     // state of next_key()
     u32 faults_ = 0;              // exits that the function being compiled needs, a set of Fault
 };
 

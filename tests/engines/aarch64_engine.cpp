@@ -239,12 +239,54 @@ TEST(AArch64, LooksUpInArrays) {
     }
 }
 
+// The 16 bits that each instruction puts into a register.
+std::vector<u32> constants_in(const jit::Output& output) {
+    std::vector<u32> constants;
+    for (std::size_t at = 0; at + 4 <= output.text.size(); at += 4) {
+        u32 word = 0;
+        std::memcpy(&word, output.text.data() + at, sizeof word);
+        if ((word & 0x1F80'0000) == 0x1280'0000) constants.push_back(word >> 5 & 0xFFFF);
+    }
+    return constants;
+}
+
+TEST(AArch64, BlindsConstants) {
+    constexpr i64 kConstant = 0x1234'5ABC;
+    const auto with_imm = [](isa::Form form, u8 kind) {
+        return Insn{.form = form, .kind = kind, .width = isa::Width::W64, .imm = kConstant};
+    };
+    ir::Program program;
+    for (const isa::AluOp op : {isa::AluOp::Mov, isa::AluOp::Add, isa::AluOp::And, isa::AluOp::Mul})
+        program.insns.push_back(with_imm(isa::Form::AluImm, static_cast<u8>(op)));
+    Insn store = with_imm(isa::Form::StoreImm, 0), jump = with_imm(isa::Form::JmpImm, 0);
+    store.dst = isa::kFramePointer;
+    store.off = -8;
+    jump.off = 2;  // over a two-slot instruction
+    program.insns.insert(program.insns.end(),
+                         {store, jump, with_imm(isa::Form::Wide, 0), {.form = isa::Form::Exit}});
+    ASSERT_TRUE(ir::resolve_control_flow(program));
+    const jit::Target target{.cpu = code::Cpu::AArch64,
+                             .convention = jit::CallingConvention::Aapcs64};
+    for (const bool blinded : {false, true}) {
+        const auto output = jit::compile(program, {}, target,
+                                         {.blind_constants = blinded, .blinding_seed = 0x5EED});
+        ASSERT_TRUE(output);
+        u32 found = 0;
+        for (const u32 constant : constants_in(*output))
+            found += constant == (kConstant & 0xFFFF) || constant == kConstant >> 16;
+        EXPECT_EQ(found != 0, !blinded) << found;
+    }
+}
+
 const bool kRegistered =
     register_engine(std::make_unique<AArch64Engine>("jit_aarch64", jit::Options{})) &&
     register_engine(std::make_unique<AArch64Engine>("jit_aarch64_optimised",
                                                     jit::Options{.level = jit::Level::Optimise})) &&
     register_engine(std::make_unique<AArch64Engine>(
-        "jit_aarch64_limited", jit::Options{.metered = true, .cancellable = true}));
+        "jit_aarch64_limited", jit::Options{.metered = true, .cancellable = true})) &&
+    register_engine(std::make_unique<AArch64Engine>(
+        "jit_aarch64_blinded",
+        jit::Options{.blind_constants = true, .blinding_seed = 0x1234'5678'9abc'def0}));
 
 }  // namespace
 }  // namespace ebpf::engines

@@ -25,11 +25,18 @@ void Assembler::mov_imm(Gpr d, u64 value) {
         zeros += chunk == 0;
         ones += chunk == 0xFFFF;
     }
+    // What fits in the lower half is set there: the upper one is cleared.
+    if (value >> 32 == 0 && (value >> 16) == 0xFFFF && (value & 0xFFFF) != 0xFFFF)
+        return put(op::kMovn | (~static_cast<u32>(value) & 0xFFFF) << 5 | d);
     const bool invert = ones > zeros;
     const u32 missing = 4 - (invert ? ones : zeros);
     if (missing > 1) {
         if (const auto fields = bit_mask(value, Width::W64))
             return mask(op::kOrrImm, Width::W64, d, kZero, *fields);
+        if (value >> 32 == 0) {
+            if (const auto fields = bit_mask(value, Width::W32))
+                return mask(op::kOrrImm, Width::W32, d, kZero, *fields);
+        }
     }
     const u32 skipped = invert ? 0xFFFF : 0;
     bool first = true;
@@ -54,7 +61,7 @@ void Assembler::access(Access kind, Width w, Gpr t, Gpr base, i64 off, Gpr temp)
     if (fits(off, 9))
         return put(size << 30 | 0x3800'0000 | opc | field(off, 9, 12) | u32{base} << 5 | t);
     mov_imm(temp, static_cast<u64>(off));
-    access_indexed(kind, w, t, base, temp, false);
+    access_indexed(kind, w, t, base, {temp});
 }
 
 void Assembler::jump(Cc condition, Label target) {
@@ -118,6 +125,10 @@ Result<std::vector<std::byte>> Assembler::layout(std::vector<code::Relocation>& 
             case Fixup::Imm19:
                 if (!fits(distance, 19)) return fail(Errc::TooLarge, at_offset(f.at), "jump");
                 word |= field(distance, 19, 5);
+                break;
+            case Fixup::Imm14:
+                if (!fits(distance, 14)) return fail(Errc::TooLarge, at_offset(f.at), "jump");
+                word |= field(distance, 14, 5);
                 break;
             case Fixup::Adr:
                 if (!fits(4 * distance, 21))

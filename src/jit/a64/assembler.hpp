@@ -30,7 +30,8 @@ inline constexpr u32 kAdd = 0x0B00'0000, kSub = 0x4B00'0000, kSubs = 0x6B00'0000
                      kAnd = 0x0A00'0000, kOrr = 0x2A00'0000, kEor = 0x4A00'0000,
                      kAnds = 0x6A00'0000, kUdiv = 0x1AC0'0800, kSdiv = 0x1AC0'0C00,
                      kLslv = 0x1AC0'2000, kLsrv = 0x1AC0'2400, kAsrv = 0x1AC0'2800,
-                     kExtr = 0x1380'0000;
+                     kExtr = 0x1380'0000, kOrn = 0x2A20'0000, kBic = 0x0A20'0000,
+                     kEon = 0x4A20'0000;
 // rd, rn, rm, ra
 inline constexpr u32 kMadd = 0x1B00'0000, kMsub = 0x1B00'8000;
 // rd, rn, 12 bits (perhaps shifted by 12)
@@ -76,6 +77,18 @@ constexpr std::optional<u32> bit_mask(u64 value, Width w) {
     return {};
 }
 
+// The last operand of an operation: shifted by 0 or more, or (of additions, subtractions and
+// indexed accesses only) extended and then shifted left by up to 4.
+struct Operand {
+    enum Kind : u8 { Lsl, Lsr, Asr, Ror, Uxtb, Uxth, Uxtw, Uxtx, Sxtb, Sxth, Sxtw };
+    Gpr reg = 0;
+    Kind kind = Lsl;
+    u8 amount = 0;
+
+    bool plain() const { return kind == Lsl && amount == 0; }
+    bool extends() const { return kind >= Uxtb; }
+};
+
 class Assembler {
   public:
     Assembler(u32 label_count, u32 expected_words, bool far_jumps)
@@ -95,6 +108,11 @@ class Assembler {
     static u32 sf(Width w) { return w == Width::W64 ? 1u << 31 : 0; }
     void rrr(u32 base, Width w, Gpr d, Gpr n, Gpr m, u32 left_shift = 0) {
         put(base | sf(w) | u32{m} << 16 | left_shift << 10 | u32{n} << 5 | d);
+    }
+    void rro(u32 base, Width w, Gpr d, Gpr n, const Operand& m) {
+        const u32 how =
+            m.extends() ? 1u << 21 | (u32{m.kind} - Operand::Uxtb) << 13 : u32{m.kind} << 22;
+        put(u32{m.amount} << 10 | base | sf(w) | how | u32{m.reg} << 16 | u32{n} << 5 | d);
     }
     void rrrr(u32 base, Width w, Gpr d, Gpr n, Gpr m, Gpr a) {
         put(base | sf(w) | u32{m} << 16 | u32{a} << 10 | u32{n} << 5 | d);
@@ -119,9 +137,17 @@ class Assembler {
     }
     // base + off, by the shortest form; `temp` holds offsets that no form has.
     void access(Access kind, Width w, Gpr t, Gpr base, i64 off, Gpr temp);
-    void access_indexed(Access kind, Width w, Gpr t, Gpr base, Gpr index, bool scaled) {
-        put(size_of(w) << 30 | 0x3820'0800 | u32{static_cast<u8>(kind)} << 22 | u32{index} << 16 |
-            3u << 13 | (scaled ? 1u << 12 : 0) | u32{base} << 5 | t);
+    // `index` is shifted by 0 or by the logarithm of the access's size: lsl, uxtw or sxtw.
+    void access_indexed(Access kind, Width w, Gpr t, Gpr base, const Operand& index) {
+        const u32 option = index.extends() ? u32{index.kind} - Operand::Uxtb : 3u;
+        put(size_of(w) << 30 | 0x3820'0800 | u32{static_cast<u8>(kind)} << 22 |
+            u32{index.reg} << 16 | option << 13 | (index.amount != 0 ? 1u << 12 : 0) |
+            u32{base} << 5 | t);
+    }
+    static bool is_index(const Operand& index, Width w) {
+        const bool form = index.kind == Operand::Lsl || index.kind == Operand::Uxtw ||
+                          index.kind == Operand::Sxtw;
+        return form && (index.amount == 0 || index.amount == size_of(w));
     }
     void push_pair(Gpr a, Gpr b) { pair(0xA980'0000, a, b, -16); }
     void pop_pair(Gpr a, Gpr b) { pair(0xA8C0'0000, a, b, 16); }
@@ -135,6 +161,11 @@ class Assembler {
 
     void jump(Cc condition, Label target);
     void jump_if_zero(Width w, bool zero, Gpr t, Label target);
+    // Only of small programs: it reaches 32 KiB.
+    void jump_if_bit(u32 bit, bool set, Gpr t, Label target) {
+        fix_up(Fixup::Imm14,
+               (set ? 0x3700'0000 : 0x3600'0000) | (bit & 32) << 26 | (bit & 31) << 19 | t, target);
+    }
     void call(Label target) { fix_up(Fixup::Imm26, 0x9400'0000, target); }
     void address(Gpr d, Label target) { fix_up(Fixup::Adr, 0x1000'0000 | d, target); }
     // Loads the 64 bits that a relocation stands for.
@@ -146,7 +177,7 @@ class Assembler {
 
   private:
     struct Fixup {
-        enum Kind : u8 { Imm26, Imm19, Adr } kind;
+        enum Kind : u8 { Imm26, Imm19, Imm14, Adr } kind;
         u32 at;
         Label target;
     };

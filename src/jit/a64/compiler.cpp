@@ -22,6 +22,14 @@ Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Opt
     : Lowering(program, facts, options, analysis),
       a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom) {}
 
+std::vector<RegSet> spare_registers(const Analysis& analysis) {
+    std::vector<RegSet> spare;
+    for (const Function& f : analysis.functions)
+        spare.push_back(f.calls ? RegSet{0}
+                                : static_cast<RegSet>(((1u << kSpareCount) - 1) << kSpare));
+    return spare;
+}
+
 Result<Output> Compiler::run() {
     // Eight bytes that callers which check types of functions may read; see the x86-64 compiler.
     a_.put(op::kBrk);
@@ -41,9 +49,8 @@ Compiler::Saved Compiler::saved(u32 function) const {
     Saved s;
     const auto add = [&](Gpr r) { s.reg[s.count++] = r; };
     for (isa::Reg r = 6; r <= 9; ++r) {
-        if (f.written & reg_set(r)) add(reg(r));
+        if (f.written & reg_set(r)) add(kReg[r]);
     }
-    if (f.uses_frame) add(reg(isa::kFramePointer));
     if (is_entry(function) && uses_invocation_) add(kInvocation);
     if (s.count % 2 != 0) add(kZero);
     return s;
@@ -64,17 +71,15 @@ void Compiler::prologue(u32 function) {
     for (u32 i = 0; i < s.count; i += 2) a_.push_pair(s.reg[i], s.reg[i + 1]);
     if (is_entry(function)) take_invocation();
     if (f.frame_bytes != 0) a_.rri12(op::kSubImm, Width::W64, kSp, kSp, f.frame_bytes);
-    if (f.uses_frame)
-        a_.rri12(op::kAddImm, Width::W64, reg(isa::kFramePointer), kSp, f.frame_bytes);
     if (!is_entry(function) && analysis_.count_frames) count_frame();
 }
 
-void Compiler::epilogue(u32 function) {
+void Compiler::epilogue(u32 function, Gpr result) {
     const Function& f = analysis_.functions[function];
     if (f.frame_bytes != 0) a_.rri12(op::kAddImm, Width::W64, kSp, kSp, f.frame_bytes);
     if (is_entry(function)) {
         put_frames_back();
-        a_.mov(Width::W64, kResult, reg(0));
+        if (result != kResult) a_.mov(Width::W64, kResult, result);
     } else if (analysis_.count_frames) {
         load_field(Width::W32, kTemp, offsetof(Invocation, frames));
         a_.rri12(op::kSubImm, Width::W32, kTemp, kTemp, 1);
@@ -111,7 +116,7 @@ void Compiler::entry_stub() {
     take_invocation();
     a_.call(function_label(0));
     put_frames_back();
-    a_.mov(Width::W64, kResult, reg(0));
+    a_.mov(Width::W64, kResult, kReg[0]);
     if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
     a_.pop_pair(kFp, kLr);
     a_.put(op::kRet);
@@ -126,7 +131,7 @@ void Compiler::callback_thunk(u32 function) {
         a_.mov(Width::W64, kInvocation, kInvocationArg);
     }
     a_.call(function_label(function));
-    a_.mov(Width::W64, kResult, reg(0));
+    a_.mov(Width::W64, kResult, kReg[0]);
     if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
     a_.pop_pair(kFp, kLr);
     a_.put(op::kRet);
@@ -137,16 +142,22 @@ Status Compiler::compile_function(u32 function) {
     faults_ = 0;
     a_.bind(function_label(function));
     prologue(function);
+    values_.set_frame(analysis_.functions[function].frame_bytes);
     const ir::Subprogram& s = program_.subprograms[function];
     bool in_dead_code = false;
     for (u32 at = s.begin; at < s.end;) {
         u32 count = 1;
+        if (at == s.begin || analysis_.is_target[at]) {
+            values_.settle();
+            values_.forget_bits();
+        }
         a_.bind(at);
         if (analysis_.reachable[at]) {
             in_dead_code = false;
             if (options_.can_end_early() && starts_block(at)) check_block(at);
             left_out_ = 0;
             TRY_ASSIGN(count, lower(at));
+            values_.drop_dead();
             count += left_out_;
             for (u32 i = 1; i < count; ++i) a_.bind(at + i);
         } else if (!in_dead_code || analysis_.is_target[at]) {
@@ -173,8 +184,8 @@ void Compiler::fault_exits(u32 function) {
         a_.jump(Cc::Always, fault_label(function, 0));
     }
     a_.bind(fault_label(function, 0));
-    a_.mov_imm(reg(0), 0);
-    epilogue(function);
+    a_.mov_imm(kReg[0], 0);
+    epilogue(function, kReg[0]);
 }
 
 void Compiler::check_fault() {

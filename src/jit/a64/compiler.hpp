@@ -5,26 +5,32 @@
 //
 //     r0        x7, so that r1 to r5 are x0 to x4, where helpers take them
 //     r6 to r9  x19 to x22
-//     r10       x25; accesses to the frame go by sp, whose distance is known
+//     r10       sp, whose distance is known
+//     x13 to x16  what the optimising level uses beyond these
 //     x26       the invocation
-//     x9 to x12 scratch
+//     x8 to x12, x17  scratch
+//
+// What an instruction computes is often left to those that read it: values.hpp.
 //
 // A function's frame, from high to low: x29 and x30 where it calls, saved registers in pairs, BPF
 // stack. Divisions need no checks: the machine's give 0 for a divisor of 0, and what is left over
 // of a division that gives 0 is the dividend. Atomic operations are loops of exclusive loads and
 // stores with a barrier behind them, which every ARMv8 has.
 //
-// Not here: Options::blind_constants and safe_indirect_calls (Unsupported).
+// Not here: Options::safe_indirect_calls (Unsupported).
 #pragma once
 
 #include <array>
 #include <cstddef>
 
-#include "jit/a64/assembler.hpp"
+#include "jit/a64/values.hpp"
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 
 namespace ebpf::jit::a64 {
+
+// Per function, registers from kSpare on that nothing else uses: where it calls nobody.
+std::vector<RegSet> spare_registers(const Analysis& analysis);
 
 class Compiler : private Lowering {
   public:
@@ -33,7 +39,7 @@ class Compiler : private Lowering {
     Result<Output> run();
 
   private:
-    static constexpr Gpr kReg[] = {7, 0, 1, 2, 3, 4, 19, 20, 21, 22, 25};
+    static constexpr u32 kNearFrom = 400;  // instructions, of at most 20 words each
     static constexpr Gpr kResult = 0, kInvocation = 26, kTemp = 9, kTemp2 = 10, kTemp3 = 11,
                          kTemp4 = 12, kInvocationArg = 5, kEntryInvocationArg = 2;
 
@@ -46,7 +52,7 @@ class Compiler : private Lowering {
     u32 native_bytes(u32 function) const;
     Status compile_function(u32 function);
     void prologue(u32 function);
-    void epilogue(u32 function);
+    void epilogue(u32 function, Gpr result);
     void callback_thunk(u32 function);
     void entry_stub();
     void take_invocation();
@@ -61,26 +67,58 @@ class Compiler : private Lowering {
     // lower.cpp
     Result<u32> lower(u32 at);
     u32 lower_sequence(u32 at);
-    void lower_alu_reg(const isa::Insn& insn, Gpr src);
+    void begin(u32 at);
+    Status lower_wide(const isa::Insn& insn, u32 target);
+
+    // lower_alu.cpp
+    void lower_alu_reg(const isa::Insn& insn);
+    void lower_alu_with(const isa::Insn& insn, Gpr m);
     void lower_alu_imm(const isa::Insn& insn);
-    void lower_shift_imm(isa::AluOp op, Width w, Gpr d, u32 count);
+    bool lower_imm_form(const isa::Insn& insn, u64 bits);
+    void lower_operation(const isa::Insn& insn, Values::Allowed allowed);
+    bool lower_multiply_add(const isa::Insn& insn);
+    void lower_product(const isa::Insn& insn);
+    void lower_add_imm(Width w, Reg dst, i64 value);
+    bool lower_mask(Width w, Reg dst, u64 mask);
+    void lower_shift_imm(isa::AluOp op, Width w, Reg dst, u32 count);
+    void lower_extension(const Extension& e);
+    void lower_rotation(const Rotation& r);
+    void lower_negation(const isa::Insn& insn);
     void lower_endian(const isa::Insn& insn);
-    void lower_access(const isa::Insn& insn, Gpr base, i64 off);
-    void lower_address(const Address& a);
+    void set_constant(Reg dst, u64 value);
+    // Perhaps by way of kTemp2.
+    void put_constant(Gpr d, u64 value);
+
+    // lower_memory.cpp
+    struct Place {
+        Gpr base;
+        i64 off;
+        std::optional<Operand> index;
+    };
+    Place place_of(Reg base, i64 off, Width w);
+    void access(Access kind, Width w, Gpr t, const Place& place);
+    void lower_load(const isa::Insn& insn);
+    void lower_store(const isa::Insn& insn);
     void lower_atomic(const isa::Insn& insn);
+
+    // lower_control.cpp
     void lower_jump(const isa::Insn& insn, u32 target);
     void lower_may_goto(u32 target);
-    void compare(isa::Cond cond, Width w, Gpr a, Gpr b, Label target);
-    void compare_imm(isa::Cond cond, Width w, Gpr a, i32 value, Label target);
-    void add_imm(Width w, Gpr d, Gpr n, i64 value);
+    void jump(isa::Cond cond, Label target);
+    void compare(const isa::Insn& insn, const Branch& branch);
+    void compare_imm(const isa::Insn& insn, const Branch& branch);
+    bool compare_form(isa::Cond cond, Width w, Gpr n, u64 bits);
+    // Whether jumps that test a bit reach everything.
+    bool tests_bits() const { return insn_count_ < kNearFrom; }
+    u32 lower_bit_test(const Sequence& s);
+    void lower_exit();
+    void settle_for_call(const isa::Insn& insn);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
     void lower_array_lookup(const ArrayLookup& lookup);
     void helper_call(u32 helper);
     void finish_helper_call();
-    Status lower_wide(const isa::Insn& insn, u32 target);
 
-    static Gpr reg(isa::Reg r) { return kReg[r]; }
     void load_field(Width w, Gpr t, std::size_t offset) {
         a_.access(Access::Load, w, t, kInvocation, static_cast<i64>(offset), kTemp3);
     }
@@ -90,6 +128,7 @@ class Compiler : private Lowering {
     enum : u32 { kEntry, kHelperTable, kFunctionsEnd, kOwnLabels };
 
     Assembler a_;
+    Values values_{a_};
     std::vector<code::Relocation> table_;  // of helpers, behind the code
 };
 

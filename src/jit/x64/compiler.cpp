@@ -27,8 +27,7 @@ Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Tar
       target_(target),
       abi_(target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV),
       a_(own_label(kOwnLabels), kExpectedBytes * insn_count_),
-      frames_(function_count_),
-      key_(options.blinding_seed) {}
+      frames_(function_count_) {}
 
 Result<Output> Compiler::run() {
     // Callers whose compiler checks the types of indirect calls (Clang's function sanitizer, XFG)

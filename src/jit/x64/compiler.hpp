@@ -117,7 +117,6 @@ class Compiler : private Lowering {
     void check_block(u32 at);
     void check_fault();
     void fault_exits(u32 function);
-    u64 next_key();
     void put_blinded(Gpr to, Width w, u64 value);
     bool lower_blinded(const isa::Insn& insn, u32 target);
     void call_indirect(Gpr target);
@@ -209,7 +208,6 @@ class Compiler : private Lowering {
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
     std::map<u32, Label> detours_;  // by helper, see call_near()
-    u64 key_ = 0;                   // state of next_key()
 
     // The flags right behind the arithmetic that ended here: of this register in that width.
     struct Flags {

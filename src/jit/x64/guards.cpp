@@ -65,14 +65,6 @@ void Compiler::check_block(u32 at) {
     a_.code.jump(Cc::B, fault_exit(Fault::OutOfFuel));
 }
 
-// splitmix64 (Steele, Lea, Flood, 2014).
-u64 Compiler::next_key() {
-    u64 z = key_ += 0x9E37'79B9'7F4A'7C15;
-    z = (z ^ z >> 30) * 0xBF58'476D'1CE4'E5B9;
-    z = (z ^ z >> 27) * 0x94D0'49BB'1331'11EB;
-    return z ^ z >> 31;
-}
-
 // `to` = value, of which nothing stands in the code.
 void Compiler::put_blinded(Gpr to, Width w, u64 value) {
     const u64 key = next_key();
