@@ -107,11 +107,13 @@ CASEMENT_API int casement_vm_set_memory_size(casement_vm* vm, size_t size);
  * for programs from where the application's own code comes from. */
 CASEMENT_API void casement_vm_trust(casement_vm* vm, int trusted);
 /* Before compile: instead of verification, every access and call is checked while the program runs.
- * It may touch the whole memory of its run, its own stack (which begins with zeros) and the ranges
- * added below; helpers get only pointers of which that holds for the size that their prototype says
- * follows. The run ends with -EFAULT at the first access or call beyond; what it did before stands.
- * Nothing makes such a program end: set fuel. The interpreter only; compile for the JIT fails with
- * -EOPNOTSUPP. */
+ * It may touch the whole memory of its run, its own stack (which begins with zeros, as registers
+ * do; r1 to r5 are 0 after a call) and the ranges added below; helpers get only pointers of which
+ * that holds for the size that their prototype says follows. The run ends with -EFAULT at the first
+ * access or call beyond; what it did before stands. Nothing makes such a program end: set fuel.
+ * Both engines end a run at the same instruction (only how far the frames of nested calls are apart
+ * is each one's own). The JIT compiles at the default level then, and casement_vm_entry() gives no
+ * function. */
 CASEMENT_API void casement_vm_set_checked(casement_vm* vm, int checked);
 /* While no run is on: what checked programs may read, and write if `writable`, in every run. The
  * memory stays the caller's and must outlive the VM's runs. */
@@ -155,9 +157,10 @@ CASEMENT_API int casement_vm_run(const casement_vm* vm, void* memory, size_t siz
                                  uint64_t* result);
 
 /* The compiled program as a plain function: r0 for the program's memory and its size, without the
- * checks of casement_vm_run(): `size` must be at least what casement_vm_set_memory_size() promised,
- * and `memory` that long. NULL unless compiled by the JIT. Valid until the next load, compile or
- * destroy; helpers see the data that was set when the program was compiled. */
+ * checks of casement_vm_run() (so there is none of a checked program): `size` must be at least what
+ * casement_vm_set_memory_size() promised, and `memory` that long. NULL unless compiled by the JIT.
+ * Valid until the next load, compile or destroy; helpers see the data that was set when the program
+ * was compiled. */
 typedef uint64_t (*casement_entry_fn)(void* memory, size_t size);
 CASEMENT_API casement_entry_fn casement_vm_entry(const casement_vm* vm);
 

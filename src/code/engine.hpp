@@ -54,7 +54,8 @@ struct Invocation {
     const void* program = nullptr;  // offset 88: the one running
     u32 slot = 0;                   // execution slot: the CPU number that programs see
     u32 tail_calls = 0;             // offset 100: done so far, at most kMaxTailCalls
-    Bounds* bounds = nullptr;  // not null: the interpreter checks what the run accesses and calls
+    // Offset 104: not null for code that checks what the run accesses and calls (bounds.hpp).
+    Bounds* bounds = nullptr;
 };
 inline constexpr u32 kMaxTailCalls = 33;
 

@@ -133,34 +133,35 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
     const u64 address = reinterpret_cast<u64>(pages.address());
     const auto entry = reinterpret_cast<code::EntryFn>(address + view.entry);
     const code::Invocation initial = initial_invocation();
-    TRY_ASSIGN(
-        const jit::Thunk thunk,
-        jit::entry_thunk(initial, reinterpret_cast<const void*>(entry), jit::Target::host()));
+    jit::Thunk thunk;
+    if (!checks_) {  // what a checked run may touch is told to run() only
+        TRY_ASSIGN(thunk, jit::entry_thunk(initial, reinterpret_cast<const void*>(entry),
+                                           jit::Target::host()));
+    }
     if (thunk.text.size() > kThunkSize)
         return fail(Errc::TooLarge, {}, "entry thunk", thunk.text.size());
-    std::memcpy(pages.writable().data() + thunk_at, thunk.text.data(), thunk.text.size());
+    if (!checks_)
+        std::memcpy(pages.writable().data() + thunk_at, thunk.text.data(), thunk.text.size());
 
     TRY(pages.seal());
     pages.register_unwind(0, view.unwind.offset, view.unwind.size);
     pages.name_code(program_->name.c_str(), view.text.size());
-    pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
+    if (!checks_) pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
     pages_.emplace(std::move(pages));
     code_size_ = view.text.size();
     entry_ = entry;
-    plain_entry_ = reinterpret_cast<PlainEntry>(address + thunk_at);
+    plain_entry_ = checks_ ? nullptr : reinterpret_cast<PlainEntry>(address + thunk_at);
     return {};
 }
 
 Status Vm::compile() {
     if (!program_) return explained(fail(Errc::InvalidState, {}, "no program is loaded"));
     drop_code();
-    if (checked && engine != code::EngineKind::Interpreter)
-        return explained(
-            fail(Errc::Unsupported, {}, "checked runs by the JIT: the interpreter has them"));
     const ir::Environment env = environment();
     CompileOptions options{.engine = engine, .trusted = trusted || checked};
     checks_ = checked;
     options.codegen.level = level;
+    options.codegen.checked = checked;
     options.codegen.metered = metered_ = fuel != 0;
     options.codegen.cancellable = looks_up_ = cancellable;
     options.codegen.safe_indirect_calls = safe_indirect_calls;
@@ -239,7 +240,9 @@ Result<u64> Vm::run(void* memory, u64 size) const {
     code::Invocation invocation = initial_invocation();
     invocation.context = memory;
     invocation.context_size = size;
-    code::Bounds bounds{.memory = {reinterpret_cast<u64>(memory), size, true},
+    const code::Range whole{reinterpret_cast<u64>(memory), size, true};
+    code::Bounds bounds{.window = code::window_of(whole),
+                        .memory = whole,
                         .ranges = ranges_,
                         .owner = this,
                         .may_call = &Vm::may_call};

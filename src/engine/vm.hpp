@@ -27,7 +27,7 @@ class Vm {
     // Settings, before load or compile.
     code::EngineKind engine = code::EngineKind::Jit;
     bool trusted = false;
-    bool checked = false;  // not verified, but every access and call checked: interpreter
+    bool checked = false;  // not verified, but every access and call checked
     u32 memory_size = 0;   // smallest memory that a run will have
     u64 fuel = 0;          // instructions of a run; 0 means no limit
     bool cancellable = false;
@@ -52,7 +52,8 @@ class Vm {
     }
 
     bool compiled() const { return entry_ != nullptr || prepared_ != nullptr; }
-    // The program as a function, see jit::entry_thunk; null unless compiled by the JIT. It passes
+    // The program as a function, see jit::entry_thunk; null unless compiled by the JIT, and for a
+    // checked one. It passes
     // helpers the `data` of the time of compile().
     using PlainEntry = u64 (*)(void* memory, u64 size);
     PlainEntry plain_entry() const { return plain_entry_; }

@@ -7,6 +7,7 @@
 // caller's array.
 //
 // How much is checked is a template parameter: only code that nobody verified pays for it.
+#include <algorithm>
 #include <cstring>
 
 #include "code/bounds.hpp"
@@ -146,12 +147,16 @@ template <Mode kMode>
         if constexpr (kMode == Mode::Checked) invocation->bounds->frames = frame.outer; \
         return value;                                                                   \
     } while (false)
+// Nothing may be read there after a call; what nobody verified finds the same in every engine.
+#define FORGET_ARGUMENTS \
+    if constexpr (kMode == Mode::Checked) std::fill_n(&r[1], 5, u64{0})
 #define INVOKE(function)                                                                        \
     do {                                                                                        \
         if constexpr (kMode == Mode::Checked) {                                                 \
             if (!may_call(invocation, reinterpret_cast<u64>(function), &r[1])) goto bad_access; \
         }                                                                                       \
         R0 = (function)(r[1], r[2], r[3], r[4], r[5], invocation);                              \
+        FORGET_ARGUMENTS;                                                                       \
         if (invocation->tail_pending != nullptr) [[unlikely]]                                   \
             goto tail_call;                                                                     \
         if (invocation->fault != 0) [[unlikely]]                                                \
@@ -167,6 +172,7 @@ template <Mode kMode>
     if (invocation->frames >= isa::kMaxCallDepth) [[unlikely]]  \
         goto too_deep;                                          \
     R0 = run_frame<kMode>(op + 1 + op->off, &r[1], invocation); \
+    FORGET_ARGUMENTS;                                           \
     if (invocation->fault != 0) [[unlikely]]                    \
     LEAVE(0)
 

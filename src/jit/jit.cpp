@@ -68,6 +68,7 @@ Status check(const Target& target, const Options& options) {
     if ((target.convention == CallingConvention::Aapcs64) != arm) {
         return fail(Errc::InvalidArgument, {}, "a calling convention of another CPU");
     }
+    if (arm && options.checked) return fail(Errc::Unsupported, {}, "checked code on AArch64");
     if (arm && options.safe_indirect_calls)
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
     if (arm && target.unwind != UnwindFormat::None)
@@ -75,9 +76,11 @@ Status check(const Target& target, const Options& options) {
     return {};
 }
 
-Result<Output> generate(const ir::Program& program, const ir::Facts& facts, const Target& target,
+Result<Output> generate(const ir::Program& program, const ir::Facts& proven, const Target& target,
                         const Options& options, u32 registers) {
     TRY(check(target, options));
+    const ir::Facts nothing;
+    const ir::Facts& facts = options.checked ? nothing : proven;  // nobody proved it
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts, registers));
     if (target.cpu == code::Cpu::AArch64)
         return a64::Compiler(program, facts, options, analysis).run();

@@ -30,7 +30,8 @@ struct Target {
 // What else the code should do. All off: as fast as it can be. What a target lacks is
 // Errc::Unsupported, never left out in silence.
 struct Options {
-    // Metered code is that of the default level: what is counted are the program's instructions.
+    // Metered and checked code is that of the default level: what is counted, and what may fail,
+    // are the program's instructions.
     Level level = Level::Default;
     // Invocation::fuel counts instructions: a basic block is paid for when it is entered, and one
     // that cannot be paid ends the run with Fault::OutOfFuel.
@@ -46,11 +47,17 @@ struct Options {
     // "Retpoline: A Branch Target Injection Mitigation").
     bool safe_indirect_calls = false;
 
+    // For code that nobody verified: every access and call is checked against Invocation::bounds,
+    // which must be there (code/bounds.hpp), as the interpreter does it: the run ends at the same
+    // instruction with the same fault. With `metered` the same holds for the instruction that is
+    // one too many. Code of the default level.
+    bool checked = false;
+
 #if defined(CASEMENT_PLANTED)
     u32 planted = 0;  // planted.hpp
 #endif
 
-    bool optimises() const { return level == Level::Optimise && !metered; }
+    bool optimises() const { return level == Level::Optimise && !metered && !checked; }
     bool can_end_early() const { return metered || cancellable; }
 };
 

@@ -17,7 +17,26 @@ u32 Lowering::function_at(u32 insn) const {
 
 bool Lowering::starts_block(u32 at) const {
     return at == program_.subprograms[function_].begin || analysis_.is_target[at] ||
-           program_.insns[at - 1].is_jump();
+           program_.insns[at - 1].is_jump() || ends_payment(program_.insns[at - 1]);
+}
+
+// Where checked code is metered, what others can see of an instruction happens only after all
+// before it were paid for and it was too, so that the run ends where the interpreter ends it.
+bool Lowering::ends_payment(const Insn& insn) const {
+    using isa::Form;
+    if (!options_.checked) return false;
+    switch (insn.form) {
+        case Form::Load:
+        case Form::LoadSx:
+        case Form::StoreReg:
+        case Form::StoreImm:
+        case Form::Atomic:
+        case Form::Call:
+        case Form::CallReg:
+            return true;
+        default:
+            return false;
+    }
 }
 
 u32 Lowering::destination(u32 target) const {
@@ -48,8 +67,9 @@ Lowering::Branch Lowering::branch_at(u32 at) const {
 u32 Lowering::block_length(u32 at) const {
     const u32 end = program_.subprograms[function_].end;
     u32 last = at;
-    while (!program_.insns[last].is_jump() && program_.insns[last].form != isa::Form::Exit &&
-           last + 1 < end && !analysis_.is_target[last + 1]) {
+    while (!ends_payment(program_.insns[last]) && !program_.insns[last].is_jump() &&
+           program_.insns[last].form != isa::Form::Exit && last + 1 < end &&
+           !analysis_.is_target[last + 1]) {
         ++last;
     }
     return last - at + 1;

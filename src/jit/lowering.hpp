@@ -27,7 +27,7 @@ class Lowering {
           insn_count_(static_cast<u32>(program.insns.size())),
           function_count_(static_cast<u32>(program.subprograms.size())),
           may_end_early_(analysis.count_frames || analysis.indexed_calls ||
-                         options.can_end_early()),
+                         options.can_end_early() || options.checked),
           uses_invocation_(analysis.calls_helpers || analysis.may_goto || may_end_early_),
           key_(options.blinding_seed) {}
 
@@ -35,7 +35,8 @@ class Lowering {
     bool is_entry(u32 function) const { return function == 0 && !analysis_.entry_is_called; }
     // The function that begins at an instruction.
     u32 function_at(u32 insn) const;
-    // Whether something other than the instruction before may come to `at` of the current function.
+    // Whether something other than the instruction before may come to `at` of the current function,
+    // or that instruction is one which must have been paid for before it (checked code).
     bool starts_block(u32 at) const;
     // A jump as it is compiled: it goes to where it leads in the end, and
     //
@@ -92,6 +93,7 @@ class Lowering {
     // The map that a call of `helper` at at_ works on, where the proof names it and it has `type`.
     std::optional<u32> constant_map(const isa::Insn& call, spec::Helper helper,
                                     spec::MapType type) const;
+    bool ends_payment(const isa::Insn& insn) const;
     // Where a jump to `target` leads in the end.
     u32 destination(u32 target) const;
 

@@ -49,7 +49,10 @@
     X(RotationOverReads)         \
     X(RotationOfWhatWasWritten)  \
     X(SinkOverWrites)            \
-    X(SinkForgetsAWay)
+    X(SinkForgetsAWay)           \
+    X(CheckOfHalfTheSize)        \
+    X(CheckForgetsAlignment)     \
+    X(CheckedFrameKeepsContent)
 
 namespace ebpf::jit {
 

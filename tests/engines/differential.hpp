@@ -46,4 +46,9 @@ std::optional<std::string> try_mutated(u64 seed, const std::vector<BaseProgram>&
 // Of programs that tail-call each other; `calls` says how often they did.
 std::optional<std::string> try_tail_calls(u64 seed, const Variant& variant, u32* calls = nullptr);
 
+// Of programs that nobody verified, mutated so that many access what is not theirs: `ended` counts
+// those that end for that reason.
+std::optional<std::string> try_checked(u64 seed, const std::vector<BaseProgram>& bases,
+                                       const Variant& variant, u64* ended = nullptr);
+
 }  // namespace ebpf::engines

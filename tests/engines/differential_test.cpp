@@ -40,7 +40,7 @@ bool finds(u32 planted, const std::vector<BaseProgram>& bases) {
         for (Variant variant : variants()) {
             variant.options.planted = planted;
             if (try_generated(seed, variant) || try_mutated(seed, bases, variant) ||
-                try_tail_calls(seed, variant))
+                try_tail_calls(seed, variant) || try_checked(seed, bases, variant))
                 return true;
         }
     }
@@ -60,6 +60,7 @@ TEST(Planted, EachIsFound) {
             ASSERT_FALSE(try_generated(seed, variant)) << variant.name;
             ASSERT_FALSE(try_mutated(seed, bases, variant)) << variant.name;
             ASSERT_FALSE(try_tail_calls(seed, variant)) << variant.name;
+            ASSERT_FALSE(try_checked(seed, bases, variant)) << variant.name;
         }
     }
     for (u32 n = 1; n <= jit::kPlantedCount; ++n) {
@@ -111,6 +112,25 @@ TEST(Differential, EachPassAlone) {
             ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
         }
     }
+}
+
+TEST(Differential, CheckedPrograms) {
+    const auto bases = base_programs(ENGINE_DATA);
+    const jit::Options hardened{
+        .blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true};
+    auto all = variants();
+    for (Variant variant : variants()) {
+        variant.options = hardened;
+        all.push_back(variant);
+    }
+    u64 ended = 0;
+    for (const Variant& variant : all) {
+        for (u64 seed = 0; seed < 1000; ++seed) {
+            const auto difference = try_checked(seed, bases, variant, &ended);
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+        }
+    }
+    EXPECT_GT(ended, 1000u) << "accesses out of bounds";
 }
 
 TEST(Differential, TailCalls) {

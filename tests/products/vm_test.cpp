@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -278,18 +279,18 @@ TEST_P(VmTest, TheOptimisingLevelComputesTheSame) {
 }
 
 // Programs that no verifier saw, and what is around their memory.
-class CheckedVm : public testing::Test {
+class CheckedVm : public testing::TestWithParam<casement_engine> {
   protected:
     void SetUp() override {
-        ASSERT_EQ(casement_vm_set_engine(vm_, CASEMENT_ENGINE_INTERPRETER), 0);
+        if (casement_vm_set_engine(vm_, GetParam()) != 0) GTEST_SKIP() << "no JIT here";
         casement_vm_set_checked(vm_, 1);
         casement_vm_set_fuel(vm_, 1000);
     }
     ~CheckedVm() override { casement_vm_destroy(vm_); }
 
-    template <size_t N>
-    int run(const Insn (&code)[N]) {
-        EXPECT_EQ(casement_vm_load(vm_, code, sizeof code), 0) << casement_vm_error(vm_);
+    int run(const std::vector<Insn>& code) {
+        EXPECT_EQ(casement_vm_load(vm_, code.data(), code.size() * sizeof(Insn)), 0)
+            << casement_vm_error(vm_);
         EXPECT_EQ(casement_vm_compile(vm_), 0) << casement_vm_error(vm_);
         return casement_vm_run(vm_, memory_ + 16, 16, &result_);
     }
@@ -298,7 +299,7 @@ class CheckedVm : public testing::Test {
     uint64_t result_ = 0;
 };
 
-TEST_F(CheckedVm, EveryWidthEndsAtTheMemorysEnds) {
+TEST_P(CheckedVm, EveryWidthEndsAtTheMemorysEnds) {
     const struct {
         uint8_t load, store, store_imm;
         int16_t size;
@@ -308,15 +309,16 @@ TEST_F(CheckedVm, EveryWidthEndsAtTheMemorysEnds) {
         for (int16_t off = -16; off <= 24; ++off) {
             const bool inside = off >= 0 && off + width.size <= 16;
             const int expected = inside ? 0 : -EFAULT;
-            const Insn load[] = {{width.load, 0x10, off, 0}, kExit};
-            const Insn store[] = {{0xb7, 0, 0, 7}, {width.store, 0x01, off, 0}, kExit};
-            const Insn store_imm[] = {{0xb7, 0, 0, 7}, {width.store_imm, 0x01, off, 9}, kExit};
+            const std::vector<Insn> load = {{width.load, 0x10, off, 0}, kExit};
+            const std::vector<Insn> store = {{0xb7, 0, 0, 7}, {width.store, 0x01, off, 0}, kExit};
+            const std::vector<Insn> store_imm = {
+                {0xb7, 0, 0, 7}, {width.store_imm, 0x01, off, 9}, kExit};
             EXPECT_EQ(run(load), expected) << width.size << " bytes at " << off;
             EXPECT_EQ(run(store), expected) << width.size << " bytes at " << off;
             EXPECT_EQ(run(store_imm), expected) << width.size << " bytes at " << off;
             if (width.size == 8) {
                 // lock *(u64 *)(r1 + off) += r0; aligned only
-                const Insn atomic[] = {{0xb7, 0, 0, 7}, {0xdb, 0x01, off, 0}, kExit};
+                const std::vector<Insn> atomic = {{0xb7, 0, 0, 7}, {0xdb, 0x01, off, 0}, kExit};
                 EXPECT_EQ(run(atomic), inside && off % 8 == 0 ? 0 : -EFAULT) << off;
             }
         }
@@ -325,7 +327,7 @@ TEST_F(CheckedVm, EveryWidthEndsAtTheMemorysEnds) {
         EXPECT_TRUE(memory_[i] == 0 || (i >= 16 && i < 32)) << "written outside, at " << i;
 }
 
-TEST_F(CheckedVm, StacksAreTheProgramsOwn) {
+TEST_P(CheckedVm, StacksAreTheProgramsOwn) {
     // r0 = *(u64 *)(r10 - 512): zeros
     EXPECT_EQ(run({{0x79, 0xa0, -512, 0}, kExit}), 0);
     EXPECT_EQ(result_, 0u);
@@ -347,8 +349,8 @@ TEST_F(CheckedVm, StacksAreTheProgramsOwn) {
               -EFAULT);
 }
 
-TEST_F(CheckedVm, RangesAreReadAndWrittenAsTheyAllow) {
-    static uint64_t table[2] = {11, 22};
+TEST_P(CheckedVm, RangesAreReadAndWrittenAsTheyAllow) {
+    uint64_t table[2] = {11, 22};
     const auto address = reinterpret_cast<uint64_t>(&table);
     const Insn low = {0x18, 0x02, 0, int32_t(address)}, high = {0, 0, 0, int32_t(address >> 32)};
     EXPECT_EQ(run({low, high, {0x79, 0x20, 8, 0}, kExit}), -EFAULT);
@@ -368,7 +370,7 @@ uint64_t first_byte(uint64_t memory, uint64_t, uint64_t, uint64_t, uint64_t, cas
     return *reinterpret_cast<const uint8_t*>(memory);
 }
 
-TEST_F(CheckedVm, HelpersGetOnlyMemoryThatTheProgramHas) {
+TEST_P(CheckedVm, HelpersGetOnlyMemoryThatTheProgramHas) {
     const casement_helper helper = {.number = 3,
                                     .name = "first_byte",
                                     .function = first_byte,
@@ -386,12 +388,31 @@ TEST_F(CheckedVm, HelpersGetOnlyMemoryThatTheProgramHas) {
     EXPECT_EQ(run({{0xb7, 2, 0, 17}, {0xb7, 3, 0, 3}, {0x8d, 3, 0, 0}, kExit}), -EFAULT);
 }
 
-TEST_F(CheckedVm, EndsWithoutFuelAndIsTheInterpreters) {
+TEST_P(CheckedVm, EndsWithoutFuel) {
     EXPECT_EQ(run({{0xb7, 0, 0, 0}, {0x05, 0, -1, 0}, kExit}), -ETIMEDOUT);
-    if (casement_vm_set_engine(vm_, CASEMENT_ENGINE_JIT) != 0) return;
-    EXPECT_EQ(casement_vm_compile(vm_), -EOPNOTSUPP);
-    EXPECT_NE(std::strstr(casement_vm_error(vm_), "checked"), nullptr) << casement_vm_error(vm_);
+    EXPECT_EQ(casement_vm_entry(vm_), nullptr);
 }
+
+TEST_P(CheckedVm, RegistersBeginWithZero) {
+    // r0 |= r3 | ... | r9
+    std::vector<Insn> program;
+    for (uint8_t r = 3; r <= 9; ++r) program.push_back({0x4f, uint8_t(r << 4), 0, 0});
+    program.push_back(kExit);
+    EXPECT_EQ(run(program), 0);
+    EXPECT_EQ(result_, 0u);
+    // A subprogram's own, and r1 to r5 after the call: r6 = 7; call f; r0 |= r1 | ... | r5; exit;
+    // f: r0 |= r6; r6 = 9; r1 = 9; ... exit
+    program = {{0xb7, 6, 0, 7}, {0x85, 0x10, 0, 6}};
+    for (uint8_t r = 1; r <= 5; ++r) program.push_back({0x4f, uint8_t(r << 4), 0, 0});
+    program.insert(program.end(), {kExit, {0x4f, 0x60, 0, 0}, {0xb7, 6, 0, 9}});
+    for (uint8_t r = 1; r <= 5; ++r) program.push_back({0xb7, r, 0, 9});
+    program.push_back(kExit);
+    EXPECT_EQ(run(program), 0);
+    EXPECT_EQ(result_, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, CheckedVm,
+                         testing::Values(CASEMENT_ENGINE_JIT, CASEMENT_ENGINE_INTERPRETER));
 
 INSTANTIATE_TEST_SUITE_P(Engines, VmTest,
                          testing::Values(CASEMENT_ENGINE_JIT, CASEMENT_ENGINE_INTERPRETER));

@@ -15,8 +15,9 @@ constexpr u32 kExpectedBytes = 6;
 constexpr int kBeforeEntry = 8;
 constexpr u32 kShortLoop = 200;  // instructions; where a longer one starts matters little
 constexpr u32 kWord = 8;
-constexpr u32 kThunkBytes = 32;  // a callback thunk's return address and what it saves
-constexpr u32 kEntryBytes = 64;  // an entry stub's, likewise
+constexpr u32 kCheckBytes = 128;  // of ask_bounds() and whom it calls directly
+constexpr u32 kThunkBytes = 32;   // a callback thunk's return address and what it saves
+constexpr u32 kEntryBytes = 64;   // an entry stub's, likewise
 constexpr isa::Reg kFirstSaved = 6;
 constexpr isa::Reg kLastSaved = 9;
 }  // namespace
@@ -41,6 +42,7 @@ Result<Output> Compiler::run() {
     }
     if (analysis_.entry_is_called) entry_stub();
     detours();
+    if (options_.checked) ask_bounds();
     if (options_.safe_indirect_calls) retpoline();
     if (analysis_.indexed_calls) helper_table();
     return finish();
@@ -63,7 +65,7 @@ void Compiler::for_saved(u32 function, Visit visit) const {
     if (f.uses_frame) visit(reg(isa::kFramePointer));
     for (isa::Reg r = kFirstSaved; r <= kLastSaved; ++r) {
         if (PLANTED(R9IsNotSaved) && r == 9 && !is_entry(function)) continue;
-        if (f.written & reg_set(r)) visit(reg(r));
+        if (options_.checked || (f.written & reg_set(r))) visit(reg(r));
     }
     if (is_entry(function)) for_borrowed(visit);
 }
@@ -87,8 +89,14 @@ void Compiler::plan_frame(u32 function) {
     Frame& frame = frames_[function];
     for_saved(function, [&](Gpr) { ++frame.pushes; });
     if (analysis_.count_frames && is_entry(function)) ++frame.pushes;
-    frame.adjust = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
-    if (f.calls || frame.adjust != 0) frame.adjust += frame.native_bytes() % 16;
+    frame.adjust = f.frame_bytes + below_stack(function);
+    if (f.calls || options_.checked || frame.adjust != 0) frame.adjust += frame.native_bytes() % 16;
+}
+
+u32 Compiler::below_stack(u32 function) const {
+    const Function& f = analysis_.functions[function];
+    const u32 record = options_.checked && f.uses_frame ? kFrameRecord : 0;
+    return (f.calls || options_.checked ? abi_.outgoing : 0) + record;
 }
 
 void Compiler::begin_frame() {
@@ -147,14 +155,15 @@ void Compiler::prologue(u32 function) {
     if (is_entry(function)) take_invocation();
     grow_stack(frame.adjust);
     if (f.uses_frame) {
-        const u32 top = f.frame_bytes + (f.calls ? abi_.outgoing : 0);
+        const u32 top = f.frame_bytes + below_stack(function);
         a_.lea(Width::W64, reg(isa::kFramePointer), {Gpr::Rsp, static_cast<i32>(top)});
     }
-    if (is_entry(function)) {
-        take_arguments();
-    } else if (analysis_.count_frames) {
-        count_frame();
+    if (is_entry(function)) take_arguments();
+    if (options_.checked) {
+        open_checked_frame(function);
+        clear_registers(isa::kCalleeSaved | reg_set(0));
     }
+    if (!is_entry(function) && analysis_.count_frames) count_frame();
 }
 
 // Frames are those of one program: the entry begins to count them and puts the invoker's back.
@@ -174,6 +183,7 @@ void Compiler::take_arguments() {
         const Gpr from = abi_.entry_arg[r - 1u];
         if (from != reg(r)) a_.mov(Width::W64, reg(r), from);
     }
+    if (options_.checked) clear_registers(isa::kCallArgs & ~(reg_set(1) | reg_set(2)));
 }
 
 // The way in where function 0 is one that the program calls.
@@ -213,6 +223,7 @@ void Compiler::epilogue(u32 function) {
 }
 
 void Compiler::take_down_frame(u32 function) {
+    close_checked_frame(function);
     note(FrameStep::Kind::Remember);
     shrink_stack(frames_[function].adjust);
     if (analysis_.count_frames) {
@@ -257,6 +268,7 @@ Status Compiler::compile_function(u32 function) {
         }
         at += count;
     }
+    slow_checks(function);
     fault_exits(function);
     end_frame();
     return {};
@@ -327,6 +339,7 @@ Result<Output> Compiler::finish() {
     std::vector<u32> bytes(function_count_);
     std::ranges::transform(frames_, bytes.begin(), &Frame::native_bytes);
     out.stack_bytes = deepest_chain(bytes, kThunkBytes, kEntryBytes);
+    if (options_.checked) out.stack_bytes += kCheckBytes;
     out.map_count = static_cast<u32>(program_.maps.size());
     out.relocations.reserve(relocations_.size());
     for (const PendingRelocation& pending : relocations_) {
@@ -365,6 +378,7 @@ u32 Compiler::lower_sequence(u32 at) {
         lower_rotation(*r);
         return r->count;
     }
+    if (options_.checked) return 0;  // each access is checked by itself
     if (const auto a = match_address(s)) {
         at_ = at + a->count - 1;
         lower_address(*a);
@@ -380,6 +394,7 @@ Result<u32> Compiler::lower(u32 at) {
     at_ = at;
     const Insn& insn = program_.insns[at];
     const u32 target = program_.target[at];
+    if (options_.checked) check_access(insn);
     if (options_.blind_constants && lower_blinded(insn, target)) return 1;
     switch (insn.form) {
         case Form::AluReg:

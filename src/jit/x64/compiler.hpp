@@ -72,6 +72,8 @@ constexpr Cc condition_of(isa::Cond cond) {
     return Cc::Always;
 }
 
+inline constexpr u32 kFrameRecord = 32;  // a code::StackFrame, of checked code
+
 class Compiler : private Lowering {
   public:
     Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
@@ -91,6 +93,8 @@ class Compiler : private Lowering {
     template <typename Visit>
     void for_borrowed(Visit visit) const;
     void take_invocation();
+    // Below BPF's stack: arguments of helpers, and what checked code keeps of the frame.
+    u32 below_stack(u32 function) const;
     void drop_frame_count();
     void take_arguments();
     Status compile_function(u32 function);
@@ -123,6 +127,22 @@ class Compiler : private Lowering {
     void retpoline();
     void helper_table();
     Result<Output> finish();
+
+    // checks.cpp
+    struct SlowCheck {
+        Label label, back;
+        Mem mem;
+        i32 size;
+        bool writes;
+    };
+    void check_access(const isa::Insn& insn);
+    void slow_checks(u32 function);
+    void ask_bounds();
+    void open_checked_frame(u32 function);
+    void close_checked_frame(u32 function);
+    void clear_registers(RegSet which);
+    void forget_arguments();
+    void call_helper_checked();
 
     // One instruction, or a sequence of them; returns how many.
     Result<u32> lower(u32 at);
@@ -181,7 +201,7 @@ class Compiler : private Lowering {
     bool live_after(Gpr r) const;
 
     void relocate(Place place, code::RelocKind kind, u32 index, u32 addend = 0);
-    enum : u32 { kEntry, kRetpoline, kHelperTable, kEnd, kFunctionsEnd, kOwnLabels };
+    enum : u32 { kEntry, kRetpoline, kHelperTable, kAskBounds, kEnd, kFunctionsEnd, kOwnLabels };
     // What follows an instruction's code.
     Label behind(u32 at) const { return at + 1 < insn_count_ ? at + 1 : own_label(kEnd); }
 
@@ -207,6 +227,7 @@ class Compiler : private Lowering {
     std::vector<PendingStep> steps_;
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
+    std::vector<SlowCheck> slow_checks_;
     std::map<u32, Label> detours_;  // by helper, see call_near()
 
     // The flags right behind the arithmetic that ended here: of this register in that width.

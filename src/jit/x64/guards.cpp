@@ -152,6 +152,7 @@ void Compiler::indexed_call(Gpr number) {
     a_.test(Width::W64, Gpr::Rax, Gpr::Rax);
     a_.code.jump(Cc::E, fault_exit(Fault::BadHelper));
     pass_arguments();
+    if (options_.checked) return call_helper_checked();
     call_indirect(Gpr::Rax);
 }
 

@@ -74,6 +74,7 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
         case CallKind::Local:
             a_.code.jump(Cc::Call, function_label(function_at(target)));
             check_fault();
+            forget_arguments();
             return {};
         case CallKind::Helper:
             if (const auto lookup = array_lookup(insn)) {
@@ -86,6 +87,7 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
                 helper_call(static_cast<u32>(insn.imm));
             }
             check_fault();  // of a callback
+            forget_arguments();
             return {};
         case CallKind::Kfunc:
             return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
@@ -135,6 +137,7 @@ Status Compiler::lower_call_reg(const Insn& insn) {
         return unsupported("call of a helper by register, number", *number);
     }
     check_fault();
+    forget_arguments();
     return {};
 }
 
@@ -146,7 +149,7 @@ void Compiler::pass_arguments() {
         if (PLANTED(HelperLosesR5) && i == 4) continue;
         // An argument that no instruction of the program sets is none. (r1 and r2 are set at
         // entry.)
-        if (!is_invocation && i >= 2 &&
+        if (!is_invocation && i >= 2 && !options_.checked &&
             (analysis_.written & reg_set(static_cast<isa::Reg>(i + 1))) == 0) {
             continue;
         }
@@ -187,7 +190,9 @@ void Compiler::detours() {
 
 void Compiler::helper_call(u32 helper) {
     pass_arguments();
-    call_near(helper);
+    if (!options_.checked) return call_near(helper);
+    relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
+    call_helper_checked();
 }
 
 void Compiler::lower_tail_call(const Insn& insn) {

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+//
+// Programs that nobody verified, checked at every access and call: interpreter and machine code end
+// each run at the same instruction, for the same reason. Programs are generated and real ones with
+// some instructions changed at random, so that many of them access what is not theirs.
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "code/bounds.hpp"
+#include "differential.hpp"
+#include "interpreter/interpreter.hpp"
+#include "isa/codec.hpp"
+#include "isa/table.hpp"
+#include "isa/text/text.hpp"
+#include "placed.hpp"
+#include "random_program.hpp"
+
+namespace ebpf::engines {
+namespace {
+
+using isa::Form;
+using isa::Insn;
+
+constexpr u64 kMayGoto = 6;
+constexpr u64 kManyInstructions = 100'000;
+
+struct Outcome {
+    u64 r0 = 0, fault = 0, fuel = 0;
+    std::vector<std::byte> memory;
+    std::array<u64, kRandomMapSize> map{};
+    friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+bool may_call(code::Invocation*, u64, const u64 args[5]) {
+    return args[0] % 16 != 3;
+}
+
+// By Windows' convention, what code of that convention calls.
+__attribute__((ms_abi)) bool windows_access(const code::Bounds* bounds, u64 address, u64 access) {
+    return code::access_allowed(bounds, address, access);
+}
+using WindowsHelper = __attribute__((ms_abi)) u64 (*)(u64, u64, u64, u64, u64, code::Invocation*);
+__attribute__((ms_abi)) u64 windows_call(u64 a, u64 b, u64 c, u64 d, u64 e,
+                                         code::Invocation* invocation) {
+    const u64 args[5] = {a, b, c, d, e};
+    if (!may_call(invocation, 0, args)) {
+        invocation->fault = static_cast<u64>(code::Fault::BadAccess);
+        return 0;
+    }
+    return reinterpret_cast<WindowsHelper>(invocation->bounds->callee)(a, b, c, d, e, invocation);
+}
+template <u32 number>
+__attribute__((ms_abi)) u64 windows_helper(u64 a, u64 b, u64 c, u64 d, u64 e,
+                                           code::Invocation* invocation) {
+    return random_helper(number)(a, b, c, d, e, invocation);
+}
+
+u64 helper_address(u32 number, jit::CallingConvention convention) {
+    if (convention != jit::CallingConvention::WindowsX64)
+        return reinterpret_cast<u64>(random_helper(number));
+    switch (number) {
+        case kRandomHelper:
+            return reinterpret_cast<u64>(windows_helper<kRandomHelper>);
+        case kRandomMapStore:
+            return reinterpret_cast<u64>(windows_helper<kRandomMapStore>);
+        case kRandomMapLoad:
+            return reinterpret_cast<u64>(windows_helper<kRandomMapLoad>);
+        default:
+            return 0;
+    }
+}
+
+class Mutator {
+  public:
+    explicit Mutator(u64 seed) : random_(seed) {}
+
+    u64 below(u64 n) { return random_() % n; }
+    void mutate(std::vector<Insn>& insns) {
+        for (u64 n = below(4); n > 0; --n) change(insns[below(insns.size())]);
+    }
+
+  private:
+    static bool accesses(const Insn& insn) {
+        return insn.form == Form::Load || insn.form == Form::LoadSx ||
+               insn.form == Form::StoreReg || insn.form == Form::StoreImm ||
+               insn.form == Form::Atomic;
+    }
+    // Not so far up that one frame reaches the next: how far they are apart is each engine's own.
+    void change(Insn& insn) {
+        const bool loads = insn.form == Form::Load || insn.form == Form::LoadSx;
+        if (!accesses(insn)) {
+            if (insn.form == Form::AluImm) insn.imm = static_cast<i32>(below(200)) - 100;
+            if (insn.form == Form::AluReg) insn.src = static_cast<isa::Reg>(below(10));
+            return;
+        }
+        switch (below(3)) {
+            case 0:
+                insn.off = static_cast<i16>(static_cast<i32>(below(80)) - 8);
+                break;
+            case 1:
+                insn.off = static_cast<i16>(static_cast<i32>(below(700)) - 630);
+                break;
+            default:
+                (loads ? insn.src : insn.dst) = static_cast<isa::Reg>(below(11));
+        }
+    }
+    std::mt19937_64 random_;
+};
+
+class CheckedPair {
+  public:
+    CheckedPair(std::vector<std::byte> slots, std::vector<std::byte> memory, u64 fuel)
+        : slots_(std::move(slots)), initial_(std::move(memory)), memory_(initial_), fuel_(fuel) {}
+
+    std::optional<std::string> compare(const Variant& variant, u64* ended) {
+        Result<ir::Program> program = ir::decode_program(slots_);
+        if (!program || !prepare()) return {};
+        // What hangs on where the stack is cannot be compared.
+        const Outcome expected = interpret(0);
+        for (const std::size_t depth : {48, 5008, 70'000}) {
+            if (interpret(depth) != expected) return {};
+        }
+        for (Insn& insn : program->insns) {
+            if (insn.form == Form::Call && insn.call() == isa::CallKind::Helper)
+                insn.imm |= code::kCustomHelper;
+        }
+        jit::Options options = variant.options;
+        options.checked = options.metered = true;
+        const auto output = jit::compile(*program, {}, variant.target, options);
+        if (!output) return text("the JIT refuses");
+        if (!code::validate(output->view(0))) return text("invalid code");
+        const jit::test::Placed placed(
+            *output, variant.target.convention, [&](const code::Relocation& r) {
+                return helper_address(r.index & ~code::kCustomHelper, variant.target.convention);
+            });
+        const bool windows = variant.target.convention == jit::CallingConvention::WindowsX64;
+        const Outcome got = run([&](void* r1, u64 r2, code::Invocation* invocation) {
+            if (windows) {
+                invocation->bounds->access =
+                    reinterpret_cast<decltype(invocation->bounds->access)>(windows_access);
+                invocation->bounds->call = reinterpret_cast<code::HelperFn>(windows_call);
+            }
+            return placed.run(r1, r2, invocation);
+        });
+        if (ended != nullptr && expected.fault == static_cast<u64>(code::Fault::BadAccess))
+            ++*ended;
+        if (expected == got) return {};
+        return text(expected.fault != got.fault     ? "the end differs"
+                    : expected.fuel != got.fuel     ? "what is left differs"
+                    : expected.r0 != got.r0         ? "r0 differs"
+                    : expected.memory != got.memory ? "memory differs"
+                                                    : "the map differs");
+    }
+
+  private:
+    std::string text(const char* what) const {
+        return std::string(what) + "\n" +
+               isa::text::disassemble(slots_, isa::text::Dialect::Llvm).value_or("");
+    }
+
+    bool prepare() {
+        const auto count = interpreter::relocations_of(slots_, {});
+        if (!count) return false;
+        std::vector<code::Relocation> relocations(*count);
+        (void)interpreter::relocations_of(slots_, relocations);
+        for (auto& r : relocations) r.index |= code::kCustomHelper;
+        const code::CodeView view{
+            .engine = code::EngineKind::Interpreter, .text = slots_, .relocations = relocations};
+        const code::Resolver resolver{nullptr,
+                                      [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
+                                          return helper_address(index & ~code::kCustomHelper,
+                                                                jit::CallingConvention::SystemV);
+                                      }};
+        const Result<u64> size = interpreter::kEngine.prepared_size(view);
+        if (!size) return false;
+        prepared_.resize(*size / sizeof(Block) + 1);
+        return interpreter::kEngine
+            .prepare(view, resolver, std::as_writable_bytes(std::span(prepared_)))
+            .has_value();
+    }
+
+    // With the stack somewhere else.
+    [[gnu::noinline]] Outcome interpret(std::size_t depth) {
+        auto* const below = static_cast<volatile char*>(__builtin_alloca(depth + 1));
+        below[0] = 0;
+        return run([&](void* r1, u64 r2, code::Invocation* invocation) {
+            return interpreter::kEngine.run(prepared_.data(), r1, r2, invocation);
+        });
+    }
+
+    template <typename Enter>
+    Outcome run(Enter enter) {
+        random_map() = {};
+        std::ranges::copy(initial_, memory_.begin());
+        const code::Range whole{reinterpret_cast<u64>(memory_.data()), memory_.size(), true};
+        code::Bounds bounds{
+            .window = code::window_of(whole), .memory = whole, .may_call = &may_call};
+        code::Invocation invocation{.fuel = fuel_, .may_goto = kMayGoto, .bounds = &bounds};
+        const u64 r0 =
+            enter(memory_.empty() ? nullptr : memory_.data(), memory_.size(), &invocation);
+        return {r0, invocation.fault, invocation.fuel, memory_, random_map()};
+    }
+
+    struct alignas(16) Block {
+        std::byte bytes[16];
+    };
+    std::vector<std::byte> slots_;
+    std::vector<std::byte> initial_, memory_;  // the second stays where it is
+    std::vector<Block> prepared_;
+    u64 fuel_;
+};
+
+}  // namespace
+
+std::optional<std::string> try_checked(u64 seed, const std::vector<BaseProgram>& bases,
+                                       const Variant& variant, u64* ended) {
+    std::vector<std::byte> memory(kRandomMemory);
+    for (std::size_t i = 0; i < memory.size(); ++i)
+        memory[i] = static_cast<std::byte>(seed * 131 + i * 17);
+    std::vector<Insn> insns;
+    if (seed % 2 == 0) {
+        insns = random_program(seed);
+    } else {
+        const BaseProgram& base = bases[seed / 2 % bases.size()];
+        auto decoded = ir::decode_insns(base.slots);
+        if (!decoded) return {};
+        insns = std::move(*decoded);
+        memory = base.memory;
+    }
+    Mutator mutator(seed);
+    mutator.mutate(insns);
+    const u64 fuel = mutator.below(2) == 0 ? mutator.below(400) : kManyInstructions;
+    std::vector<std::byte> slots;
+    for (const Insn& insn : insns) {
+        isa::Slot raw[2];
+        if (!isa::encode(insn, raw)) return {};
+        const Bytes bytes = std::as_bytes(std::span(raw));
+        slots.insert(slots.end(), bytes.begin(), bytes.begin() + 8 * insn.slots());
+    }
+    return CheckedPair(std::move(slots), std::move(memory), fuel).compare(variant, ended);
+}
+
+}  // namespace ebpf::engines
