@@ -58,8 +58,9 @@ endfunction()
 casement_driver(kernel_subset OBJECTS kernel_subset_image INPUTS ${whole} OPTIONS /opt:noref /opt:noicf)
 
 set(core ${PROJECT_SOURCE_DIR}/src/products/ebpfcore)
+set(platform_headers $<TARGET_PROPERTY:casement_platform,INTERFACE_INCLUDE_DIRECTORIES>)
 add_library(ebpfcore_objects OBJECT ${core}/driver.cpp ${core}/file.cpp ${core}/files.cpp ${image_folder}/rt.cpp)
-target_include_directories(ebpfcore_objects PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(ebpfcore_objects PRIVATE ${platform_headers})
 target_link_libraries(ebpfcore_objects PRIVATE casement_warnings casement_kernel_rules)
 casement_driver(ebpfcore OBJECTS ebpfcore_objects INPUTS ${archives} OPTIONS /opt:ref /opt:icf)
 
@@ -69,6 +70,6 @@ if(BUILD_TESTING)
       ${PROJECT_BINARY_DIR}/bin/kernel_subset.sys)
   # The test kernel that tools/wine.py links at test time (tests/wine/test_kernel.cpp).
   add_library(test_kernel OBJECT ${PROJECT_SOURCE_DIR}/tests/wine/test_kernel.cpp)
-  target_include_directories(test_kernel PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(test_kernel PRIVATE ${platform_headers})
   target_compile_options(test_kernel PRIVATE -fno-stack-protector)
 endif()

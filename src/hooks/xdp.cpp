@@ -17,24 +17,6 @@ void XdpFrame::reset(u8* memory, u64 memory_size, u32 size, u32 ifindex) {
     redirect_ifindex = 0;
 }
 
-XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0) {
-    const u32 number = static_cast<u32>(r0);
-    if (dialect == spec::Dialect::Windows) {
-        constexpr XdpVerdict kWindows[] = {XdpVerdict::Aborted, XdpVerdict::Pass, XdpVerdict::Drop,
-                                           XdpVerdict::Transmit};
-        return number < 4 ? kWindows[number] : XdpVerdict::Aborted;
-    }
-    return number < kXdpVerdicts ? static_cast<XdpVerdict>(number) : XdpVerdict::Aborted;
-}
-
-namespace {
-
-XdpVerdict verdict_of(u32 error, spec::Dialect dialect, u64 r0) {
-    return error == static_cast<u32>(Errc::Ok) ? xdp_verdict(dialect, r0) : XdpVerdict::Aborted;
-}
-
-}  // namespace
-
 const ebpf_hook_provider_t& XdpHook::provider() {
     provider_ = {.header = {1, sizeof(ebpf_hook_provider_t), sizeof(ebpf_hook_provider_t)},
                  .program_type = static_cast<u32>(spec::ProgramType::Xdp),
@@ -48,21 +30,6 @@ const ebpf_hook_provider_t& XdpHook::provider() {
                  .reset_context = &reset_xdp_context,
                  .destroy_context = &destroy_xdp_context};
     return provider_;
-}
-
-// Few interfaces have programs, and a batch of frames looks once.
-XdpHook::Found XdpHook::find(u32 ifindex) const {
-    const u32 used = used_.load(std::memory_order_acquire);
-    for (u32 i = 0; i < used; ++i) {
-        const Place& place = places_[i];
-        if (place.ifindex.load(std::memory_order_acquire) != ifindex) continue;
-        const ebpf_binding_t* binding = place.bound();
-        // The place may have changed hands between the two.
-        if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) {
-            return {&place, binding};
-        }
-    }
-    return {};
 }
 
 Errc XdpHook::add(u32 ifindex, const ebpf_binding_t* binding) {
@@ -117,19 +84,6 @@ void XdpHook::detach(void* self, const ebpf_binding_t* binding, u32 target) {
     hook.remove(target, binding);
 }
 
-XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
-    const auto* client = client_.load(std::memory_order_acquire);
-    const Place* place = client ? find(ifindex).place : nullptr;
-    if (!place) return XdpVerdict::Pass;
-    auto* dialect = reinterpret_cast<u8*>(&frame.dialect);
-    u64 r0 = 0;
-    const u32 error =
-        client->invoke_at(client, &place->binding, ifindex, &frame.context, dialect, &r0);
-    // The place changed hands in between: there was a time without a program.
-    if (error == static_cast<u32>(Errc::ObjectNotFound)) return XdpVerdict::Pass;
-    return verdict_of(error, frame.dialect, r0);
-}
-
 // The binding is read inside the batch: from then on the execution context keeps it alive.
 XdpHook::Batch::Batch(XdpHook& hook, u32 ifindex) {
     const auto* client = hook.client_.load(std::memory_order_acquire);
@@ -142,14 +96,6 @@ XdpHook::Batch::Batch(XdpHook& hook, u32 ifindex) {
 
 XdpHook::Batch::~Batch() {
     if (client_) client_->batch_end(state_);
-}
-
-XdpVerdict XdpHook::Batch::receive(XdpFrame& frame) {
-    if (!binding_) return XdpVerdict::Pass;
-    frame.dialect = dialect_;
-    u64 r0 = 0;
-    const u32 error = client_->batch_invoke(binding_, &frame.context, &r0, state_);
-    return verdict_of(error, frame.dialect, r0);
 }
 
 }  // namespace ebpf::hooks

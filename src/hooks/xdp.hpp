@@ -100,6 +100,7 @@ class XdpHook {
         const ebpf_binding_t* binding = nullptr;
     };
     Found find(u32 ifindex) const;
+    static XdpVerdict answer(u32 error, const XdpFrame& frame, u64 r0);
     Errc add(u32 ifindex, const ebpf_binding_t* binding);
     bool remove(u32 ifindex, const ebpf_binding_t* binding);
 
@@ -112,6 +113,57 @@ class XdpHook {
 };
 
 // A program's r0 in canonical numbers. Windows' verdicts are 1 pass, 2 drop, 3 transmit.
-XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0);
+inline XdpVerdict xdp_verdict(spec::Dialect dialect, u64 r0) {
+    const u32 number = static_cast<u32>(r0);
+    if (dialect == spec::Dialect::Windows) {
+        static constexpr XdpVerdict kWindows[] = {XdpVerdict::Aborted, XdpVerdict::Pass,
+                                                  XdpVerdict::Drop, XdpVerdict::Transmit};
+        return number < 4 ? kWindows[number] : XdpVerdict::Aborted;
+    }
+    return number < kXdpVerdicts ? static_cast<XdpVerdict>(number) : XdpVerdict::Aborted;
+}
+
+// --- what every frame goes through, inline -------------------------------------------------------
+
+// Few interfaces have programs, and a batch of frames looks once.
+inline XdpHook::Found XdpHook::find(u32 ifindex) const {
+    const u32 used = used_.load(std::memory_order_acquire);
+    for (u32 i = 0; i < used; ++i) {
+        const Place& place = places_[i];
+        if (place.ifindex.load(std::memory_order_acquire) != ifindex) continue;
+        const ebpf_binding_t* binding = place.bound();
+        // The place may have changed hands between the two.
+        if (binding && place.ifindex.load(std::memory_order_acquire) == ifindex) {
+            return {&place, binding};
+        }
+    }
+    return {};
+}
+
+inline XdpVerdict XdpHook::answer(u32 error, const XdpFrame& frame, u64 r0) {
+    const bool ran = error == static_cast<u32>(Errc::Ok);
+    return ran ? xdp_verdict(frame.dialect, r0) : XdpVerdict::Aborted;
+}
+
+inline XdpVerdict XdpHook::receive(u32 ifindex, XdpFrame& frame) {
+    const auto* client = client_.load(std::memory_order_acquire);
+    const Place* place = client ? find(ifindex).place : nullptr;
+    if (!place) return XdpVerdict::Pass;
+    auto* dialect = reinterpret_cast<u8*>(&frame.dialect);
+    u64 r0 = 0;
+    const u32 error =
+        client->invoke_at(client, &place->binding, ifindex, &frame.context, dialect, &r0);
+    // The place changed hands in between: there was a time without a program.
+    if (error == static_cast<u32>(Errc::ObjectNotFound)) return XdpVerdict::Pass;
+    return answer(error, frame, r0);
+}
+
+inline XdpVerdict XdpHook::Batch::receive(XdpFrame& frame) {
+    if (!binding_) return XdpVerdict::Pass;
+    frame.dialect = dialect_;
+    u64 r0 = 0;
+    const u32 error = client_->batch_invoke(binding_, &frame.context, &r0, state_);
+    return answer(error, frame, r0);
+}
 
 }  // namespace ebpf::hooks

@@ -20,11 +20,34 @@ Irql current_irql();
 Irql raise_to_dispatch();
 void lower_irql(Irql previous);
 
+// DISPATCH for a scope. <= DISPATCH.
+class [[nodiscard]] DispatchGuard {
+  public:
+    DispatchGuard();
+    ~DispatchGuard();
+    DispatchGuard(const DispatchGuard&) = delete;
+    DispatchGuard& operator=(const DispatchGuard&) = delete;
+
+  private:
+    Irql previous_;
+};
+
 // Ends the process (the system, in the kernel) when this thread runs above `highest`.
 void require_irql_at_most(Irql highest, const char* function);
 
 // Ends the process (the system, in the kernel) unless it `holds`: for what only a bug of ours can
 // break and nobody could go on after. Any level.
 void require(bool holds, const char* what);
+
+}  // namespace ebpf::platform
+
+#include "irql_inline.hpp"  // the system's
+
+namespace ebpf::platform {
+
+inline DispatchGuard::DispatchGuard() : previous_(raise_to_dispatch()) {}
+inline DispatchGuard::~DispatchGuard() {
+    lower_irql(previous_);
+}
 
 }  // namespace ebpf::platform

@@ -63,3 +63,5 @@ class Event {
 };
 
 }  // namespace ebpf::platform
+
+#include "thread_word_inline.hpp"  // the system's

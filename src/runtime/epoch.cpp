@@ -36,20 +36,6 @@ Epochs::~Epochs() {
     platform::release(slots_);
 }
 
-// The store need not be visible before what the thread reads next: oldest_reader() and share() make
-// it so by their barrier. Null when the thread has no home, is in it already, or lost it.
-inline std::atomic<u64>* Epochs::take_home(platform::ThreadWord& word) {
-    if (word.home.owner != id_) return nullptr;
-    Slot& slot = slots_[word.home.slot];
-    if (slot.home_epoch.load(std::memory_order_relaxed) != 0) return nullptr;
-    slot.home_epoch.store(epoch_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (slot.use.load(std::memory_order_relaxed) == Use::Home) return &slot.home_epoch;
-    slot.home_epoch.store(0, std::memory_order_release);
-    word.home = {};
-    return nullptr;
-}
-
 // Makes a slot that nobody has this thread's home.
 std::atomic<u64>* Epochs::settle(platform::ThreadWord& word, u32 slot) {
     const platform::ThreadWord* nobody = nullptr;

@@ -106,19 +106,41 @@ u32 Runtime::invoke(const ebpf_binding_t* binding, void* context, u64* result) {
     return static_cast<u32>(Errc::Ok);
 }
 
-u32 Runtime::invoke_at(const ebpf_client_dispatch_t* client, const ebpf_binding_t* const* place,
-                       u32 target, void* context, u8* dialect, u64* result) {
-    Runtime& runtime = of(client);
-    EpochGuard guard(runtime.epochs_);
-    if (!guard.status()) return static_cast<u32>(guard.status().error().code);
+namespace {
+
+// Inlined twice: into the short way and the other.
+[[gnu::always_inline]] inline u32 run_at(Runtime& runtime, const ebpf_binding_t* const* place,
+                                         u32 target, void* context, u8* dialect, u64* result,
+                                         u32 slot) {
     const ebpf_binding_t* binding = __atomic_load_n(place, __ATOMIC_ACQUIRE);
     if (binding == nullptr || binding->target != target) {
         return static_cast<u32>(Errc::ObjectNotFound);
     }
     const Program& program = *binding->program.load(std::memory_order_acquire);
     *dialect = static_cast<u8>(program.dialect);
-    *result = run_inline(runtime, program, context, 0, guard.slot());
+    *result = run_inline(runtime, program, context, 0, slot);
     return static_cast<u32>(Errc::Ok);
+}
+
+[[gnu::noinline]] u32 run_at_elsewhere(Runtime& runtime, const ebpf_binding_t* const* place,
+                                       u32 target, void* context, u8* dialect, u64* result) {
+    EpochGuard guard(runtime.epochs());
+    if (!guard.status()) return static_cast<u32>(guard.status().error().code);
+    return run_at(runtime, place, target, context, dialect, result, guard.slot());
+}
+
+}  // namespace
+
+u32 Runtime::invoke_at(const ebpf_client_dispatch_t* client, const ebpf_binding_t* const* place,
+                       u32 target, void* context, u8* dialect, u64* result) {
+    Runtime& runtime = of(client);
+    {
+        const platform::DispatchGuard level;
+        const HomeGuard home(runtime.epochs_);
+        if (home.entered()) [[likely]]
+            return run_at(runtime, place, target, context, dialect, result, home.slot());
+    }
+    return run_at_elsewhere(runtime, place, target, context, dialect, result);
 }
 
 static_assert(sizeof(Epochs::Entry) <= 64 && alignof(Epochs::Entry) <= 8);

@@ -17,11 +17,8 @@
 #include "platform/lock.hpp"
 
 namespace ebpf::platform {
-namespace {
 
-thread_local ThreadWord word;
-
-}  // namespace
+constinit thread_local ThreadWord this_threads_word;
 
 u64 monotonic_ns() {
     return clock_ns(CLOCK_MONOTONIC);
@@ -60,10 +57,6 @@ void fill_random(MutableBytes out) {
         const ssize_t n = getrandom(out.data() + done, out.size() - done, 0);
         if (n > 0) done += static_cast<std::size_t>(n);
     }
-}
-
-ThreadWord& thread_word() {
-    return word;
 }
 
 // membarrier(2): a process registers once.

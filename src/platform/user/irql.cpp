@@ -5,28 +5,13 @@
 #include <cstdlib>
 
 namespace ebpf::platform {
-namespace {
-thread_local Irql level = Irql::Passive;
-}
 
-Irql current_irql() {
-    return level;
-}
-
-Irql raise_to_dispatch() {
-    const Irql previous = level;
-    level = Irql::Dispatch;
-    return previous;
-}
-
-void lower_irql(Irql previous) {
-    level = previous;
-}
+constinit thread_local Irql simulated_irql = Irql::Passive;
 
 void require_irql_at_most(Irql highest, const char* function) {
-    if (level <= highest) return;
+    if (current_irql() <= highest) return;
     std::fprintf(stderr, "%s called at interrupt level %d, allowed up to %d\n", function,
-                 static_cast<int>(level), static_cast<int>(highest));
+                 static_cast<int>(current_irql()), static_cast<int>(highest));
     std::abort();
 }
 

@@ -10,11 +10,7 @@
 namespace ebpf::platform {
 namespace {
 
-constexpr u64 kNsPerTick = 100;       // interrupt time counts 100 ns
-constexpr u32 kMaxProcessors = 2048;  // more than any Windows allows
-
-constinit ThreadWord words[kMaxProcessors];
-
+constexpr u64 kNsPerTick = 100;  // interrupt time counts 100 ns
 // Threads that wait for an Event stand in one of these lists, chosen by the event's address: the
 // kernel has nothing like a futex, and an Event is only a word.
 struct Waiter {
@@ -34,6 +30,8 @@ Bucket& bucket_of(const void* event) {
 }
 
 }  // namespace
+
+constinit ThreadWord processors_words[kMaxProcessors];
 
 u64 monotonic_ns() {
     u64 counter;
@@ -64,10 +62,6 @@ void fill_random(MutableBytes out) {
     // Cannot fail with the system's own generator at PASSIVE ("BCryptGenRandom", Microsoft).
     (void)ddk::BCryptGenRandom(nullptr, reinterpret_cast<u8*>(out.data()),
                                static_cast<u32>(out.size()), ddk::kSystemPreferredRng);
-}
-
-ThreadWord& thread_word() {
-    return words[current_cpu() % kMaxProcessors];
 }
 
 bool barrier_in_all_threads() {

@@ -16,8 +16,6 @@ namespace {
 
 constexpr u64 kNsPerTick = 100;  // both clocks count 100 ns
 
-thread_local ThreadWord word;
-
 using Clock = void(WINAPI*)(ULONGLONG* ticks);
 constinit std::atomic<Clock> unbiased_time{nullptr};
 constinit std::atomic<Clock> interrupt_time{nullptr};
@@ -52,6 +50,8 @@ u64 read(std::atomic<Clock>& known, const char* name) {
 
 }  // namespace
 
+constinit thread_local ThreadWord this_threads_word;
+
 u64 monotonic_ns() {
     return read(unbiased_time, "QueryUnbiasedInterruptTimePrecise");
 }
@@ -80,10 +80,6 @@ void fill_random(MutableBytes out) {
     // Cannot fail with the system's own generator ("BCryptGenRandom", Microsoft).
     BCryptGenRandom(nullptr, reinterpret_cast<PUCHAR>(out.data()), static_cast<ULONG>(out.size()),
                     BCRYPT_USE_SYSTEM_PREFERRED_RNG);
-}
-
-ThreadWord& thread_word() {
-    return word;
 }
 
 // FlushProcessWriteBuffers() is one, but Wine 8's does nothing and returns all the same.
