@@ -149,6 +149,12 @@ class Assembler {
                           index.kind == Operand::Sxtw;
         return form && (index.amount == 0 || index.amount == size_of(w));
     }
+    // Two registers at base + off and right behind: a multiple of the size, at most 63 of them.
+    void access_pair(bool load, Width w, Gpr a, Gpr b, Gpr base, i64 off) {
+        const u32 scaled = static_cast<u32>(off / isa::bytes(w)) & 0x7F;
+        put((w == Width::W64 ? 0xA900'0000 : 0x2900'0000) | (load ? 1u << 22 : 0) | scaled << 15 |
+            u32{b} << 10 | u32{base} << 5 | a);
+    }
     void push_pair(Gpr a, Gpr b) { pair(0xA980'0000, a, b, -16); }
     void pop_pair(Gpr a, Gpr b) { pair(0xA8C0'0000, a, b, 16); }
 

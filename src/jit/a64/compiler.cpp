@@ -20,7 +20,8 @@ constexpr u32 kPair = 16;
 Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
                    const Analysis& analysis)
     : Lowering(program, facts, options, analysis),
-      a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom) {}
+      a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom),
+      resident_saved_(function_count_) {}
 
 std::vector<RegSet> spare_registers(const Analysis& analysis) {
     std::vector<RegSet> spare;
@@ -51,6 +52,7 @@ Compiler::Saved Compiler::saved(u32 function) const {
     for (isa::Reg r = 6; r <= 9; ++r) {
         if (f.written & reg_set(r)) add(kReg[r]);
     }
+    for_resident_saved(function, s);
     if (is_entry(function) && uses_invocation_) add(kInvocation);
     if (s.count % 2 != 0) add(kZero);
     return s;
@@ -141,8 +143,10 @@ Status Compiler::compile_function(u32 function) {
     function_ = function;
     faults_ = 0;
     a_.bind(function_label(function));
-    prologue(function);
+    plan_residents(function);
     values_.set_frame(analysis_.functions[function].frame_bytes);
+    prologue(function);
+    set_residents();
     const ir::Subprogram& s = program_.subprograms[function];
     bool in_dead_code = false;
     for (u32 at = s.begin; at < s.end;) {

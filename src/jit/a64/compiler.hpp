@@ -8,7 +8,8 @@
 //     r10       sp, whose distance is known
 //     x13 to x16  what the optimising level uses beyond these
 //     x26       the invocation
-//     x8 to x12, x17  scratch
+//     x5, x6, x23 to x25, x27, x28, and what is left of x13 to x16  constants of loops
+//     (residents.cpp) x8 to x12, x17  scratch
 //
 // What an instruction computes is often left to those that read it: values.hpp.
 //
@@ -45,7 +46,7 @@ class Compiler : private Lowering {
 
     // compiler.cpp: functions, frames, limits, the result
     struct Saved {
-        std::array<Gpr, 8> reg{};
+        std::array<Gpr, 12> reg{};
         u32 count = 0;  // a multiple of 2
     };
     Saved saved(u32 function) const;
@@ -64,6 +65,19 @@ class Compiler : private Lowering {
     void helper_table();
     Result<Output> finish();
 
+    // residents.cpp
+    struct Resident {
+        bool of_frame = false;
+        u64 value = 0;  // or the distance from sp
+        Gpr reg = 0;
+    };
+    std::optional<u64> constant_of(const isa::Insn& insn) const;
+    void plan_residents(u32 function);
+    void set_residents();
+    void for_resident_saved(u32 function, Saved& saved) const;
+    std::optional<Gpr> resident(u64 value) const;
+    Gpr constant(u64 value);
+
     // lower.cpp
     Result<u32> lower(u32 at);
     u32 lower_sequence(u32 at);
@@ -74,6 +88,7 @@ class Compiler : private Lowering {
     void lower_alu_reg(const isa::Insn& insn);
     void lower_alu_with(const isa::Insn& insn, Gpr m);
     void lower_alu_imm(const isa::Insn& insn);
+    void lower_with_constant(const isa::Insn& insn, u64 bits);
     bool lower_imm_form(const isa::Insn& insn, u64 bits);
     void lower_operation(const isa::Insn& insn, Values::Allowed allowed);
     bool lower_multiply_add(const isa::Insn& insn);
@@ -98,6 +113,7 @@ class Compiler : private Lowering {
     Place place_of(Reg base, i64 off, Width w);
     void access(Access kind, Width w, Gpr t, const Place& place);
     void lower_load(const isa::Insn& insn);
+    u32 lower_pair(u32 at);
     void lower_store(const isa::Insn& insn);
     void lower_atomic(const isa::Insn& insn);
 
@@ -108,6 +124,12 @@ class Compiler : private Lowering {
     void compare(const isa::Insn& insn, const Branch& branch);
     void compare_imm(const isa::Insn& insn, const Branch& branch);
     bool compare_form(isa::Cond cond, Width w, Gpr n, u64 bits);
+    // The operand of a comparison with an immediate: of 12 bits, perhaps shifted by 12.
+    struct CompareFields {
+        bool negative, high;
+        u32 size;
+    };
+    static std::optional<CompareFields> compare_fields(Width w, u64 bits);
     // Whether jumps that test a bit reach everything.
     bool tests_bits() const { return insn_count_ < kNearFrom; }
     u32 lower_bit_test(const Sequence& s);
@@ -129,6 +151,8 @@ class Compiler : private Lowering {
 
     Assembler a_;
     Values values_{a_};
+    std::vector<Resident> residents_;      // of the function being compiled
+    std::vector<RegSet> resident_saved_;   // per function, see residents.cpp
     std::vector<code::Relocation> table_;  // of helpers, behind the code
 };
 

@@ -34,6 +34,7 @@ Result<u32> Compiler::lower(u32 at) {
     if (!options_.blind_constants) {
         if (const u32 count = lower_sequence(at)) return count;
     }
+    if (const u32 count = lower_pair(at)) return count;
     begin(at);
     const Insn& insn = program_.insns[at];
     const u32 target = program_.target[at];

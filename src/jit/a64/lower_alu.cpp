@@ -161,8 +161,24 @@ void Compiler::lower_alu_imm(const Insn& insn) {
     if (shift) return lower_shift_imm(alu, w, dst, static_cast<u32>(insn.imm));
     if (alu == AluOp::Mov) return set_constant(dst, bits);
     if (!options_.blind_constants && lower_imm_form(insn, bits)) return;
-    put_constant(kTemp, bits);
-    lower_alu_with(insn, kTemp);
+    lower_with_constant(insn, bits);
+}
+
+void Compiler::lower_with_constant(const Insn& insn, u64 bits) {
+    const Width w = insn.width;
+    const AluOp alu = insn.alu();
+    const auto there = resident(bits);
+    if (there && alu == AluOp::Mul) {
+        const Gpr n = values_.plain(insn.dst, w);
+        return values_.note(insn.dst,
+                            {.shape = Shape::Product, .width = w, .base = n, .index = {*there}});
+    }
+    const bool logical = alu == AluOp::And || alu == AluOp::Or || alu == AluOp::Xor;
+    const Gpr c = constant(bits);
+    if (!logical) return lower_alu_with(insn, c);
+    const Operand m = values_.operand(insn.dst, w, kRotated);
+    const u8 most = alu == AluOp::And ? static_cast<u8>(std::bit_width(bits | 1)) : bits_in(w);
+    a_.rro(reg_form(alu), w, values_.define(insn.dst, most), c, m);
 }
 
 // With what the machine has for that constant, if anything.
@@ -275,6 +291,13 @@ void Compiler::lower_shift_imm(AluOp op, Width w, Reg dst, u32 count) {
             const u8 left = static_cast<u8>(v.from - n);
             return a_.bitfield(op::kUbfm, w, values_.define(dst, left), v.base, n, v.from - 1u);
         }
+    }
+    if (v.shape == Shape::Shifted && v.index.kind == Operand::Lsl && v.width == w &&
+        op != AluOp::Lsh && n >= v.index.amount) {  // bits from the middle
+        const bool sign = op == AluOp::Arsh;
+        const Gpr d = values_.define(dst, static_cast<u8>(sign ? bits : bits - n));
+        return a_.bitfield(sign ? a64::op::kSbfm : a64::op::kUbfm, w, d, v.base, n - v.index.amount,
+                           bits - 1 - v.index.amount);
     }
     const Operand::Kind kind = op == AluOp::Lsh   ? Operand::Lsl
                                : op == AluOp::Rsh ? Operand::Lsr

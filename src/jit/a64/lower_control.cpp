@@ -86,8 +86,7 @@ void Compiler::compare_imm(const Insn& insn, const Branch& branch) {
     }
     if (!options_.blind_constants && compare_form(cond, w, n, bits))
         return jump(cond, branch.target);
-    put_constant(kTemp, bits);
-    a_.rrr(cond == Cond::Set ? op::kAnds : op::kSubs, w, kZero, n, kTemp);
+    a_.rrr(cond == Cond::Set ? op::kAnds : op::kSubs, w, kZero, n, constant(bits));
     jump(cond, branch.target);
 }
 
@@ -98,13 +97,19 @@ bool Compiler::compare_form(Cond cond, Width w, Gpr n, u64 bits) {
         if (fields) a_.mask(op::kAndsImm, w, kZero, n, *fields);
         return fields.has_value();
     }
+    const auto fields = compare_fields(w, bits);
+    if (!fields) return false;
+    a_.rri12(fields->negative ? op::kAddsImm : op::kSubsImm, w, kZero, n, fields->size,
+             fields->high);
+    return true;
+}
+
+std::optional<Compiler::CompareFields> Compiler::compare_fields(Width w, u64 bits) {
     const i64 value = w == Width::W64 ? static_cast<i64>(bits) : static_cast<i32>(bits);
     const u64 size = static_cast<u64>(value < 0 ? -value : value);
     const bool high = size > kMaxImm12 && (size & kMaxImm12) == 0 && size >> 12 <= kMaxImm12;
-    if (size > kMaxImm12 && !high) return false;
-    a_.rri12(value < 0 ? op::kAddsImm : op::kSubsImm, w, kZero, n,
-             static_cast<u32>(high ? size >> 12 : size), high);
-    return true;
+    if (size > kMaxImm12 && !high) return {};
+    return CompareFields{value < 0, high, static_cast<u32>(high ? size >> 12 : size)};
 }
 
 // r &= one bit; if r == 0 or r != 0 goto; or one jump that tests the bit.

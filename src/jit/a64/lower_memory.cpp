@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Loads, stores and atomic operations.
+#include <algorithm>
+
 #include "jit/a64/compiler.hpp"
 
 namespace ebpf::jit::a64 {
@@ -38,10 +40,58 @@ void Compiler::lower_store(const Insn& insn) {
         value = values_.stored(insn.src, insn.width);
     } else if (insn.imm == 0) {
         value = kZero;
+    } else if (const auto there = resident(static_cast<u64>(insn.imm))) {
+        value = *there;
     }
     const Place place = place_of(insn.dst, insn.off, insn.width);
     if (value == kTemp3) put_constant(kTemp3, static_cast<u64>(insn.imm));
     access(Access::Store, insn.width, value, place);
+}
+
+// Two loads or two stores of neighbours at once.
+u32 Compiler::lower_pair(u32 at) {
+    const Sequence s{program_, analysis_, at, program_.subprograms[function_].end};
+    const Insn *a = s[0], *b = s[1];
+    if (a == nullptr || b == nullptr || a->width != b->width) return 0;
+    if (a->width != Width::W32 && a->width != Width::W64) return 0;
+    const bool loads = a->form == Form::Load && b->form == Form::Load;
+    const auto stores = [](const Insn& i) {
+        return i.form == Form::StoreReg || (i.form == Form::StoreImm && i.imm == 0);
+    };
+    if (!loads && !(stores(*a) && stores(*b))) return 0;
+    if (loads ? a->src != b->src || a->dst == a->src || a->dst == b->dst : a->dst != b->dst)
+        return 0;
+    const i32 size = isa::bytes(a->width);
+    if (b->off - a->off != size && a->off - b->off != size) return 0;
+    // Only where the form reaches: the base is a register or a known distance from one.
+    constexpr i32 kReach = 64;  // accesses, on either side
+    const Reg base = loads ? a->src : a->dst;
+    const Value v = values_.of(base);
+    const i64 off =
+        std::min(a->off, b->off) + (v.shape == Shape::Sum && !v.has_index ? v.disp : i64{0});
+    if (off % size != 0 || off / size < -kReach || off / size >= kReach) return 0;
+
+    begin(at + 1);
+    const auto place_at = [&](i64 least) {
+        return v.has_index ? Place{values_.plain(base, Width::W64), least, {}}
+                           : place_of(base, least, a->width);
+    };
+    const bool swapped = b->off < a->off;
+    const Insn &low = swapped ? *b : *a, &high = swapped ? *a : *b;
+    if (loads) {
+        const Place place = place_at(low.off);
+        const u8 bits = static_cast<u8>(isa::bits(a->width));
+        const Gpr first = values_.define(low.dst, bits), second = values_.define(high.dst, bits);
+        a_.access_pair(true, a->width, first, second, place.base, place.off);
+        return 2;
+    }
+    const auto value = [&](const Insn& i) {
+        return i.form == Form::StoreImm ? kZero : values_.stored(i.src, i.width);
+    };
+    const Gpr first = value(low), second = value(high);
+    const Place place = place_at(low.off);
+    a_.access_pair(false, a->width, first, second, place.base, place.off);
+    return 2;
 }
 
 void Compiler::lower_atomic(const Insn& insn) {

@@ -154,6 +154,11 @@ Gpr Values::plain(Reg r, Width w) {
     }
     const Value& v = values_[r];
     if (v.shape == Shape::Copy) return v.base;
+    if (v.shape == Shape::Sum && v.base == kSp && !v.has_index) {
+        for (const FrameAddress& a : frame_addresses_) {
+            if (a.disp == v.disp) return a.reg;
+        }
+    }
     // Low bits are what they are before an extension.
     if (v.shape == Shape::Field && v.index.amount == 0 && v.from >= isa::bits(w)) return v.base;
     write(r);

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 
 #include "jit/a64/assembler.hpp"
 #include "jit/analysis.hpp"
@@ -53,12 +54,21 @@ struct Value {
     }
 };
 
+// A register that holds sp plus a distance.
+struct FrameAddress {
+    i64 disp = 0;
+    Gpr reg = 0;
+};
+
 class Values {
   public:
     explicit Values(Assembler& assembler) : a_(assembler) { forget_bits(); }
 
     // Where a function's frame ends, from sp.
     void set_frame(u32 bytes) { frame_ = bytes; }
+    void set_frame_addresses(std::span<const FrameAddress> addresses) {
+        frame_addresses_.assign(addresses.begin(), addresses.end());
+    }
     // Of the instructions that are lowered next, what is read behind them.
     void set_live(RegSet live) { live_ = live; }
     // Before a place that others come to: nothing is known of registers.
@@ -118,6 +128,7 @@ class Values {
     RegSet noted_ = 0;
     RegSet live_ = 0;
     u32 frame_ = 0;
+    std::vector<FrameAddress> frame_addresses_;
 };
 
 }  // namespace ebpf::jit::a64
