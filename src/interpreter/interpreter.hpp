@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The interpreter: pre-decoded, threaded, the reference that the other engines are compared with.
-// It runs verified programs without checks; `fuel` bounds the others in time, and
+// It runs verified programs without checks; `fuel` bounds the others in time (instructions that
+// became one operation are paid together, before it), and
 // Invocation::bounds what they read and write (code/bounds.hpp; their stack and registers begin
 // with zeros, r1 to r5 are 0 after calls, and atomic operations must be aligned).
 //

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// From slots to operations. Two passes over caller's memory: the first decodes, the second, which
-// then knows where instructions begin, turns displacements into checked distances.
+// From slots to operations, in caller's memory: where instructions begin and where control comes
+// from elsewhere, then what each becomes, and in the end, when that is known, distances.
 #include <new>
 
-#include "interpreter/decoded.hpp"
 #include "interpreter/interpreter.hpp"
+#include "interpreter/select.hpp"
+#include "interpreter/sequences.hpp"
 #include "isa/codec.hpp"
 
 namespace ebpf::interpreter {
@@ -17,113 +18,131 @@ using code::Relocation;
 using code::RelocKind;
 using code::Resolver;
 
-// The handler of each row of isa's table, kCount where there is none.
-constexpr auto kHandlerOf = [] {
-    std::array<Handler, isa::kEncodings.size()> handlers{};
-    handlers.fill(Handler::kCount);
-    const auto put = [&](Form form, u8 kind, Width width, u8 from, Handler handler) {
-        Insn insn;
-        insn.form = form;
-        insn.kind = kind;
-        insn.width = width;
-        insn.from_bits = from;
-        const isa::Encoding* row = isa::find_encoding(insn);
-        if (row != nullptr)
-            handlers[static_cast<std::size_t>(row - isa::kEncodings.data())] = handler;
-    };
-#define HANDLER(name, form, kind, width, from, code) \
-    put(Form::form, static_cast<u8>(kind), Width::width, from, Handler::name);
-#include "interpreter/handlers.def"
-    return handlers;
-}();
+// Of each slot, while preparing: whether an instruction begins there, whether something jumps
+// there, and in the end which operation it became part of.
+using Place = u32;
+constexpr Place kInside = ~Place{0};
+constexpr Place kTarget = kInside - 1;
 
-// Every legal instruction has a handler but those that the header says are refused.
-consteval bool complete() {
-    for (std::size_t i = 0; i < isa::kEncodings.size(); ++i) {
-        const isa::Encoding& row = isa::kEncodings[i];
-        const bool refused =
-            row.unsupported != nullptr || row.form == Form::LegacyLoad ||
-            (row.form == Form::Call && static_cast<CallKind>(row.kind) == CallKind::Kfunc);
-        if (refused != (kHandlerOf[i] == Handler::kCount)) return false;
-    }
-    return true;
-}
-static_assert(complete());
-
-// What stands in for a second slot: no instruction begins there.
-constexpr Handler kNoHandler = Handler::kCount;
+// What prepare() works in; `ops` gets shorter as operations are found to be part of others.
+struct Memory {
+    std::span<Op> ops;
+    std::span<Place> places;
+    u64* register_helpers = nullptr;
+};
 
 class Preparer {
   public:
-    Preparer(const CodeView& code, const Resolver& resolver, std::span<Op> ops,
-             u64* register_helpers)
-        : code_(code), resolver_(resolver), ops_(ops), register_helpers_(register_helpers) {}
+    Preparer(const CodeView& code, const Resolver& resolver, const Memory& memory)
+        : code_(code),
+          resolver_(resolver),
+          ops_(memory.ops),
+          places_(memory.places),
+          register_helpers_(memory.register_helpers) {}
 
-    Status run() {
-        for (u32 pc = 0; pc < ops_.size();) {
+    Result<const Op*> run() {
+        TRY(find_instructions());
+        TRY(find_targets());
+        TRY(translate_all());
+        TRY(set_targets());
+        fuse(ops_.first(count_));
+        return &ops_[places_[entry()]];
+    }
+
+  private:
+    template <typename Visit>
+    Status each_insn(Visit visit) {
+        for (u32 pc = 0; pc < places_.size();) {
             TRY_ASSIGN(const Insn insn, isa::decode(code_.text, pc));
-            TRY(translate(insn, pc));
-            if (insn.slots() == 2) ops_[pc + 1] = Op{};
-            last_ = insn;
+            TRY(visit(insn, pc));
             pc += static_cast<u32>(insn.slots());
         }
+        return {};
+    }
+
+    Status find_instructions() {
+        Form last{};
+        TRY(each_insn([&](const Insn& insn, u32 pc) -> Status {
+            places_[pc] = 0;
+            if (insn.slots() == 2) places_[pc + 1] = kInside;
+            last = insn.form;
+            return {};
+        }));
+        if (last != Form::Exit && last != Form::Ja)
+            return fail(Errc::BadFormat, at_insn(places_.size() - 1), "control runs off the end");
+        return {};
+    }
+
+    Status find_targets() {
+        if (places_[entry()] == kInside)
+            return fail(Errc::BadJumpTarget, at_insn(entry()), "entry");
+        places_[entry()] = kTarget;
+        return each_insn([&](const Insn& insn, u32 pc) -> Status {
+            if (!has_target(insn)) return {};
+            const i64 target = target_of(insn, pc);
+            if (target < 0 || target >= static_cast<i64>(places_.size()) ||
+                places_[static_cast<std::size_t>(target)] == kInside) {
+                return fail(Errc::BadJumpTarget, at_insn(pc), "target", static_cast<u64>(target));
+            }
+            places_[static_cast<std::size_t>(target)] = kTarget;
+            return {};
+        });
+    }
+
+    Status translate_all() {
+        TRY(each_insn([&](const Insn& insn, u32 pc) -> Status {
+            TRY_ASSIGN(Op op, translate(insn, pc));
+            const bool reached = places_[pc] == kTarget;
+            if (!reached && count_ != 0 && merge(ops_[count_ - 1], op, insn)) --count_;
+            places_[pc] = count_;
+            if (reached) op.handler |= kReached;
+            ops_[count_++] = op;
+            return {};
+        }));
         if (!code_.relocations.empty() && next_ != code_.relocations.size()) {
             return fail(Errc::BadFormat, at_offset(code_.relocations[next_].offset),
                         "a relocation that no instruction takes");
         }
-        if (last_.form != Form::Exit && last_.form != Form::Ja) {
-            return fail(Errc::BadFormat, at_insn(ops_.size() - 1), "control runs off the end");
-        }
-        return check_targets();
+        return {};
     }
 
-  private:
-    Status translate(const Insn& insn, u32 pc) {
-        const isa::Encoding* row = isa::find_encoding(insn);
-        Op& op = ops_[pc];
-        op.handler = kHandlerOf[static_cast<std::size_t>(row - isa::kEncodings.data())];
-        op.dst = insn.dst;
-        op.src = insn.src;
-        op.off = insn.off;
-        op.imm = static_cast<u64>(insn.imm);
+    Status set_targets() {
+        return each_insn([&](const Insn& insn, u32 pc) -> Status {
+            if (!has_target(insn)) return {};
+            Op& op = ops_[places_[pc]];
+            const Op& target = ops_[places_[static_cast<std::size_t>(target_of(insn, pc))]];
+            if (insn.form == Form::Wide)  // the address of a subprogram is its first operation's
+                op.imm = reinterpret_cast<u64>(&target) ^ code::kInterpretedFunction;
+            else
+                op.branch.distance = static_cast<i32>((&target - &op) * i64{sizeof(Op)});
+            return {};
+        });
+    }
+
+    u32 entry() const { return code_.entry / u32{sizeof(isa::Slot)}; }
+
+    static i64 target_of(const Insn& insn, u32 pc) {
+        return i64{pc} + 1 + (insn.is_jump() ? insn.displacement() : insn.imm);
+    }
+
+    Result<Op> translate(const Insn& insn, u32 pc) {
         const Relocation* relocation = take_relocation(pc);
-        switch (insn.form) {
-            case Form::Wide:
-                return wide(insn, relocation, pc, op);
-            case Form::Call:
-                if (insn.call() == CallKind::Helper) {
-                    return resolved(relocation, RelocKind::Helper64, pc, "helper", op.imm);
-                }
-                if (insn.call() == CallKind::Kfunc) {
-                    return fail(Errc::Unsupported, at_insn(pc), "call of a kernel function",
-                                static_cast<u64>(insn.imm));
-                }
-                return distance(insn.imm, pc, op);
-            case Form::Ja:
-                TRY(distance(insn.imm, pc, op));
-                break;
-            case Form::LegacyLoad:
-                return fail(Errc::Unsupported, at_insn(pc), "packet load");
-            case Form::CallReg:
-                op.imm = reinterpret_cast<u64>(register_helpers_);
-                break;
-            case Form::AluReg:
-            case Form::AluImm:
-            case Form::Neg:
-            case Form::MovSx:
-            case Form::Endian:
-            case Form::Load:
-            case Form::LoadSx:
-            case Form::StoreReg:
-            case Form::StoreImm:
-            case Form::Atomic:
-            case Form::JmpReg:
-            case Form::JmpImm:
-            case Form::MayGoto:
-            case Form::Exit:
-                break;
+        if (!handler_of(insn)) {
+            return fail(Errc::Unsupported, at_insn(pc),
+                        insn.form == Form::LegacyLoad ? "packet load" : "call of a kernel function",
+                        static_cast<u64>(insn.imm));
         }
-        return none(relocation);
+        Op op = select(insn);
+        if (insn.form == Form::Wide) {
+            TRY(wide(insn, relocation, pc, op));
+        } else if (insn.form == Form::Call && insn.call() == CallKind::Helper) {
+            op.imm = static_cast<u64>(insn.imm);
+            TRY(resolved(relocation, RelocKind::Helper64, pc, "helper", op.imm));
+        } else {
+            if (insn.form == Form::CallReg) op.imm = reinterpret_cast<u64>(register_helpers_);
+            TRY(none(relocation));
+        }
+        return op;
     }
 
     Status wide(const Insn& insn, const Relocation* relocation, u32 pc, Op& op) {
@@ -135,7 +154,7 @@ class Preparer {
             case WideKind::MapIndexValue:
                 return resolved(relocation, RelocKind::MapValue64, pc, "map value", op.imm);
             case WideKind::Function:
-                return function(insn, relocation, pc, op);
+                return function(insn, relocation, pc);
             case WideKind::MapFd:
             case WideKind::MapFdValue:
                 return fail(Errc::Unsupported, at_insn(pc), "a descriptor that was not resolved");
@@ -145,28 +164,13 @@ class Preparer {
         return {};
     }
 
-    // The address of a subprogram is that of its first operation. A relocation may say it again.
-    Status function(const Insn& insn, const Relocation* relocation, u32 pc, Op& op) {
-        const i64 target = i64{pc} + 1 + insn.imm;
-        if (target < 0 || target >= static_cast<i64>(ops_.size())) {
-            return fail(Errc::BadJumpTarget, at_insn(pc), "function");
-        }
+    // Its address needs no relocation, but one may say it again.
+    Status function(const Insn& insn, const Relocation* relocation, u32 pc) {
         if (relocation != nullptr &&
             (relocation->kind != RelocKind::Function64 ||
-             relocation->addend != static_cast<u64>(target) * sizeof(isa::Slot))) {
+             relocation->addend != static_cast<u64>(target_of(insn, pc)) * sizeof(isa::Slot))) {
             return none(relocation);
         }
-        op.off = static_cast<i32>(insn.imm);
-        op.imm = reinterpret_cast<u64>(&ops_[static_cast<std::size_t>(target)]) ^
-                 code::kInterpretedFunction;
-        return {};
-    }
-
-    Status distance(i64 displacement, u32 pc, Op& op) {
-        if (displacement != static_cast<i32>(displacement)) {
-            return fail(Errc::BadJumpTarget, at_insn(pc), "target");
-        }
-        op.off = static_cast<i32>(displacement);
         return {};
     }
 
@@ -195,37 +199,20 @@ class Preparer {
         return {};
     }
 
-    // Decoded again, because an operation no longer tells its form.
-    Status check_targets() {
-        for (u32 pc = 0; pc < ops_.size();) {
-            TRY_ASSIGN(const Insn insn, isa::decode(code_.text, pc));
-            const bool has_target = insn.is_jump() ||
-                                    (insn.form == Form::Call && insn.call() == CallKind::Local) ||
-                                    (insn.form == Form::Wide && insn.wide() == WideKind::Function);
-            if (has_target) {
-                const i64 target = i64{pc} + 1 + ops_[pc].off;
-                if (target < 0 || target >= static_cast<i64>(ops_.size()) ||
-                    ops_[static_cast<std::size_t>(target)].handler == kNoHandler) {
-                    return fail(Errc::BadJumpTarget, at_insn(pc), "target",
-                                static_cast<u64>(target));
-                }
-            }
-            pc += static_cast<u32>(insn.slots());
-        }
-        return {};
-    }
-
     const CodeView& code_;
     const Resolver& resolver_;
     std::span<Op> ops_;
+    std::span<Place> places_;
     u64* register_helpers_;
-    std::size_t next_ = 0;
-    Insn last_;
+    u32 count_ = 0;         // operations so far
+    std::size_t next_ = 0;  // relocation
 };
 
+// A header, operations, the table of helpers, and a place for each slot.
 struct Layout {
     u64 slots = 0;
     u64 register_helpers = 0;  // offset, 0 when the program has no call by register
+    u64 places = 0;            // offset
     u64 size = 0;
 };
 
@@ -247,6 +234,8 @@ Result<Layout> layout_of(const CodeView& code) {
         }
         pc += static_cast<u32>(insn.slots());
     }
+    layout.places = layout.size;
+    layout.size += (layout.slots * sizeof(Place) + alignof(Op) - 1) / alignof(Op) * alignof(Op);
     return layout;
 }
 
@@ -262,6 +251,7 @@ Status prepare(const CodeView& code, const Resolver& resolver, MutableBytes memo
     }
     Op* const ops = reinterpret_cast<Op*>(memory.data() + sizeof(Header));
     for (u64 i = 0; i < layout.slots; ++i) new (&ops[i]) Op{};
+    Place* const places = reinterpret_cast<Place*>(memory.data() + layout.places);
     u64* table = nullptr;
     if (layout.register_helpers != 0) {
         table = reinterpret_cast<u64*>(memory.data() + layout.register_helpers);
@@ -271,10 +261,9 @@ Status prepare(const CodeView& code, const Resolver& resolver, MutableBytes memo
             table[n] = address.value_or(0);
         }
     }
-    TRY(Preparer(code, resolver, {ops, layout.slots}, table).run());
-    const u32 entry = code.entry / sizeof(isa::Slot);
-    if (ops[entry].handler == kNoHandler) return fail(Errc::BadJumpTarget, at_insn(entry), "entry");
-    new (memory.data()) Header{.entry = ops + entry};
+    Preparer preparer(code, resolver, {{ops, layout.slots}, {places, layout.slots}, table});
+    TRY_ASSIGN(const Op* const entry, preparer.run());
+    new (memory.data()) Header{.entry = entry};
     return {};
 }
 
