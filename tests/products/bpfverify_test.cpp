@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -166,6 +167,51 @@ TEST_F(BpfverifyTest, SelectionAndDump) {
     EXPECT_THAT(states, HasSubstr("r1=context"));
 }
 
+// Of rows in columns; 0 where there are none.
+std::size_t longest_row(const std::string& lines) {
+    std::istringstream in(lines);
+    std::size_t longest = 0;
+    for (std::string row; std::getline(in, row);) {
+        if (!row.starts_with("; ") && row.find(" | ") != std::string::npos)
+            longest = std::max(longest, row.size());
+    }
+    return longest;
+}
+
+// Lines with `number`, an instruction's, in front of `text`.
+int count_numbered(const std::string& lines, const std::string& number, const std::string& text) {
+    int count = 0;
+    for (std::size_t at = 0; (at = lines.find(number + "  " + text, at)) != std::string::npos; ++at)
+        ++count;
+    return count;
+}
+
+void shows_code_side_by_side(const std::string& accepted, const std::string& lowered) {
+    const std::string columns = run("--dump=code --width 160 " + accepted).output;
+    EXPECT_THAT(columns, testing::ContainsRegex("byte code +\\| lowered, .* \\| machine code\n"));
+    EXPECT_THAT(columns, HasSubstr("udp->len"));
+    EXPECT_THAT(columns, HasSubstr("# packet"));
+    EXPECT_GT(longest_row(columns), 100u);
+    EXPECT_LE(longest_row(columns), 160u);
+    // Linux's 32-bit field of the context is a 64-bit one here, in the same slot.
+    std::size_t at = lowered.find("# context");
+    ASSERT_NE(at, std::string::npos);
+    at = lowered.rfind('\n', at) + 1;
+    const std::string number = lowered.substr(at, 6).substr(1);
+    EXPECT_EQ(count_numbered(columns, number, ""), 2) << "number" << number;
+    EXPECT_EQ(count_numbered(columns, number, lowered.substr(at + 8, 4)), 1) << "in one of them";
+
+    const std::string blocks = run("--dump=code " + accepted).output;  // into a pipe
+    EXPECT_EQ(longest_row(blocks), 0u);
+    EXPECT_EQ(count_numbered(blocks, number, ""), 2);
+    EXPECT_EQ(longest_row(run("--dump=code --width 80 " + accepted).output), 0u);
+    EXPECT_EQ(run("--dump=code --width 100000000 " + accepted).status, 2);
+    const std::string optimised =
+        run("--dump=code --level optimise --width 160 " + accepted).output;
+    EXPECT_THAT(optimised, HasSubstr("udp->len"));
+    EXPECT_NE(optimised, columns);
+}
+
 TEST_F(BpfverifyTest, ShowsWhatEnginesGet) {
     const std::string accepted = "--program drop_empty_udp " + object("drop_empty_udp.o");
     const std::string lowered = run("--dump=xlated " + accepted).output;
@@ -178,6 +224,7 @@ TEST_F(BpfverifyTest, ShowsWhatEnginesGet) {
     EXPECT_GT(code.size(), lowered.size());
     const std::string optimised = run("--dump=jited --level optimise " + accepted).output;
     EXPECT_THAT(optimised, HasSubstr("udp->len"));
+    shows_code_side_by_side(accepted, lowered);
     // There is no code of what is not accepted.
     const Outcome rejected = run("--dump=jited " + object("drop_empty_udp_unsafe.o"));
     EXPECT_EQ(rejected.status, 1);

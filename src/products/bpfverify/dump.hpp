@@ -22,4 +22,11 @@ Result<std::string> dump_machine_code(const ir::Program& program, const ir::Fact
                                       const ir::Environment& environment, const jit::Target& target,
                                       bool optimise);
 
+// The byte code, what dump_lowered() shows of it, and its machine code: in columns of `width`
+// characters together, or below each other if that is less than kColumnsWidth.
+inline constexpr u32 kColumnsWidth = 100;
+Result<std::string> dump_code(const ir::Program& program, const ir::Facts& facts,
+                              const ir::Environment& environment, const jit::Target& target,
+                              bool optimise, u32 width);
+
 }  // namespace ebpf::bpfverify

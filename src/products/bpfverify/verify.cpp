@@ -92,13 +92,16 @@ void set_error(Outcome& outcome, const Error& error, std::string text) {
 
 // What the engines make of an accepted program. That they cannot compile it does not change the
 // verdict.
-void dump_code(const Options& options, const ir::Environment& environment, Outcome& outcome) {
-    if (!options.dump_lowered && !options.dump_machine_code) return;
+void show_code(const Options& options, const ir::Environment& environment, Outcome& outcome) {
+    if (!options.dump_lowered && !options.dump_machine_code && !options.dump_code) return;
+    const ir::Program& program = outcome.program;
     const ir::Facts& facts = outcome.report.facts;
-    const auto text = options.dump_lowered
-                          ? dump_lowered(outcome.program, facts, environment)
-                          : dump_machine_code(outcome.program, facts, environment,
-                                              jit::Target::host(), options.optimise);
+    const jit::Target target = jit::Target::host();
+    const auto text =
+        options.dump_lowered ? dump_lowered(program, facts, environment)
+        : options.dump_code
+            ? dump_code(program, facts, environment, target, options.optimise, options.width)
+            : dump_machine_code(program, facts, environment, target, options.optimise);
     outcome.states = text ? *text : engine::error_text(&outcome.program, text.error()) + "\n";
 }
 
@@ -128,7 +131,7 @@ Outcome verify(const Options& options, const engine::ObjectProgram& program,
         outcome.states = verifier::dump_states(outcome.program, *environment, {}, kDumpedVisits);
     if (options.dump_cfg) outcome.states = verifier::dump_cfg(outcome.program);
     if (options.dump_dot) outcome.states = verifier::dump_cfg_dot(outcome.program);
-    if (outcome.verdict == Outcome::Verdict::Accept) dump_code(options, *environment, outcome);
+    if (outcome.verdict == Outcome::Verdict::Accept) show_code(options, *environment, outcome);
     return outcome;
 }
 

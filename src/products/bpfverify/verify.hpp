@@ -23,7 +23,9 @@ struct Options {
     bool dump_dot = false;
     bool dump_lowered = false;  // of accepted programs: what the engines get, and their code
     bool dump_machine_code = false;
-    bool optimise = false;  // the code's level
+    bool dump_code = false;  // the byte code beside both
+    u32 width = 0;           // characters that it may take; 0: no columns
+    bool optimise = false;   // the code's level
     bool coloured = false;
 };
 
