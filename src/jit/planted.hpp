@@ -52,7 +52,11 @@
     X(SinkForgetsAWay)           \
     X(CheckOfHalfTheSize)        \
     X(CheckForgetsAlignment)     \
-    X(CheckedFrameKeepsContent)
+    X(CheckedFrameKeepsContent)  \
+    X(ExtentsForgetCarry)        \
+    X(ExtentsOfOneWay)           \
+    X(LoadsIgnoreOrder)          \
+    X(LoadsPassStores)
 
 namespace ebpf::jit {
 

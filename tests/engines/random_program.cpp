@@ -218,7 +218,7 @@ class Generator {
         const u64 bits = static_cast<u64>(isa::bits(width));
         const Reg a = data();
         const Reg x = static_cast<Reg>((a + 1 + below(7)) % 8);
-        switch (below(7)) {
+        switch (below(8)) {
             case 0: {  // a rotation
                 const u64 n = 1 + below(bits - 1);
                 Insn copy = alu_reg(AluOp::Mov, a, x);
@@ -273,6 +273,8 @@ class Generator {
             }
             case 5:
                 return rotation_in_pieces(width, a, x);
+            case 6:
+                return bytes_put_together(a, x);
             default: {  // memory as an operand
                 const Reg base = below(2) == 0 ? isa::kFramePointer : kBase;
                 const i16 off = static_cast<i16>(8 * below(8) - (base == kBase ? 0 : 64));
@@ -303,6 +305,28 @@ class Generator {
             if (part.dst != part.src || part.form == Form::AluImm) add(part);
         }
         constant(b);
+    }
+
+    // Two or four bytes from anywhere, in either order, perhaps with something between them.
+    void bytes_put_together(Reg a, Reg x) {
+        const bool stack = below(2) == 0, ascending = below(2) == 0;
+        const u64 bytes = below(2) == 0 ? 2 : 4, at = below(kRandomMemory - 4);
+        const Width width = below(2) == 0 ? Width::W64 : Width::W32;
+        for (u64 i = 0; i < bytes; ++i) {
+            const Reg part = i == 0 ? a : x;
+            Insn load{.form = Form::Load, .width = Width::W8, .dst = part};
+            load.src = stack ? isa::kFramePointer : kBase;
+            load.off = static_cast<i16>(at + (below(16) == 0 ? below(4) : i));
+            if (stack) load.off = static_cast<i16>(load.off - static_cast<i16>(kRandomMemory));
+            add(load);
+            if (below(8) == 0) operation();
+            const u64 place = 8 * (ascending ? i : bytes - 1 - i);
+            if (place != 0) add(shift(AluOp::Lsh, width, part, place));
+            Insn join = alu_reg(below(4) == 0 ? AluOp::Add : AluOp::Or, a, part);
+            join.width = width;
+            if (i != 0) add(join);
+        }
+        if (below(8) != 0) constant(x);
     }
 
     void access(Reg base, i16 off, bool load) {

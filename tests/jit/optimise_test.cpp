@@ -209,6 +209,107 @@ TEST(Slots, OnlyRegistersThatAreFree) {
     EXPECT_EQ(used({alu_imm(AluOp::Div, W64, 0, 10)}, system_v()), 2);
 }
 
+const Insns kLoaded{load(Width::W8, 3, 1, 0)};  // r3: 8 bits
+
+TEST(Extents, WhatClearsNothingGoes) {
+    const Insns used{mov(0, 3), exit()};
+    for (const Insns& goes : {
+             Insns{alu_imm(AluOp::And, W32, 3, 0xff)},
+             Insns{alu(AluOp::Mov, W32, 3, 3)},
+             Insns{alu_imm(AluOp::Lsh, W64, 3, 56), alu_imm(AluOp::Rsh, W64, 3, 56)},
+             Insns{alu_imm(AluOp::Lsh, W64, 3, 32), alu_imm(AluOp::Arsh, W64, 3, 32)},
+         })
+        EXPECT_EQ(after("extents", kLoaded + goes + used), kLoaded + used);
+    for (const Insns& stays : {
+             Insns{alu_imm(AluOp::And, W32, 3, 0x7f)},
+             Insns{alu_imm(AluOp::Add, W64, 3, 1), alu_imm(AluOp::And, W32, 3, 0xff)},
+             Insns{alu_imm(AluOp::Sub, W64, 3, 1), alu(AluOp::Mov, W32, 3, 3)},
+             Insns{alu_imm(AluOp::Lsh, W64, 3, 57), alu_imm(AluOp::Rsh, W64, 3, 57)},
+             Insns{alu_imm(AluOp::Lsh, W64, 3, 56), alu_imm(AluOp::Arsh, W64, 3, 56)},
+         })
+        EXPECT_EQ(after("extents", kLoaded + stays + used), kLoaded + stays + used);
+}
+
+TEST(Extents, OnAllWays) {
+    const Insn mask = alu_imm(AluOp::And, W64, 3, 0xff);
+    const Insns used{mov(0, 3), exit()};
+    // r3 is 8 bits long on both ways, or on one
+    const Insns narrow = kLoaded + Insns{jump_imm(Cond::Eq, W64, 2, 0, 1), mov_imm(3, 255)};
+    const Insns wide = kLoaded + Insns{jump_imm(Cond::Eq, W64, 2, 0, 1), mov_imm(3, 256)};
+    EXPECT_EQ(after("extents", narrow + Insns{mask} + used), narrow + used);
+    EXPECT_EQ(after("extents", wide + Insns{mask} + used), wide + Insns{mask} + used);
+    // A number that grows from round to round; one that a comparison bounds.
+    const Insns grows{mov_imm(3, 0), mask, alu_imm(AluOp::Add, W64, 3, 1),
+                      jump(Cond::Ne, W64, 3, 2, -3)};
+    EXPECT_EQ(after("extents", grows + used), grows + used);
+    EXPECT_EQ(after("extents", Insns{mov_imm(3, 0), mask, alu_imm(AluOp::Add, W64, 3, 1),
+                                     jump_imm(Cond::Lt, W64, 3, 200, -3)} +
+                                   used),
+              Insns({mov_imm(3, 0), alu_imm(AluOp::Add, W64, 3, 1),
+                     jump_imm(Cond::Lt, W64, 3, 200, -2)}) +
+                  used);
+}
+
+TEST(Extents, DivisionsAreAsLongAsNumbers) {
+    const Insns used{mov(0, 3), exit()};
+    EXPECT_EQ(after("extents", kLoaded + Insns{alu_imm(AluOp::Div, W64, 3, 10)} + used),
+              kLoaded + Insns{alu_imm(AluOp::Div, W32, 3, 10)} + used);
+    for (const Insn& stays : {alu_imm(AluOp::Div, W64, 3, -10), alu(AluOp::Mod, W64, 3, 2)})
+        EXPECT_EQ(after("extents", kLoaded + Insns{stays} + used), kLoaded + Insns{stays} + used);
+}
+
+Insn load8(Reg dst, Reg base, i16 off) {
+    return load(Width::W8, dst, base, off);
+}
+Insn up(Reg dst, i32 count) {
+    return alu_imm(AluOp::Lsh, W64, dst, count);
+}
+
+TEST(Loads, BytesInEitherOrder) {
+    const Insn join = alu(AluOp::Or, W64, 3, 4);
+    const Insns end{mov(0, 3), exit()};
+    EXPECT_EQ(after("loads", Insns{load8(3, 1, 1), up(3, 8), load8(4, 1, 0), join} + end),
+              Insns{load(Width::W16, 3, 1, 0)} + end);
+    const Insn swap{.form = Form::Endian,
+                    .kind = static_cast<u8>(isa::EndianOp::ToBe),
+                    .width = Width::W16,
+                    .dst = 3};
+    EXPECT_EQ(after("loads", Insns{load8(3, 1, 0), up(3, 8), load8(4, 1, 1), join} + end),
+              Insns({load(Width::W16, 3, 1, 0), swap}) + end);
+    EXPECT_EQ(
+        after("loads", Insns{load8(3, 1, 1), up(3, 24), load8(4, 1, 0), up(4, 16), join} + end),
+        Insns({load(Width::W16, 3, 1, 0), up(3, 16)}) + end);
+    // The base may go with the last of them; other things may be between.
+    EXPECT_EQ(after("loads", Insns{load8(3, 1, 1), mov_imm(5, 1), up(3, 8), load8(1, 1, 0),
+                                   alu(AluOp::Or, W64, 3, 1), alu(AluOp::Add, W64, 3, 5)} +
+                                 end),
+              Insns({mov_imm(5, 1), load(Width::W16, 3, 1, 0), alu(AluOp::Add, W64, 3, 5)}) + end);
+    EXPECT_EQ(after("loads",
+                    Insns{load8(3, 1, 1), up(3, 8), load8(4, 1, 0), join, load8(4, 1, 2), up(4, 16),
+                          load8(5, 1, 3), up(5, 24), alu(AluOp::Or, W64, 4, 5), join} +
+                        end),
+              Insns{load(W32, 3, 1, 0)} + end);
+}
+
+TEST(Loads, WhatIsNoNumberInMemoryStays) {
+    const Insn join = alu(AluOp::Or, W64, 3, 4);
+    const Insns end{mov(0, 3), exit()};
+    for (const Insns& stays : {
+             Insns{load8(3, 1, 2), up(3, 8), load8(4, 1, 0), join},  // a gap
+             Insns{load8(3, 1, 1), up(3, 16), load8(4, 1, 0), join},
+             Insns{load8(3, 1, 1), up(3, 8), load8(4, 2, 0), join},  // other places
+             Insns{load8(3, 1, 1), up(3, 8), alu_imm(AluOp::Add, W64, 1, 1), load8(4, 1, 0), join},
+             Insns{load8(3, 1, 1), up(3, 8), store(W64, 1, 0, 2), load8(4, 1, 0), join},
+             Insns{load8(3, 1, 1), mov(5, 3), up(3, 8), load8(4, 1, 0), join},  // wanted alone
+             Insns{load8(3, 1, 1), up(3, 8), load8(4, 1, 0), join, alu(AluOp::Add, W64, 3, 4)},
+             Insns{load8(3, 1, 1), jump_imm(Cond::Eq, W64, 2, 0, 3), up(3, 8), load8(4, 1, 0),
+                   join},
+             Insns{load8(3, 1, 2), up(3, 16), load(Width::W16, 4, 1, 0), join},  // three
+         }) {
+        EXPECT_EQ(after("loads", stays + end), stays + end);
+    }
+}
+
 TEST(Copies, TheOriginalIsRead) {
     EXPECT_EQ(after("copies", {mov(3, 1), alu(AluOp::Add, W64, 0, 3), store(W64, 3, 0, 3),
                                jump(Cond::Eq, W64, 3, 2, 0), mov_imm(0, 0), exit()}),
