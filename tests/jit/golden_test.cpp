@@ -96,11 +96,21 @@ ret
      {mov(0, 1), alu_imm(AluOp::Div, Width::W32, 0, 10), exit()},
      system_v(),
      R"(mov rax, rdi
-mov ecx, eax
+mov eax, eax
 mov r11d, 0xCCCCCCCD
-imul r11, rcx
-shr r11, 0x23
-mov eax, r11d
+imul rax, r11
+shr rax, 0x23
+ret
+)"},
+    {"RemainderOfAConstantThatFitsAnImmediate",
+     {mov(0, 1), alu_imm(AluOp::Mod, Width::W32, 0, 1000), exit()},
+     system_v(),
+     R"(mov rax, rdi
+mov ecx, eax
+imul r11, rcx, 0x10624DD3
+shr r11, 0x26
+imul r11d, r11d, 0x3E8
+sub eax, r11d
 ret
 )"},
     {"Rotate",

@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <map>
 
+#include "jit/division.hpp"
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 #include "jit/planted.hpp"
@@ -166,6 +167,7 @@ class Compiler : private Lowering {
     void divide(const isa::Insn& insn);
     void divide_unsigned_imm(const isa::Insn& insn, u64 divisor);
     void divide_unsigned_imm32(const isa::Insn& insn, u32 divisor);
+    void divide_unsigned_imm33(const isa::Insn& insn, const UnsignedMagic& magic);
     void divide_signed_imm(const isa::Insn& insn);
     void divide_signed_imm32(const isa::Insn& insn);
     PutAside put_aside(Gpr dst, Gpr divisor, bool keep_dividend);

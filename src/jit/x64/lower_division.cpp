@@ -156,24 +156,44 @@ void Compiler::divide_unsigned_imm(const Insn& insn, u64 divisor) {
     put_back(aside);
 }
 
-// The product of two 32-bit numbers fits a register, so the scratch registers are enough.
+// The product of two 32-bit numbers fits a register: the quotient is made in dst itself, or, where
+// the remainder is wanted, in a scratch register.
 void Compiler::divide_unsigned_imm32(const Insn& insn, u32 divisor) {
     const Gpr dst = reg(insn.dst);
     const UnsignedMagic magic = unsigned_magic(divisor, 32);
+    if (magic.add) return divide_unsigned_imm33(insn, magic);
+    const bool modulo = is_modulo(insn.alu());
+    const Gpr quotient = modulo ? kScratch : dst;
+    // Without the zeros at its end the multiplier may be an immediate.
+    const int zeros = std::countr_zero(magic.multiplier);
+    const u64 multiplier = magic.multiplier >> zeros;
+    const int shift = 32 + magic.shift - zeros;
+    a_.mov(Width::W32, modulo ? kScratch2 : dst, dst);
+    if (multiplier <= 0x7fff'ffff) {
+        a_.imul(Width::W64, quotient, modulo ? kScratch2 : dst, static_cast<i32>(multiplier));
+    } else {
+        a_.mov_imm(kScratch, multiplier);
+        a_.imul(Width::W64, quotient, modulo ? kScratch2 : kScratch);
+    }
+    a_.shift(Shift::Shr, Width::W64, quotient, static_cast<u8>(shift));
+    if (!modulo) return;
+    a_.imul(Width::W32, kScratch, kScratch, static_cast<i32>(divisor));
+    a_.arith(Arith::Sub, Width::W32, dst, kScratch);
+}
+
+// By a multiplier of 33 bits, whose top bit is added.
+void Compiler::divide_unsigned_imm33(const Insn& insn, const UnsignedMagic& magic) {
+    const Gpr dst = reg(insn.dst);
     a_.mov(Width::W32, kScratch2, dst);
     a_.mov_imm(kScratch, magic.multiplier);
     a_.imul(Width::W64, kScratch, kScratch2);
-    if (magic.add) {
-        a_.shift(Shift::Shr, Width::W64, kScratch, 32);
-        a_.arith(Arith::Sub, Width::W32, kScratch2, kScratch);
-        a_.shift(Shift::Shr, Width::W32, kScratch2, 1);
-        a_.arith(Arith::Add, Width::W32, kScratch, kScratch2);
-        if (magic.shift != 0) a_.shift(Shift::Shr, Width::W32, kScratch, magic.shift);
-    } else {
-        a_.shift(Shift::Shr, Width::W64, kScratch, static_cast<u8>(32 + magic.shift));
-    }
+    a_.shift(Shift::Shr, Width::W64, kScratch, 32);
+    a_.arith(Arith::Sub, Width::W32, kScratch2, kScratch);
+    a_.shift(Shift::Shr, Width::W32, kScratch2, 1);
+    a_.arith(Arith::Add, Width::W32, kScratch, kScratch2);
+    if (magic.shift != 0) a_.shift(Shift::Shr, Width::W32, kScratch, magic.shift);
     if (!is_modulo(insn.alu())) return a_.mov(Width::W32, dst, kScratch);
-    a_.imul(Width::W32, kScratch, kScratch, static_cast<i32>(divisor));
+    a_.imul(Width::W32, kScratch, kScratch, static_cast<i32>(insn.imm));
     a_.arith(Arith::Sub, Width::W32, dst, kScratch);
 }
 
