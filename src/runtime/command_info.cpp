@@ -2,6 +2,8 @@
 //
 // BPF_OBJ_GET_INFO_BY_FD. The caller's structure may be older or newer than ours: as much as both
 // have is written, and what it says beyond ours must be zero.
+#include "base/sha256.hpp"
+#include "isa/codec.hpp"
 #include "runtime/btf_object.hpp"
 #include "runtime/command_context.hpp"
 #include "runtime/info_layout.hpp"
@@ -93,6 +95,27 @@ void hide_machine_code(const Program& program, linux_abi::ProgInfo& info) {
     info.nr_jited_ksyms = info.nr_jited_func_lens = info.nr_jited_line_info = 0;
 }
 
+// The first bytes of a hash of the instructions without what differs from one load to the next:
+// maps' descriptors and offsets. The hash is SHA-256, as Linux has it since 6.18 (SHA-1 before), in
+// bpf_prog_calc_tag() of kernel/bpf/core.c.
+void tag_insns(const Program& program, u8 (&tag)[8]) {
+    const Bytes slots(program.insns, u64{program.insn_count} * 8);
+    Sha256 hash;
+    for (u32 slot = 0; slot < program.insn_count;) {
+        const auto insn = isa::decode(slots, slot);
+        const u32 count = insn ? static_cast<u32>(insn->slots()) : 1;
+        std::byte bytes[2 * 8];
+        std::memcpy(bytes, slots.data() + u64{slot} * 8, u64{count} * 8);
+        if (insn && insn->form == isa::Form::Wide &&
+            (insn->wide() == isa::WideKind::MapFd || insn->wide() == isa::WideKind::MapFdValue)) {
+            for (const u32 imm : {4U, 12U}) std::memset(bytes + imm, 0, 4);
+        }
+        hash.add({bytes, u64{count} * 8});
+        slot += count;
+    }
+    if (program.insn_count != 0) std::memcpy(tag, hash.finish().data(), sizeof tag);
+}
+
 // What was asked for and may be told of the program's inside; `info` has the caller's arrays.
 Status fill_inside(const Program& program, linux_abi::ProgInfo& info, spec::Inside inside) {
     TRY(copy_out(info.xlated_prog_insns, info.xlated_prog_len, program.insns,
@@ -134,6 +157,7 @@ Status fill(CommandContext& c, const Program& program, linux_abi::ProgInfo& info
     info = arrays_of(info);
     info.type = static_cast<u32>(spec::number(c.dialect, program.type));
     info.id = program.id;
+    tag_insns(program, info.tag);
     info.load_time = program.loaded_at;
     info.name = program.name;
     info.gpl_compatible = program.gpl_compatible;

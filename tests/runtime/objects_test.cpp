@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Handles, sessions, ids, pins, links and information.
 #include <linux/bpf.h>
+#include <algorithm>
 
 #include <cstddef>
 
@@ -260,6 +261,9 @@ TEST_F(Objects, InformationHasLinuxsLayout) {
     const u64 reference = 0x18 | 1 << 8 | 1 << 12 | u64{map_info.id} << 32;  // r1 = map[id]
     EXPECT_EQ(insns[0], reference);
     EXPECT_EQ(insns[3], 0x95u);
+    // What Linux 6.18 says of the same program, whatever the map's descriptor is.
+    const u8 tag[8] = {0x0b, 0xd0, 0x16, 0x86, 0x76, 0xc7, 0xc7, 0x79};
+    EXPECT_TRUE(std::ranges::equal(prog_info.tag, tag));
     EXPECT_EQ(prog_info.gpl_compatible, 1u);
     EXPECT_STREQ(prog_info.name, "prog");
     EXPECT_GT(prog_info.jited_prog_len, 0u);
