@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// How fast programs run: interpreter, a plain switch over raw instructions, JIT at both its levels,
-// and the same C source compiled for this machine (by clang -O2, and by the same without
-// vectorisation, "scalar"), in one run, so that the ratios printed at the end compare like with
-// like. Also how long compiling takes.
+// How fast programs run: interpreter, a plain switch over raw instructions, JIT at both its levels
+// and with every access checked, and the same C source compiled for this machine (by clang -O2, and
+// by the same without vectorisation, "scalar"), in one run, so that the ratios printed at the end
+// compare like with like. Also how long compiling takes.
 //
 //     bench_engines --benchmark_out=result.json --benchmark_out_format=json --ratios=ratios.json
 //
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "bench/bpf_program.hpp"
+#include "code/bounds.hpp"
 #include "interpreter/interpreter.hpp"
 #include "ir/program.hpp"
 #include "jit/jit.hpp"
@@ -60,11 +61,12 @@ class Program {
         slots_ = read_program(name_);
         ir_ = value_or_die(name_, ir::decode_program(slots_));
         prepare_interpreter();
-        jit_ = place(jit::Level::Default);
-        optimised_ = place(jit::Level::Optimise);
+        jit_ = place({});
+        optimised_ = place({.level = jit::Level::Optimise});
+        checked_ = place({.checked = true});
         const u64 expected = native_(input, kInputBytes);
         if (interpret() != expected || jit() != expected || optimised() != expected ||
-            scalar() != expected || plain() != expected) {
+            checked() != expected || scalar() != expected || plain() != expected) {
             die(name_, {Errc::Failed, {}, "the engines disagree with the native program"});
         }
     }
@@ -84,6 +86,11 @@ class Program {
     }
     u64 jit() const { return jit_.run(); }
     u64 optimised() const { return optimised_.run(); }
+    u64 checked() const {
+        const code::Range whole{reinterpret_cast<u64>(input), kInputBytes, true};
+        code::Bounds bounds{.window = code::window_of(whole), .memory = whole};
+        return checked_.run(&bounds);
+    }
 
   private:
     struct alignas(16) Block {
@@ -103,15 +110,15 @@ class Program {
         std::unique_ptr<platform::CodePages> pages;
         code::EntryFn entry = nullptr;
 
-        u64 run() const {
-            code::Invocation invocation;
+        u64 run(code::Bounds* bounds = nullptr) const {
+            code::Invocation invocation{.bounds = bounds};
             return entry(input, kInputBytes, &invocation);
         }
     };
 
-    Placed place(jit::Level level) const {
+    Placed place(const jit::Options& options) const {
         const auto output =
-            value_or_die(name_, jit::compile(ir_, {}, jit::Target::host(), {.level = level}));
+            value_or_die(name_, jit::compile(ir_, {}, jit::Target::host(), options));
         Placed placed;
         placed.pages = std::make_unique<platform::CodePages>(
             value_or_die(name_, platform::CodePages::create(output.text.size())));
@@ -129,7 +136,7 @@ class Program {
     std::vector<std::byte> slots_;
     ir::Program ir_;
     std::vector<Block> prepared_;
-    Placed jit_, optimised_;
+    Placed jit_, optimised_, checked_;
 };
 
 template <typename Run>
@@ -170,17 +177,21 @@ class Reporter : public benchmark::ConsoleReporter {
     // A table for people, and the same as JSON into `json` if that is open.
     void print_ratios(const std::vector<std::unique_ptr<Program>>& programs,
                       std::ofstream& json) const {
-        std::printf("\n%-10s %10s %11s %11s %11s %13s %15s\n", "program", "native ns", "JIT/native",
-                    "JIT/scalar", "opt./scalar", "interp/native", "switch/interp");
+        std::printf("\n%-10s %10s %11s %11s %11s %11s %13s %15s\n", "program", "native ns",
+                    "JIT/native", "JIT/scalar", "opt./scalar", "checked/JIT", "interp/native",
+                    "switch/interp");
         Sums compute, bytes;
         for (const auto& program : programs) {
             const double native = time(program->name() + "/native");
             const double interpreter = time(program->name() + "/interpreter");
             const double jit = time(program->name() + "/jit");
             const double scalar = time(program->name() + "/scalar");
-            const double ratios[kRatios] = {
-                jit / native, jit / scalar, time(program->name() + "/optimised") / scalar,
-                interpreter / native, time(program->name() + "/switch") / interpreter};
+            const double ratios[kRatios] = {jit / native,
+                                            jit / scalar,
+                                            time(program->name() + "/optimised") / scalar,
+                                            time(program->name() + "/checked") / jit,
+                                            interpreter / native,
+                                            time(program->name() + "/switch") / interpreter};
             print_line(program->name(), native, ratios, json);
             if (std::isfinite(ratios[1])) (program->is_byte_loop() ? bytes : compute).add(ratios);
         }
@@ -189,17 +200,18 @@ class Reporter : public benchmark::ConsoleReporter {
     }
 
   private:
-    static constexpr int kRatios = 5;
+    static constexpr int kRatios = 6;
 
     static void print_line(const std::string& name, double native, const double (&ratios)[kRatios],
                            std::ofstream& json) {
-        std::printf("%-10s %10.1f %11.2f %11.2f %11.2f %13.1f %15.2f\n", name.c_str(), native,
-                    ratios[0], ratios[1], ratios[2], ratios[3], ratios[4]);
+        std::printf("%-10s %10.1f %11.2f %11.2f %11.2f %11.2f %13.1f %15.2f\n", name.c_str(),
+                    native, ratios[0], ratios[1], ratios[2], ratios[3], ratios[4], ratios[5]);
         if (!json.is_open()) return;
         json << "{\"program\": \"" << name << "\", \"jit_to_native\": " << ratios[0]
              << ", \"jit_to_scalar\": " << ratios[1] << ", \"optimised_to_scalar\": " << ratios[2]
-             << ", \"interpreter_to_native\": " << ratios[3]
-             << ", \"switch_to_interpreter\": " << ratios[4] << "}\n";
+             << ", \"checked_to_jit\": " << ratios[3]
+             << ", \"interpreter_to_native\": " << ratios[4]
+             << ", \"switch_to_interpreter\": " << ratios[5] << "}\n";
     }
 
     // Of logarithms, for geometric means.
@@ -255,6 +267,7 @@ int main(int argc, char** argv) {
         add(program, "scalar", [&program] { return program.scalar(); });
         add(program, "jit", [&program] { return program.jit(); });
         add(program, "optimised", [&program] { return program.optimised(); });
+        add(program, "checked", [&program] { return program.checked(); });
         add(program, "interpreter", [&program] { return program.interpret(); });
         add(program, "switch", [&program] { return program.plain(); });
         add_compile(program, "compile", jit::Level::Default);

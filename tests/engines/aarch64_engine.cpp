@@ -71,7 +71,7 @@ class AArch64Engine : public Engine {
         : name_(std::move(name)), options_(options) {}
     std::string name() const override { return name_; }
     bool limits_call_depth() const override { return true; }
-    u64 random_programs() const override { return 500; }
+    u64 random_programs() const override { return 1000; }
 
     Result<u64> run(Bytes slots, MutableBytes memory, const Helpers& helpers) override {
         Result<ir::Program> program = ir::decode_program(slots);
