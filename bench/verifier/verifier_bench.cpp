@@ -28,7 +28,7 @@ constexpr std::size_t kSizeCount = std::size(kSizes);
 constexpr double kMaxRatio = 1.5;
 constexpr double kMaxBytes = 5 << 10;
 constexpr double kMaxCountdownUsec = 5000;
-constexpr double kEnough = 0.02;  // seconds of CPU time for one figure
+constexpr double kEnough = 0.1;  // seconds of CPU time for one figure
 
 double cpu_seconds() {
     timespec t{};

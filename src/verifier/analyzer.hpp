@@ -71,10 +71,9 @@ struct PacketSum {
 };
 
 struct Checkpoint {
-    State state;
-    std::vector<Granules> read;  // per frame: stack that some path from here reads
-    u32 next_id = 0;             // ids from here on were made later
-    u32 loop = kNoLoop;          // the outermost loop that paths from here close; see Loop
+    KeptState state;
+    u32 next_id = 0;     // ids from here on were made later
+    u32 loop = kNoLoop;  // the outermost loop that paths from here close; see Loop
     bool widened = false;
     u32 own_loop = kNoLoop;   // widened: its entry in the table of loops
     u32 first_id = 0;         // widened: ids from here to next_id were made by the widening
@@ -84,6 +83,10 @@ struct Checkpoint {
     std::vector<Rank> ranks;  // widened: what every round that came back counts with
     u32 hits = 0;
     u32 misses = 0;
+
+    u64 bytes() const {
+        return sizeof(Checkpoint) - sizeof(KeptState) + state.bytes();
+    }
 };
 
 // A generalised loop head.
@@ -101,10 +104,12 @@ struct PathEntry {
 };
 
 struct Pending {
-    State state;
+    KeptState state;
     u32 path_length = 0;
     Written written{};
     u32 since = 0;
+
+    u64 bytes() const { return sizeof(Pending) - sizeof(KeptState) + state.bytes(); }
 };
 
 enum class Step : u8 { Continue, End, Failed };
@@ -145,24 +150,31 @@ class Analyzer {
     State initial_state();
     bool run_path();
     bool is_loop_head() const;
-    bool at_callback_entry(const State& state) const;
+    // `state` is a State or a KeptState.
+    bool at_callback_entry(const auto& state) const {
+        const CallFrame& frame = state.frames.back();
+        return frame.callback_of >= 0 &&
+               program_.subprograms[frame.subprogram].begin == state.pc;
+    }
     bool visit();  // true: this path ends here
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
     void truncate_path(u32 length);
-    void push(State state);
+    void push(const State& state);
+    KeptState keep(const State& state) const;
+    u64 bytes() const { return state_bytes_ + *cell_bytes_ + needs_.bytes(); }
     void count_bytes(u64 more);
     bool within_budget();
     bool budget_ended(const char* which);
     std::string where_the_work_went() const;
-    bool same_loop(const State& active, const State& now) const;
-    bool same_calls(const State& a, const State& b) const;
+    bool same_loop(const KeptState& active, const State& now) const;
+    bool same_calls(const KeptState& a, const State& b) const;
     void mark_read(u32 frame, Granules bits);
     void mark_written(u32 frame, int off, int size);
     void renew_needs();
 
     // rounds.cpp
     u32 rounds_so_far() const;
-    bool is_head_around(const State& state) const;
+    bool is_head_around(const KeptState& state) const;
     bool entered_again(const Checkpoint& head) const;
     bool may_leave(const Checkpoint& head, bool& too_long);
     bool other_head_since(const Checkpoint& head) const;
@@ -362,9 +374,16 @@ class Analyzer {
     Reg shifted_{};
 
     std::vector<Pending> pending_;
-    // Per instruction: those whose paths have all ended, and those on the current path.
-    std::vector<std::vector<std::shared_ptr<Checkpoint>>> finished_;
-    std::vector<std::vector<std::shared_ptr<Checkpoint>>> active_;
+    State other_;  // of a branch, before it is kept
+    using Checkpoints = std::vector<std::shared_ptr<Checkpoint>>;
+    // At a place (Flow::place): those whose paths have all ended, and those on the current path.
+    struct Place {
+        Checkpoints finished, active;
+    };
+    std::vector<Place> places_;
+    Checkpoints& finished(u32 pc) { return places_[flow_.place[pc]].finished; }
+    Checkpoints& active(u32 pc) { return places_[flow_.place[pc]].active; }
+    const Checkpoints& active(u32 pc) const { return places_[flow_.place[pc]].active; }
     std::vector<Loop> loops_;
     std::vector<u32> open_loops_;  // outermost first
     NeedGraph needs_;
@@ -397,6 +416,7 @@ class Analyzer {
     bool passes_ = false;  // the path goes on past a general state that covers it
     u64 steps_ = 0;
     u64 state_bytes_ = 0;
+    std::shared_ptr<u64> cell_bytes_ = std::make_shared<u64>(0);  // of all stacks' cells
     u64 peak_bytes_ = 0;
 };
 

@@ -203,7 +203,8 @@ Step Analyzer::branch(const isa::Insn& i) {
         return Step::Continue;
     }
     note_ways(true, true);
-    State other = now_;
+    State& other = other_;
+    other = now_;
     other.pc = target;
     now_.pc = next;
     if (taken_possible) {  // else nothing fits, which says nothing: both ways without refinement
@@ -213,7 +214,8 @@ Step Analyzer::branch(const isa::Insn& i) {
     // Round a loop before out of it: what follows is looked at when the loop is closed, and nothing
     // of the loop has to be kept meanwhile.
     if (target <= now_.pc) std::swap(now_, other);
-    push(std::move(other));
+    push(other);
+    other.frames.clear();  // their stacks are shared for no longer than need be
     return Step::Continue;
 }
 

@@ -53,7 +53,7 @@ bool Analyzer::enter(u32 target, u32 return_to, i32 callback_of) {
     frame.subprogram = program_.subprogram_at(target);
     frame.return_to = return_to;
     frame.callback_of = callback_of;
-    frame.stack = std::make_shared<Stack>();
+    frame.stack = std::make_shared<Stack>(cell_bytes_);
     if (planted(214)) frame.stack->set_init(0, isa::kStackSize);
     for (isa::Reg r = 1; r <= 5; ++r) frame.regs[r] = reg(r);
     if (planted(316)) {

@@ -6,6 +6,8 @@
 // (needs.hpp) does not count. An exact comparison counts every live value: the marks of a
 // checkpoint inside a loop are complete only when the loop is.
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "verifier/analyzer.hpp"
 #include "verifier/planted.hpp"
@@ -132,26 +134,32 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
     for (unsigned w = 0; w < 8; ++w) {
         if ((needed[w] & ~now.init[w]) && !planted(116)) return false;
     }
+    // Cells that begin in these 64 bytes and may touch what is needed.
+    const auto asked = [&](const Cells& cells, unsigned w) {
+        const bool any = needed[w] != 0 || (w + 1 < Cells::kChunks && needed[w + 1] != 0);
+        return any ? cells.chunk(w) : std::span<const Cell>();
+    };
     // A pointer may stand only where the old state has one.
-    for (const Cell& c : now.cells) {
-        if (c.reg.is_scalar() || !any(needed, c.off, c.size)) continue;
-        const Cell* before = old.exact(c.off, c.size);
-        if (before == nullptr || before->reg.kind == Kind::Scalar) return false;
-    }
-    for (const Cell& c : old.cells) {
-        if (c.reg.kind == Kind::Uninit || !any(needed, c.off, c.size)) continue;
-        const Cell* same = now.exact(c.off, c.size);
-        if (same != nullptr) {
-            if (!covers_reg(query, c.reg, same->reg, query.exact)) return false;
-            continue;
+    for (unsigned w = 0; w < Cells::kChunks; ++w) {
+        for (const Cell& c : asked(now.cells, w)) {
+            if (c.reg.is_scalar() || !any(needed, c.off, c.size)) continue;
+            const Cell* before = old.exact(c.off, c.size);
+            if (before == nullptr || before->reg.kind == Kind::Scalar) return false;
         }
-        if (!c.reg.is_scalar()) return false;
-        if (c.reg.is_length()) return false;
-        if (!query.exact && !needs_.marked(c.reg.need)) continue;
+    }
+    const auto covers_cell = [&](const Cell& c) {
+        if (c.reg.kind == Kind::Uninit || !any(needed, c.off, c.size)) return true;
+        const Cell* same = now.exact(c.off, c.size);
+        if (same != nullptr) return covers_reg(query, c.reg, same->reg, query.exact);
+        if (!c.reg.is_scalar() || c.reg.is_length()) return false;
+        if (!query.exact && !needs_.marked(c.reg.need)) return true;
         if (!c.reg.num.contains(Scalar::of_size(c.size))) return false;
         if (c.reg.id != 0 && query.identity_below != 0 && distance(c.reg.id, query.identity_below))
             return false;
-        if (c.reg.id != 0 && !map_id(query, c.reg.id, query.unique--, 0)) return false;
+        return c.reg.id == 0 || map_id(query, c.reg.id, query.unique--, 0);
+    };
+    for (unsigned w = 0; w < Cells::kChunks; ++w) {
+        if (!std::ranges::all_of(asked(old.cells, w), covers_cell)) return false;
     }
     return true;
 }
@@ -168,60 +176,87 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
         if (!map_id(query, old.state.refs[i], now.refs[i], 0)) return false;
     }
     for (std::size_t f = now.frames.size(); f-- > 0;) {
-        const RegSet live = live_in(now, f);
-        for (int r = 0; r < isa::kFramePointer; ++r) {
-            if ((live >> r & 1) &&
-                !covers_reg(query, old.state.frames[f].regs[r], now.frames[f].regs[r], exact)) {
+        const KeptFrame& frame = old.state.frames[f];
+        for (unsigned r = 0; r < isa::kFramePointer; ++r) {
+            if ((frame.numbers >> r & 1) && !now.reg(f, r).is_scalar()) return false;
+            if ((frame.kept >> r & 1) &&
+                !covers_reg(query, old.state.reg(f, r), now.reg(f, r), exact))
                 return false;
-            }
         }
     }
     for (std::size_t f = now.frames.size(); f-- > 0;) {
-        const Granules read = exact ? Granules{} : old.read[f];
-        if (!covers_stack(query, *old.state.frames[f].stack, *now.frames[f].stack, read))
+        const Granules read = exact ? Granules{} : old.state.frames[f].read;
+        const Stack* stack = old.state.frames[f].stack.get();
+        if (stack != nullptr && !covers_stack(query, *stack, *now.frames[f].stack, read))
             return false;
     }
     return true;
 }
 
-// Forgets the stack that no comparison with `done` looks at: what its paths, which have all ended,
+// Forgets what no comparison with `done` looks at: stack that its paths, which have all ended,
 // never read, and numbers whose ranges never mattered. Of stack without a cell it is known to hold
 // some number, which is all that is left to say of those.
 void Analyzer::shrink(Checkpoint& done) const {
+    const auto matters = [&](const Reg& r) {
+        return !r.is_scalar() || r.is_length() || (needs_.marked(r.need) && !planted(125));
+    };
+    std::vector<Reg> regs;
+    auto next = done.state.regs.begin();
     for (std::size_t f = 0; f < done.state.frames.size(); ++f) {
-        std::shared_ptr<Stack>& stack = done.state.frames[f].stack;
-        const Bytes512 needed = read_bytes(stack->init, done.read[f]);
-        const auto matters = [&](const Cell& c) {
-            return any(needed, c.off, c.size) && (!c.reg.is_scalar() || c.reg.is_length() ||
-                                                  (needs_.marked(c.reg.need) && !planted(125)));
-        };
-        const auto left = std::ranges::count_if(stack->cells, matters);
-        if (static_cast<std::size_t>(left) == stack->cells.size()) continue;
-        auto small = std::make_shared<Stack>();
+        KeptFrame& frame = done.state.frames[f];
+        const RegSet had = std::exchange(frame.kept, RegSet{0});
+        frame.first = static_cast<u16>(regs.size());
+        for (unsigned r = 0; r < isa::kFramePointer; ++r) {
+            if (!(had >> r & 1)) continue;
+            const Reg& reg = *next++;
+            RegSet& set = matters(reg) ? frame.kept : frame.numbers;
+            set = static_cast<RegSet>(set | 1u << r);
+            if (&set == &frame.kept) regs.push_back(reg);
+        }
+        const Bytes512 needed = read_bytes(frame.stack->init, frame.read);
+        if (needed == Bytes512{}) {
+            frame.stack = nullptr;
+            continue;
+        }
+        auto small = std::make_shared<Stack>(cell_bytes_);
         small->init = needed;
-        small->cells.reserve(static_cast<std::size_t>(left));
-        std::ranges::copy_if(stack->cells, std::back_inserter(small->cells), matters);
-        stack = std::move(small);
+        for (const Cell& c : frame.stack->cells) {
+            if (any(needed, c.off, c.size) && matters(c.reg)) small->cells.insert(c);
+        }
+        frame.stack = std::move(small);
     }
+    regs.shrink_to_fit();
+    done.state.regs = std::move(regs);
 }
 
 // The current path relies on what `old` relied on: marks that as needed and read.
 void Analyzer::inherit(const Checkpoint& old, bool exact) {
+    const auto take = [&](const Reg& before, const Reg& now) {
+        if (now.is_scalar() && before.is_scalar() && needs_.marked(before.need)) need(now);
+    };
     for (std::size_t f = 0; f < now_.frames.size(); ++f) {
         const RegSet live = live_in(now_, f);
-        const Frame& before = old.state.frames[f];
-        const Frame& frame = now_.frames[f];
-        for (int r = 0; r < isa::kFramePointer; ++r) {
-            if (!(live >> r & 1) || !frame.regs[r].is_scalar()) continue;
-            if (planted(114)) continue;
-            if (exact || (before.regs[r].is_scalar() && needs_.marked(before.regs[r].need)))
-                need(frame.regs[r]);
+        const Stack* before = old.state.frames[f].stack.get();
+        const Stack& stack = *now_.frames[f].stack;
+        for (unsigned r = 0; r < isa::kFramePointer && !planted(114); ++r) {
+            if (!(live >> r & 1)) continue;
+            if (exact) {
+                if (now_.reg(f, r).is_scalar()) need(now_.reg(f, r));
+            } else {
+                take(old.state.reg(f, r), now_.reg(f, r));
+            }
         }
-        for (const Cell& c : exact ? frame.stack->cells : before.stack->cells) {
-            if (!c.reg.is_scalar() || (!exact && !needs_.marked(c.reg.need))) continue;
-            if (const Cell* same = frame.stack->exact(c.off, c.size)) need(same->reg);
+        if (exact) {
+            for (const Cell& c : stack.cells) {
+                if (c.reg.is_scalar()) need(c.reg);
+            }
+        } else if (before != nullptr) {
+            for (const Cell& c : before->cells) {
+                const Cell* same = stack.exact(c.off, c.size);
+                if (same != nullptr) take(c.reg, same->reg);
+            }
         }
-        mark_read(static_cast<u32>(f), exact ? Granules{~u64{0}, ~u64{0}} : old.read[f]);
+        mark_read(static_cast<u32>(f), exact ? Granules{~u64{0}, ~u64{0}} : old.state.frames[f].read);
     }
 }
 

@@ -64,7 +64,7 @@ bool Analyzer::target_lacks() {
 State Analyzer::initial_state() {
     State s;
     Frame frame;
-    frame.stack = std::make_shared<Stack>();
+    frame.stack = std::make_shared<Stack>(cell_bytes_);
     frame.regs[1] = Reg::pointer(Kind::Context);
     if (environment_.size_in_r2) frame.regs[2] = Reg::scalar(Scalar::unknown(), fresh_id());
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
@@ -153,8 +153,7 @@ bool Analyzer::attempt() {
     error_.reset();
     path_.clear();
     pending_.clear();
-    finished_.assign(program_.insns.size(), {});
-    active_.assign(program_.insns.size(), {});
+    places_.assign(flow_.places, {});
     loops_.clear();
     open_loops_.clear();
     needs_ = NeedGraph();
@@ -194,14 +193,14 @@ bool Analyzer::attempt() {
         if (pending_.empty()) break;
         Pending next = std::move(pending_.back());
         pending_.pop_back();
-        state_bytes_ -= next.state.bytes();
+        state_bytes_ -= next.bytes();
         truncate_path(next.path_length);
         if (path_.empty()) {
             scratch_written_ = next.written;
         } else {
             path_.back().written = next.written;
         }
-        now_ = std::move(next.state);
+        next.state.restore(now_);
         since_checkpoint_ = next.since;
     }
     return true;
@@ -244,17 +243,17 @@ bool Analyzer::run_path() {
 
 void Analyzer::count_bytes(u64 more) {
     state_bytes_ += more;
-    peak_bytes_ = std::max(peak_bytes_, state_bytes_ + needs_.bytes());
+    peak_bytes_ = std::max(peak_bytes_, bytes());
 }
 
 bool Analyzer::within_budget() {
-    if (state_bytes_ + needs_.bytes() <= options_.max_memory) return true;
+    if (bytes() <= options_.max_memory) return true;
     // Finished checkpoints only save work; give them up before giving up.
-    for (auto& list : finished_) {
-        for (const auto& cp : list) state_bytes_ -= cp->state.bytes();
-        list.clear();
+    for (Place& place : places_) {
+        for (const auto& cp : place.finished) state_bytes_ -= cp->bytes();
+        place.finished.clear();
     }
-    return state_bytes_ + needs_.bytes() <= options_.max_memory;
+    return bytes() <= options_.max_memory;
 }
 
 bool Analyzer::budget_ended(const char* which) {
@@ -278,10 +277,10 @@ std::string Analyzer::where_the_work_went() const {
     return text;
 }
 
-bool Analyzer::same_calls(const State& a, const State& b) const {
+bool Analyzer::same_calls(const KeptState& a, const State& b) const {
     if (a.frames.size() != b.frames.size()) return false;
     for (std::size_t i = 0; i < a.frames.size(); ++i) {
-        const Frame &x = a.frames[i], &y = b.frames[i];
+        const CallFrame &x = a.frames[i], &y = b.frames[i];
         if (x.subprogram != y.subprogram || x.return_to != y.return_to ||
             x.callback_of != y.callback_of)
             return false;
@@ -291,7 +290,7 @@ bool Analyzer::same_calls(const State& a, const State& b) const {
 
 // Whether `now` is a later round of a loop that passes `active`, of the program or of a helper. A
 // callback's next run is none of a loop in its body.
-bool Analyzer::same_loop(const State& active, const State& now) const {
+bool Analyzer::same_loop(const KeptState& active, const State& now) const {
     if (!same_calls(active, now)) return false;
     for (std::size_t i = 0; i < now.frames.size(); ++i) {
         const auto &x = active.frames[i].callback, &y = now.frames[i].callback;
@@ -315,14 +314,9 @@ bool Analyzer::is_loop_head() const {
     return flow_.loops.head[now_.pc] || at_callback_entry(now_);
 }
 
-bool Analyzer::at_callback_entry(const State& state) const {
-    const Frame& frame = state.top();
-    return frame.callback_of >= 0 && program_.subprograms[frame.subprogram].begin == state.pc;
-}
-
 bool Analyzer::visit() {
     const u32 pc = now_.pc;
-    auto& list = finished_[pc];
+    auto& list = finished(pc);
     for (std::size_t i = 0; i < list.size();) {
         Checkpoint& cp = *list[i];
         const bool in_loop = cp.loop != kNoLoop;
@@ -334,7 +328,7 @@ bool Analyzer::visit() {
         }
         // A state that hardly ever helps costs more than it saves.
         if (++cp.misses > 8 * cp.hits + 24 && list.size() > kFewStates) {
-            state_bytes_ -= cp.state.bytes();
+            state_bytes_ -= cp.bytes();
             list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
             continue;
         }
@@ -342,9 +336,9 @@ bool Analyzer::visit() {
     }
     const u32 rounds = rounds_so_far();
     if (rounds != 0) {
-        const std::shared_ptr<Checkpoint> latest = active_[pc].back();
+        const std::shared_ptr<Checkpoint> latest = active(pc).back();
         if (visit_active(*latest, rounds) || error_ || restart_) return true;
-        if (active_[pc].back() != latest) return false;  // it made a checkpoint
+        if (active(pc).back() != latest) return false;  // it made a checkpoint
         if (std::exchange(passes_, false)) return false;
     }
     const bool due = is_loop_head() && rounds < 4 * kPreciseRounds;
@@ -360,14 +354,13 @@ void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     renew_needs();
     if (!planted(241)) now_.sums.clear();
     auto cp = std::make_shared<Checkpoint>();
-    cp->state = now_;
-    cp->read.assign(now_.frames.size(), Granules{});
+    cp->state = keep(now_);
     cp->next_id = next_id_;
     cp->widened = widened;
     cp->first_id = first_id;
     cp->attempts = attempts;
-    count_bytes(cp->state.bytes());
-    active_[now_.pc].push_back(cp);
+    count_bytes(cp->bytes());
+    active(now_.pc).push_back(cp);
     path_.push_back({cp, {}});
     since_checkpoint_ = 0;
     if (widened) {
@@ -386,20 +379,53 @@ void Analyzer::truncate_path(u32 length) {
             loops_[cp->own_loop].done = true;
             open_loops_.pop_back();
         }
-        active_[cp->state.pc].pop_back();
+        active(cp->state.pc).pop_back();
         if (cp->loop == kNoLoop) {
-            state_bytes_ -= cp->state.bytes();
+            state_bytes_ -= cp->bytes();
             shrink(*cp);
-            state_bytes_ += cp->state.bytes();
+            state_bytes_ += cp->bytes();
         }
-        finished_[cp->state.pc].push_back(cp);
+        finished(cp->state.pc).push_back(cp);
     }
 }
 
-void Analyzer::push(State state) {
-    Pending p{std::move(state), static_cast<u32>(path_.size()),
+// What paths from `state` ask of it: its live registers, and the stack.
+KeptState Analyzer::keep(const State& state) const {
+    KeptState kept;
+    kept.pc = state.pc;
+    kept.may_goto = state.may_goto;
+    kept.refs = state.refs;
+    kept.sums = state.sums;
+    kept.lock = state.lock;
+    kept.frames.resize(state.frames.size());
+    u16 count = 0;
+    for (std::size_t f = 0; f < state.frames.size(); ++f) {
+        const Frame& from = state.frames[f];
+        KeptFrame& to = kept.frames[f];
+        static_cast<CallFrame&>(to) = from;
+        to.stack = from.stack;
+        to.first = count;
+        const RegSet live = live_in(state, f);
+        for (unsigned r = 0; r < isa::kFramePointer; ++r) {
+            const Reg& reg = from.regs[r];
+            if (!(live >> r & 1) || (reg.kind == Kind::Uninit && reg.lost == Lost::Never)) continue;
+            to.kept = static_cast<RegSet>(to.kept | 1u << r);
+            ++count;
+        }
+    }
+    kept.regs.reserve(count);
+    for (std::size_t f = 0; f < state.frames.size(); ++f) {
+        for (unsigned r = 0; r < isa::kFramePointer; ++r) {
+            if (kept.frames[f].kept >> r & 1) kept.regs.push_back(state.frames[f].regs[r]);
+        }
+    }
+    return kept;
+}
+
+void Analyzer::push(const State& state) {
+    Pending p{keep(state), static_cast<u32>(path_.size()),
               path_.empty() ? scratch_written_ : path_.back().written, since_checkpoint_};
-    count_bytes(p.state.bytes());
+    count_bytes(p.bytes());
     pending_.push_back(std::move(p));
 }
 
@@ -408,8 +434,8 @@ void Analyzer::mark_read(u32 frame, Granules bits) {
         Checkpoint& cp = *path_[i].checkpoint;
         bits[0] &= ~path_[i].written[frame][0];
         bits[1] &= ~path_[i].written[frame][1];
-        if (frame >= cp.read.size() || (planted(318) && frame > 0)) return;
-        Granules& read = cp.read[frame];
+        if (frame >= cp.state.frames.size() || (planted(318) && frame > 0)) return;
+        Granules& read = cp.state.frames[frame].read;
         if ((bits[0] & ~read[0]) == 0 && (bits[1] & ~read[1]) == 0) return;
         read[0] |= bits[0];
         read[1] |= bits[1];
@@ -432,9 +458,9 @@ void Analyzer::renew_needs() {
         // what mattered to either, which is more than need be. Recorded states are judged by their
         // own checkpoint's marks.
         if (frame.stack.use_count() != 1 && most_seen_ == 0) continue;
-        for (Cell& c : frame.writable_stack().cells) {
-            if (c.reg.is_scalar()) c.reg.need = needs_.fresh(c.reg.need);
-        }
+        frame.writable_stack().cells.change([](const Reg& r) { return r.is_scalar(); },
+                                            [&](Reg& r) { r.need = needs_.fresh(r.need); },
+                                            most_seen_ != 0);
     }
 }
 

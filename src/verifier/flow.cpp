@@ -75,6 +75,16 @@ Flow::Flow(const ir::Program& program) : loops(program) {
     join.assign(n, false);
     for (u32 i = 0; i < n; ++i) join[i] = ways[i] >= 2;
     compute_live(program, live);
+    place.assign(n, kNone);
+    const auto add_place = [&](u32 at) {
+        if (place[at] == kNone) place[at] = places++;
+    };
+    for (u32 i = 0; i < n; ++i) {
+        if (join[i] || loops.head[i]) add_place(i);
+    }
+    for (const ir::Subprogram& s : program.subprograms) {
+        if (s.begin < n) add_place(s.begin);
+    }
 }
 
 }  // namespace ebpf::verifier

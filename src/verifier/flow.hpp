@@ -20,6 +20,11 @@ struct Flow {
     std::vector<RegSet> live;  // registers read from here on before being written, per instruction
     std::vector<bool> join;    // two or more ways lead here
     LoopNest loops;
+    // Where states are compared: joins, loops' heads, functions' beginnings. Their numbers per
+    // instruction, below `places`; kNone elsewhere.
+    static constexpr u32 kNone = ~u32{0};
+    std::vector<u32> place;
+    u32 places = 0;
 
     explicit Flow(const ir::Program& program);
 };

@@ -76,7 +76,7 @@ bool Analyzer::start_asynchronous(const CallSite& site) {
     Frame frame;
     frame.subprogram = program_.subprogram_at(target);
     frame.callback_of = kAsynchronous;
-    frame.stack = std::make_shared<Stack>();
+    frame.stack = std::make_shared<Stack>(cell_bytes_);
     frame.regs[1] = Reg::pointer(Kind::Map);
     frame.regs[1].index = site.field.index;
     // Of an inner map's value: any map that is like the template (as after its lookup).
@@ -92,7 +92,7 @@ bool Analyzer::start_asynchronous(const CallSite& site) {
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
     calls_.insert({now_.top().subprogram, frame.subprogram});
     later.frames.push_back(std::move(frame));
-    push(std::move(later));
+    push(later);
     return true;
 }
 

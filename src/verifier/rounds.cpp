@@ -20,11 +20,12 @@ constexpr u32 kManyVisits = 1500;  // of a loop's head: its paths multiply from 
 // How often the path came here, counted from where the loop around this one came to its own head.
 u32 Analyzer::rounds_so_far() const {
     const u32 pc = now_.pc;
-    if (active_[pc].empty() || !same_loop(active_[pc].back()->state, now_)) return 0;
-    const std::size_t most = std::min<std::size_t>(4 * kPreciseRounds, active_[pc].size());
+    const Checkpoints& here = active(pc);
+    if (here.empty() || !same_loop(here.back()->state, now_)) return 0;
+    const std::size_t most = std::min<std::size_t>(4 * kPreciseRounds, here.size());
     u32 rounds = 0;
     for (std::size_t i = path_.size(); i-- > 0 && rounds < most;) {
-        const State& state = path_[i].checkpoint->state;
+        const KeptState& state = path_[i].checkpoint->state;
         if (state.pc == pc) {
             if (!same_loop(state, now_)) break;
             ++rounds;
@@ -36,7 +37,7 @@ u32 Analyzer::rounds_so_far() const {
 }
 
 // Whether `state` is at the head of a loop around the one whose head the path has come to.
-bool Analyzer::is_head_around(const State& state) const {
+bool Analyzer::is_head_around(const KeptState& state) const {
     return state.frames.size() == now_.frames.size() && flow_.loops.is_inside(now_.pc, state.pc);
 }
 
@@ -45,7 +46,7 @@ bool Analyzer::is_head_around(const State& state) const {
 u32 Analyzer::first_round(u32 rounds) const {
     u32 i = static_cast<u32>(path_.size());
     while (rounds != 0) {
-        const State& state = path_[--i].checkpoint->state;
+        const KeptState& state = path_[--i].checkpoint->state;
         if (is_head_around(state)) return static_cast<u32>(path_.size());
         rounds -= state.pc == now_.pc;
     }
@@ -91,8 +92,8 @@ bool Analyzer::may_leave(const Checkpoint& head, bool& too_long) {
     too_long |= !std::ranges::all_of(head.ranks, few);
     if (too_long) return false;
     Checkpoint now;
-    now.state = now_;
-    return !covers(now, head.state, true, 0);
+    now.state = keep(now_);
+    return !covers(now, head.state.state(), true, 0);
 }
 
 // The path has come round to where it already was. True: it ends here, the loop is closed.
@@ -140,8 +141,9 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
         if (no_widening_[pc] && !(nothing_new && at_callback_entry(now_))) {
             if (!nothing_new) return false;
             Checkpoint reverse;
-            reverse.state = now_;
-            if (covers(reverse, active.state, true, 0) && doubtful_ &&
+            reverse.state = keep(now_);
+            const bool the_same = covers(reverse, active.state.state(), true, 0);
+            if (the_same && doubtful_ &&
                 doubtful_->code != DiagnosticCode::InfiniteLoop &&
                 doubtful_->code != DiagnosticCode::LoopTooLong) {
                 // Followed precisely it would never end: an iterator's loop. What was found under
@@ -150,7 +152,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
                 verdict_ = Verdict::Reject;
                 return false;
             }
-            if (covers(reverse, active.state, true, 0)) {
+            if (the_same) {
                 reject(DiagnosticCode::InfiniteLoop,
                        "the loop comes back to instruction " + std::to_string(pc) +
                            " with nothing changed that decides whether it goes on",
@@ -164,7 +166,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
     }
     const u32 attempts = active.widened ? active.attempts + 1 : 1;
     const u32 first_id = next_id_;
-    std::optional<State> general = widen(active.state, now_, attempts);
+    std::optional<State> general = widen(active.state.state(), now_, attempts);
     if (!general) {
         // Shapes differ from round to round; only precise rounds can tell.
         if (active.widened || rounds >= 4 * kPreciseRounds) no_widening_[pc] = true;
@@ -200,8 +202,8 @@ void Analyzer::drop_from(u32 index) {
     while (path_.size() > index) {
         const PathEntry last = std::move(path_.back());
         path_.pop_back();
-        state_bytes_ -= last.checkpoint->state.bytes();
-        active_[last.checkpoint->state.pc].pop_back();
+        state_bytes_ -= last.checkpoint->bytes();
+        active(last.checkpoint->state.pc).pop_back();
         auto& before = path_.empty() ? scratch_written_ : path_.back().written;
         for (Seen& seen : seen_) {
             if (seen.since != last.checkpoint) continue;
@@ -216,7 +218,7 @@ void Analyzer::drop_from(u32 index) {
 // comes to the loop later comes there first.
 void Analyzer::drop_rounds_of_left_loop() {
     if (path_.empty()) return;
-    const State& last = path_.back().checkpoint->state;
+    const KeptState& last = path_.back().checkpoint->state;
     const std::size_t depth = last.frames.size();
     const u32 loop = flow_.loops.outermost[last.pc];
     if (loop == LoopNest::kNone || depth < now_.frames.size() ||
@@ -224,7 +226,7 @@ void Analyzer::drop_rounds_of_left_loop() {
         return;
     u32 first = static_cast<u32>(path_.size());
     while (first > 0) {
-        const State& s = path_[first - 1].checkpoint->state;
+        const KeptState& s = path_[first - 1].checkpoint->state;
         if (s.frames.size() < depth) break;
         const u32 at = s.frames.size() == depth ? s.pc : s.frames[depth].return_to - 1;
         if (flow_.loops.outermost[at] != loop) break;

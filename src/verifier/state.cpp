@@ -89,64 +89,104 @@ void Stack::set_init(int off, int size) {
         init[static_cast<unsigned>(i) / 64] |= u64{1} << (i % 64);
 }
 
+void Stack::set_uninit(int off, int size) {
+    for (int i = off; i < off + size; ++i)
+        init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
+}
+
+Cells::Chunk& Cells::writable(int off) {
+    std::shared_ptr<Chunk>& chunk = chunks_[chunk_of(off)];
+    if (!chunk) {
+        chunk = std::make_shared<Chunk>(sum_);
+    } else if (chunk.use_count() != 1) {
+        chunk = std::make_shared<Chunk>(*chunk);
+    }
+    return *chunk;
+}
+
+namespace {
+
+// In a chunk: the first cell that begins at `off` or behind it.
+auto place(auto& cells, int off) {
+    return std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
+}
+
+}  // namespace
+
+const Cell* Cells::at(int off) const {
+    const std::shared_ptr<Chunk>& chunk = chunks_[chunk_of(off)];
+    if (!chunk) return nullptr;
+    const auto found = place(std::as_const(chunk->cells), off);
+    return found != chunk->cells.end() && found->off == off ? &*found : nullptr;
+}
+
+void Cells::insert(const Cell& cell) {
+    Chunk& chunk = writable(cell.off);
+    chunk.cells.insert(place(chunk.cells, cell.off), cell);
+    chunk.note(cell.reg);
+    chunk.count();
+}
+
+void Cells::erase(const Cell& cell) {
+    Chunk& chunk = writable(cell.off);
+    chunk.cells.erase(place(chunk.cells, cell.off));
+}
+
+void Cells::set(int off, const Reg& reg) {
+    Chunk& chunk = writable(off);
+    place(chunk.cells, off)->reg = reg;
+    chunk.note(reg);
+}
+
 bool Stack::has_pointer(int off, int size) const {
-    return std::ranges::any_of(cells, [&](const Cell& c) {
-        return c.off < off + size && c.end() > off && !c.reg.is_scalar();
-    });
+    for (auto c = cells.near(off); c != cells.end() && c->off < off + size; ++c) {
+        if (c->end() > off && !c->reg.is_scalar()) return true;
+    }
+    return false;
 }
 
 const Cell* Stack::exact(int off, int size) const {
-    const auto at =
-        std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
     if (planted(304) && off == isa::kStackSize - 16) return nullptr;
-    return at != cells.end() && at->off == off && at->size == size ? &*at : nullptr;
+    const Cell* cell = cells.at(off);
+    return cell != nullptr && cell->size == size ? cell : nullptr;
 }
 
 void Stack::clobber(int off, int size) {
     const int end = off + size;
-    const auto first = std::ranges::find_if(cells, [&](const Cell& c) { return c.end() > off; });
-    const auto last = std::find_if(first, cells.end(), [&](const Cell& c) { return c.off >= end; });
-    if (first == last) return;
-    std::vector<Cell> parts;
-    for (auto c = first; c != last; ++c) {
-        if (!c->reg.is_scalar()) {
-            // Half a pointer is nothing that may be read.
-            for (int i = c->off; i < c->end(); ++i)
-                init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
-        }
-        if (!c->reg.is_constant()) continue;
+    std::vector<Cell> touched;
+    for (auto c = cells.near(off); c != cells.end() && c->off < end; ++c) {
+        if (c->end() > off) touched.push_back(*c);
+    }
+    for (const Cell& c : touched) {
+        cells.erase(c);
+        // Half a pointer is nothing that may be read.
+        if (!c.reg.is_scalar()) set_uninit(c.off, c.size);
+        if (!c.reg.is_constant()) continue;
         // What is left of a constant on either side is still known.
         const auto keep = [&](int from, int to) {
             if (from >= to) return;
             const int left = to - from;
-            const u64 value = c->reg.num.value() >> (8 * (from - c->off));
+            const u64 value = c.reg.num.value() >> (8 * (from - c.off));
             Cell part{static_cast<i16>(from), static_cast<u8>(left), {}};
             part.reg = Reg::constant(truncate(Scalar::constant(value), left).value());
-            part.reg.need = c->reg.need;
-            parts.push_back(part);
+            part.reg.need = c.reg.need;
+            cells.insert(part);
         };
-        keep(c->off, std::min(off, c->end()));
-        keep(std::max(end, int{c->off}), c->end());
+        keep(c.off, std::min(off, c.end()));
+        keep(std::max(end, int{c.off}), c.end());
     }
-    const auto at = cells.erase(first, last);
-    cells.insert(at, parts.begin(), parts.end());
 }
 
 void Stack::put(int off, int size, const Reg& reg) {
-    const auto place = [&] {
-        return std::ranges::lower_bound(cells, off, {}, [](const Cell& c) { return int{c.off}; });
-    };
-    auto at = place();
-    if (at != cells.end() && at->off == off && at->size == size) {
+    if (const Cell* same = cells.at(off); same != nullptr && same->size == size) {
         set_init(off, size);  // as most often: the same variable again
-        at->reg = reg;
+        cells.set(off, reg);
         return;
     }
     clobber(off, size);
     set_init(off, size);
     if (planted(307) && off % 16 != 0) return;
-    at = place();
-    cells.insert(at, Cell{static_cast<i16>(off), static_cast<u8>(size), reg});
+    cells.insert(Cell{static_cast<i16>(off), static_cast<u8>(size), reg});
 }
 
 Stack& Frame::writable_stack() {
@@ -154,11 +194,35 @@ Stack& Frame::writable_stack() {
     return *stack;
 }
 
-u64 State::bytes() const {
-    u64 n = sizeof(State) + refs.size() * sizeof(u32);
-    for (const Frame& f : frames)
-        n += sizeof(Frame) + sizeof(Stack) + f.stack->cells.size() * sizeof(Cell);
+const Reg& KeptState::reg(std::size_t frame, unsigned r) const {
+    static constexpr Reg kNone{};
+    const KeptFrame& f = frames[frame];
+    if (!(f.kept >> r & 1)) return kNone;
+    return regs[f.first + static_cast<unsigned>(std::popcount(f.kept & ((1u << r) - 1)))];
+}
+
+u64 KeptState::bytes() const {
+    u64 n = sizeof(KeptState) + frames.size() * sizeof(KeptFrame) + regs.size() * sizeof(Reg) +
+            refs.size() * sizeof(u32) + sums.size() * sizeof(Sum);
+    for (const KeptFrame& f : frames) n += f.stack != nullptr ? sizeof(Stack) : 0;
     return n;
+}
+
+void KeptState::restore(State& s) const {
+    s.pc = pc;
+    s.may_goto = may_goto;
+    s.refs = refs;
+    s.sums = sums;
+    s.lock = lock;
+    s.frames.resize(frames.size());
+    for (std::size_t f = 0; f < frames.size(); ++f) {
+        Frame& frame = s.frames[f];
+        static_cast<CallFrame&>(frame) = frames[f];
+        for (unsigned r = 0; r < isa::kFramePointer; ++r) frame.regs[r] = reg(f, r);
+        frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
+        frame.regs[isa::kFramePointer].frame = static_cast<u8>(f);
+        frame.stack = frames[f].stack;
+    }
 }
 
 namespace {

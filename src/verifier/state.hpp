@@ -15,14 +15,19 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "isa/insn.hpp"
+#include "isa/registers.hpp"
 #include "spec/program_info.hpp"
 #include "verifier/planted.hpp"
 #include "verifier/scalar.hpp"
 
 namespace ebpf::verifier {
+
+using isa::RegSet;
 
 enum class Kind : u8 {
     Uninit,  // must not be read; `lost` says why
@@ -121,15 +126,138 @@ using Granules = std::array<u64, 2>;  // bit per 4 stack bytes
 // Those that [off, off + size) touches.
 Granules granules(int off, int size);
 
+// Counts the bytes of whoever has one, in a sum that many share; the last of them takes it along.
+class Meter {
+  public:
+    Meter() = default;
+    explicit Meter(std::shared_ptr<u64> sum) : sum_(std::move(sum)) {}
+    Meter(const Meter& other) : sum_(other.sum_) {}
+    Meter& operator=(const Meter&) = delete;
+    ~Meter() { set(0); }
+    void set(u64 bytes) {
+        if (sum_) *sum_ += bytes - bytes_;
+        bytes_ = bytes;
+    }
+
+  private:
+    std::shared_ptr<u64> sum_;
+    u64 bytes_ = 0;
+};
+
+// The cells of a stack, in the order of their places. Those that begin in the same 64 bytes make a
+// chunk, which stacks share until one of them writes it: from one state that is kept to the next a
+// path writes few.
+class Cells {
+  public:
+    explicit Cells(std::shared_ptr<u64> sum = nullptr) : sum_(std::move(sum)) {}
+
+    class Iterator {
+      public:
+        using value_type = Cell;
+        using difference_type = std::ptrdiff_t;
+        Iterator() = default;
+        Iterator(const Cells* cells, unsigned chunk) : cells_(cells), chunk_(chunk) { skip(); }
+        const Cell& operator*() const { return cells_->chunks_[chunk_]->cells[at_]; }
+        const Cell* operator->() const { return &**this; }
+        Iterator& operator++() {
+            ++at_;
+            skip();
+            return *this;
+        }
+        Iterator operator++(int) {
+            const Iterator before = *this;
+            ++*this;
+            return before;
+        }
+        friend bool operator==(const Iterator&, const Iterator&) = default;
+
+      private:
+        void skip() {
+            while (chunk_ < kChunks &&
+                   (!cells_->chunks_[chunk_] || at_ == cells_->chunks_[chunk_]->cells.size()))
+                ++chunk_, at_ = 0;
+        }
+        const Cells* cells_ = nullptr;
+        unsigned chunk_ = 0;
+        std::size_t at_ = 0;
+    };
+    Iterator begin() const { return {this, 0}; }
+    Iterator end() const { return {this, kChunks}; }
+    // From the first one on that may touch [off, ...).
+    Iterator near(int off) const { return {this, chunk_of(std::max(0, off - kMaxCell))}; }
+    // Those that begin in the i-th 64 bytes.
+    static constexpr unsigned kChunks = isa::kStackSize / 64;
+    std::span<const Cell> chunk(unsigned i) const {
+        return chunks_[i] ? std::span<const Cell>(chunks_[i]->cells) : std::span<const Cell>();
+    }
+    const std::shared_ptr<u64>& sum() const { return sum_; }
+
+    const Cell* at(int off) const;  // the one that begins there, or null
+    void insert(const Cell& cell);  // where there is none
+    void erase(const Cell& cell);   // one of these
+    void set(int off, const Reg& reg);  // of the cell that begins there
+
+    // Whether a number with this identity may be among them.
+    bool may_have(u32 id) const {
+        return std::ranges::any_of(chunks_,
+                                   [&](const auto& c) { return c && (c->ids >> (id % 64) & 1); });
+    }
+    // Calls `f(Reg&)` for those of which `wants(const Reg&)`; of chunks that are shared only if
+    // `shared_too`.
+    template <typename Wants, typename F>
+    void change(Wants wants, F f, bool shared_too = true) {
+        for (std::shared_ptr<Chunk>& chunk : chunks_) {
+            if (!chunk || (!shared_too && chunk.use_count() != 1)) continue;
+            bool changed = false;
+            for (std::size_t i = 0; i < chunk->cells.size(); ++i) {
+                if (planted(302) && i > 0) break;
+                if (!wants(std::as_const(chunk->cells[i].reg))) continue;
+                if (chunk.use_count() != 1) chunk = std::make_shared<Chunk>(*chunk);
+                f(chunk->cells[i].reg);
+                changed = true;
+            }
+            if (changed) chunk->summarise();
+        }
+    }
+
+  private:
+    static constexpr int kChunk = 64, kMaxCell = 16;
+    struct Chunk {
+        std::vector<Cell> cells;
+        u64 ids = 0;  // of their numbers, modulo 64; perhaps of some that are gone
+        Meter meter;
+        explicit Chunk(const std::shared_ptr<u64>& sum) : meter(sum) {}
+        Chunk(const Chunk& other) : cells(other.cells), ids(other.ids), meter(other.meter) {
+            count();
+        }
+        void count() { meter.set(sizeof(Chunk) + cells.capacity() * sizeof(Cell)); }
+        void note(const Reg& reg) {
+            if (reg.number_id() != 0) ids |= u64{1} << (reg.number_id() % 64);
+        }
+        void summarise() {
+            ids = 0;
+            for (const Cell& c : cells) note(c.reg);
+        }
+    };
+    static unsigned chunk_of(int off) { return static_cast<unsigned>(off) / kChunk; }
+    Chunk& writable(int off);
+
+    std::array<std::shared_ptr<Chunk>, kChunks> chunks_;
+    std::shared_ptr<u64> sum_;  // of bytes, or null
+};
+
 class Stack {
   public:
     std::array<u64, 8> init{};  // bit per byte: written
-    std::vector<Cell> cells;    // sorted, disjoint; their bytes are init
+    Cells cells;                // disjoint; their bytes are init
+
+    explicit Stack(std::shared_ptr<u64> sum = nullptr) : cells(std::move(sum)) {}
 
     bool all_init(int off, int size) const;
     // The first byte of [off, off + size) that is not written, or -1.
     int first_uninit(int off, int size) const;
     void set_init(int off, int size);
+    void set_uninit(int off, int size);
     bool has_pointer(int off, int size) const;
     const Cell* exact(int off, int size) const;
     // Forgets what [off, off + size) holds; number cells that are cut keep their parts.
@@ -147,11 +275,14 @@ struct CallbackRun {
 inline constexpr i32 kNoCallback = -1;
 inline constexpr i32 kAsynchronous = -2;  // run by a timer, on its own
 
-struct Frame {
+struct CallFrame {
     u32 subprogram = 0;
     u32 return_to = 0;              // instruction after the call
     i32 callback_of = kNoCallback;  // for a callback's frame: instruction that called the helper
     std::shared_ptr<const CallbackRun> callback;  // for a callback's frame
+};
+
+struct Frame : CallFrame {
     Reg regs[isa::kRegisterCount];
     std::shared_ptr<Stack> stack;  // shared while equal; see writable_stack()
 
@@ -190,7 +321,7 @@ struct State {
     const Frame& top() const { return frames.back(); }
     Reg& reg(isa::Reg r) { return frames.back().regs[r]; }
     const Reg& reg(isa::Reg r) const { return frames.back().regs[r]; }
-    u64 bytes() const;
+    const Reg& reg(std::size_t frame, unsigned r) const { return frames[frame].regs[r]; }
 
     // Calls `f(Reg&)` for every register and every cell of every frame. `wants` decides on a
     // const Reg& whether f may change it, so that unchanged stacks stay shared.
@@ -201,11 +332,53 @@ struct State {
                 if (planted(301) && &r == &frame.regs[9]) continue;
                 if (wants(r)) f(r);
             }
-            for (std::size_t i = 0; i < frame.stack->cells.size(); ++i) {
-                if (planted(302) && i > 0) break;
-                if (wants(frame.stack->cells[i].reg)) f(frame.writable_stack().cells[i].reg);
+            if (std::ranges::any_of(frame.stack->cells,
+                                    [&](const Cell& c) { return wants(c.reg); }))
+                frame.writable_stack().cells.change(wants, f);
+        }
+    }
+    // The same where only numbers with that identity are wanted.
+    template <typename Wants, typename F>
+    void for_each_of(u32 id, Wants wants, F f) {
+        const bool on_stack = std::ranges::any_of(
+            frames, [&](const Frame& frame) { return frame.stack->cells.may_have(id); });
+        if (on_stack) return for_each(wants, f);
+        for (Frame& frame : frames) {
+            for (Reg& r : frame.regs) {
+                if (planted(301) && &r == &frame.regs[9]) continue;
+                if (wants(r)) f(r);
             }
         }
+    }
+};
+
+// A state that is kept for later: a path to be taken up, or one that later states are compared with.
+// Of registers it has those that are read later, side by side, since nearly all of a state is
+// registers that nobody asks for.
+struct KeptFrame : CallFrame {
+    RegSet kept = 0;     // registers that are among State::regs
+    RegSet numbers = 0;  // others of which it only counts that they hold a number
+    u16 first = 0;       // where its registers begin
+    Granules read{};     // of a checkpoint: stack that some path from here reads
+    std::shared_ptr<Stack> stack;  // null when no comparison looks at it
+};
+
+struct KeptState {
+    u32 pc = 0;
+    u32 may_goto = 0;
+    std::vector<KeptFrame> frames;
+    std::vector<Reg> regs;
+    std::vector<u32> refs;
+    std::vector<Sum> sums;
+    Lock lock;
+
+    const Reg& reg(std::size_t frame, unsigned r) const;  // an Uninit one when it is not kept
+    u64 bytes() const;  // without cells of stacks, which their meters count
+    void restore(State& into) const;
+    State state() const {
+        State s;
+        restore(s);
+        return s;
     }
 };
 

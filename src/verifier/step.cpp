@@ -85,7 +85,7 @@ Step Analyzer::step() {
             State ended = now_;
             ended.pc = program_.target[now_.pc];
             if (planted(228)) ++ended.may_goto;
-            if (!planted(126)) push(std::move(ended));
+            if (!planted(126)) push(ended);
             ++now_.may_goto;
             ++now_.pc;
             return Step::Continue;

@@ -68,7 +68,8 @@ Scalar implied(const Reg& known, const Reg& r) {
 // Whoever shares the scalar's identity learns what it learned.
 void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
     if (before.id == 0) return;
-    s.for_each(
+    s.for_each_of(
+        before.id,
         [&](const Reg& r) {
             return r.number_id() == before.id &&
                    !(r.is_scalar() && r.num == after.num && r.delta == after.delta &&

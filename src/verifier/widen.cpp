@@ -147,17 +147,14 @@ struct Widening {
 
     std::shared_ptr<Stack> merge(const std::shared_ptr<Stack>& a, const std::shared_ptr<Stack>& b) {
         if (a == b) return a;
-        auto out = std::make_shared<Stack>();
+        auto out = std::make_shared<Stack>(a->cells.sum());
         for (unsigned w = 0; w < 8; ++w) out->init[w] = a->init[w] & b->init[w];
-        const auto forget = [&](const Cell& c) {
-            for (int i = c.off; i < c.end(); ++i)
-                out->init[static_cast<unsigned>(i) / 64] &= ~(u64{1} << (i % 64));
-        };
+        const auto forget = [&](const Cell& c) { out->set_uninit(c.off, c.size); };
         for (const Cell& c : b->cells) {
             const Cell* same = a->exact(c.off, c.size);
             Reg merged;
             if (same != nullptr && merge(same->reg, c.reg, merged) && merged.kind != Kind::Uninit) {
-                out->cells.push_back({c.off, c.size, merged});
+                out->cells.insert({c.off, c.size, merged});
             } else if (!c.reg.is_scalar() || a->has_pointer(c.off, c.size)) {
                 forget(c);
             }
@@ -166,7 +163,10 @@ struct Widening {
             if (!c.reg.is_scalar() && out->exact(c.off, c.size) == nullptr) forget(c);
         }
         // Bytes of a cell that another cell's loss made unwritten are no cell any more.
-        std::erase_if(out->cells, [&](const Cell& c) { return !out->all_init(c.off, c.size); });
+        std::vector<Cell> lost;
+        std::ranges::copy_if(out->cells, std::back_inserter(lost),
+                             [&](const Cell& c) { return !out->all_init(c.off, c.size); });
+        for (const Cell& c : lost) out->cells.erase(c);
         return out;
     }
 };
@@ -236,12 +236,11 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
 
 namespace {
 
-const Reg* at(const State& state, const Rank& rank) {
-    const Frame& frame = state.frames[rank.frame];
-    if (rank.reg >= 0) return &frame.regs[rank.reg];
-    const auto c = std::ranges::find(frame.stack->cells, rank.off,
-                                     [](const Cell& cell) { return int{cell.off}; });
-    return c == frame.stack->cells.end() ? nullptr : &c->reg;
+// `state` is a State or a KeptState.
+const Reg* at(const auto& state, const Rank& rank) {
+    if (rank.reg >= 0) return &state.reg(rank.frame, static_cast<unsigned>(rank.reg));
+    const Cell* cell = state.frames[rank.frame].stack->cells.at(rank.off);
+    return cell == nullptr ? nullptr : &cell->reg;
 }
 
 }  // namespace
@@ -311,7 +310,7 @@ bool Analyzer::close(Checkpoint& head, bool& too_long) {
     if (!head.closed) {
         candidates.push_back({0, kMayGotoRank, 0, true});
         for (u32 f = 0; f < head.state.frames.size(); ++f) {
-            const Frame& frame = head.state.frames[f];
+            const KeptFrame& frame = head.state.frames[f];
             for (int r = 0; r < isa::kFramePointer; ++r) candidates.push_back({f, r, 0, true});
             for (const Cell& c : frame.stack->cells) candidates.push_back({f, -1, c.off, true});
         }

@@ -167,8 +167,8 @@ class Judge {
             if (seen.since == nullptr) return true;
             const unsigned g = static_cast<unsigned>(byte) / 4;
             const u64 written = seen.written[f][g / 64] >> (g % 64);
-            const u64 read =
-                f < seen.since->read.size() ? seen.since->read[f][g / 64] >> (g % 64) : ~u64{0};
+            const auto& frames = seen.since->state.frames;
+            const u64 read = f < frames.size() ? frames[f].read[g / 64] >> (g % 64) : ~u64{0};
             return ((written | read) & 1) != 0;
         };
         for (int b = 0; b < isa::kStackSize; ++b) {
