@@ -319,7 +319,7 @@ void deliver_log(const bpf_program& program, const std::string& log, bool failed
     char* const buffer = program.log_buf ? program.log_buf : program.object->log_buf;
     const size_t size = program.log_buf ? program.log_size : program.object->log_size;
     if (buffer && (failed || program.log_level)) {
-        (void)api::write_log(buffer, static_cast<u32>(size), log);
+        (void)api::write_log(buffer, static_cast<u32>(size), log, program.log_level);
     } else if (failed && !buffer) {
         api::print(LIBBPF_WARN,
                    "libbpf: prog '%s': -- BEGIN PROG LOAD LOG --\n%s-- END PROG LOAD LOG --\n",

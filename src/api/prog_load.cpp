@@ -13,7 +13,8 @@
 namespace ebpf::api {
 namespace {
 
-constexpr u32 kKnownLogLevels = engine::kLogReport | engine::kLogVerbose | engine::kLogStats;
+constexpr u32 kKnownLogLevels =
+    engine::kLogReport | engine::kLogVerbose | engine::kLogStats | engine::kLogFixed;
 constexpr u32 kMaxLog = ~u32{0} >> 2;  // Linux's
 constexpr size_t kMaxLicense = 128;    // Linux's
 
@@ -140,10 +141,11 @@ Result<engine::LoadRequest> request_of(Session& session, const spec::ProgLoadAtt
 
 }  // namespace
 
-Status write_log(char* buffer, u32 size, const std::string& log) {
+Status write_log(char* buffer, u32 size, const std::string& log, u32 level) {
     if (!buffer || size == 0) return {};
     const size_t fits = std::min<size_t>(log.size(), size - 1);
-    std::memcpy(buffer, log.data(), fits);
+    const size_t from = (level & engine::kLogFixed) ? 0 : log.size() - fits;
+    std::memcpy(buffer, log.data() + from, fits);
     buffer[fits] = '\0';
     return fits == log.size() ? Status{} : fail(Errc::OutOfSpace, {}, "log buffer", log.size() + 1);
 }
@@ -157,13 +159,15 @@ Result<i64> prog_load(Session& session, spec::ProgLoadAttr& attr) {
     }();
     if (!attr.log_level) log.clear();
     attr.log_true_size = log.empty() ? 0 : static_cast<u32>(log.size() + 1);
-    const Status written = write_log(reinterpret_cast<char*>(attr.log_buf), attr.log_size, log);
-    if (!loaded) return std::unexpected(loaded.error());
-    if (!written) {
+    const Status written =
+        write_log(reinterpret_cast<char*>(attr.log_buf), attr.log_size, log, attr.log_level);
+    // As on Linux, that the log did not fit is what the caller hears, whatever the verdict.
+    if (written && !loaded) return std::unexpected(loaded.error());
+    if (!written && loaded) {
         spec::HandleCloseAttr close{.fd = loaded->handle};
         (void)session.door(session.caller, spec::Command::HandleClose, &close);
-        return std::unexpected(written.error());
     }
+    if (!written) return std::unexpected(written.error());
     return i64{loaded->handle};
 }
 

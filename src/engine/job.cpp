@@ -16,8 +16,6 @@ namespace {
 
 using isa::WideKind;
 
-constexpr std::size_t kMostOfTrace = std::size_t{4} << 20;  // bytes of the way in a log
-
 std::unexpected<Error> rejected(const verifier::Report& report) {
     switch (report.verdict) {
         case verifier::Verdict::Unsupported:
@@ -35,14 +33,17 @@ std::unexpected<Error> rejected(const verifier::Report& report) {
 std::string statistics(const Compiled& compiled, const ir::Program& program, u32 level) {
     std::string text;
     if (level & kLogStats) {
+        std::vector<u32> stack = compiled.report.facts.stack_used;
+        stack.resize(program.subprograms.size());
         text = fmt::format("verification time {} usec\nstack depth {}\n", compiled.verify_ns / 1000,
-                           fmt::join(compiled.report.facts.stack_used, "+"));
+                           fmt::join(stack, "+"));
     }
+    const verifier::Work& work = compiled.report.work;
     text += fmt::format(
-        "processed {} insns (limit {}) max_states_per_insn 0 total_states 0 peak_states 0 "
-        "mark_read "
-        "0\n",
-        compiled.report.steps, verifier::Options{}.max_steps);
+        "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {} "
+        "mark_read 0\n",
+        compiled.report.steps, verifier::Options{}.max_steps, work.most_at_one_insn, work.states,
+        work.peak_states);
     if ((level & kLogStats) && compiled.accepted()) {
         text += fmt::format(
             "peak memory of states {} KiB\ncompilation time {} usec\n"
@@ -53,18 +54,25 @@ std::string statistics(const Compiled& compiled, const ir::Program& program, u32
     return text;
 }
 
-// What Linux logs: at level 1 the way to an error, at level 2 every state of accepted programs too,
-// the numbers always.
+// What Linux logs: at level 1 the way to an error, at level 2 every path of accepted programs too,
+// the error and the numbers always. Between the way and Linux's words stand ours, which say more;
+// tools take the last line before the numbers for the error.
 std::string log_of(const Compiled& compiled, const ir::Program& program,
                    const ir::Environment& environment, const CompileJob& job) {
     std::string text;
     const bool verbose = (job.log_level & kLogVerbose) != 0;
     const bool failed = !compiled.accepted();
-    if (verbose || (failed && (job.log_level & kLogReport))) {
-        text =
-            verifier::linux_log(program, environment, job.options.verifier, verbose, kMostOfTrace);
+    verifier::LinuxText in_linux;
+    if (verbose || (failed && job.log_level != 0)) {
+        using enum verifier::LogDetail;
+        in_linux = verifier::linux_log(program, environment, job.options.verifier,
+                                       verbose                      ? All
+                                       : job.log_level & kLogReport ? Path
+                                                                    : None,
+                                       compiled.report);
     }
-    if (failed) text += report_text(program, compiled.report, {});
+    text = std::move(in_linux.way);
+    if (failed) text += report_text(program, compiled.report, {}) + in_linux.words;
     if (job.log_level != 0) text += statistics(compiled, program, job.log_level);
     return text;
 }

@@ -23,6 +23,7 @@ namespace ebpf::engine {
 inline constexpr u32 kLogReport = 1;   // the way to an error, the error, what was processed
 inline constexpr u32 kLogVerbose = 2;  // every state, of accepted programs too
 inline constexpr u32 kLogStats = 4;    // what it cost
+inline constexpr u32 kLogFixed = 8;    // a buffer that is too small gets the beginning, not the end
 
 // Type information as BPF_PROG_LOAD brings it, unread. Records of `func_info` are Linux's struct
 // bpf_func_info, of `line_info` struct bpf_line_info, each of the given size.

@@ -84,9 +84,7 @@ struct Checkpoint {
     u32 hits = 0;
     u32 misses = 0;
 
-    u64 bytes() const {
-        return sizeof(Checkpoint) - sizeof(KeptState) + state.bytes();
-    }
+    u64 bytes() const { return sizeof(Checkpoint) - sizeof(KeptState) + state.bytes(); }
 };
 
 // A generalised loop head.
@@ -115,8 +113,17 @@ struct Pending {
 enum class Step : u8 { Continue, End, Failed };
 enum class Access : u8 { Read, Write, Atomic };
 
-// Sees every state before its instruction is analysed (--dump=states).
-using Observer = void (*)(void* self, const State& state);
+// Watches an analysis: --dump=states, and Linux's log.
+class Observer {
+  public:
+    virtual ~Observer() = default;
+    virtual void begin() {}                            // the paths are followed, perhaps once more
+    virtual void see(const State& state) = 0;          // before its instruction is analysed
+    virtual void put_off() {}                          // a path from there is kept for later
+    virtual void take_up() {}                          // that kept last is followed now
+    virtual void covered(const State& /* state */) {}  // the path ends here
+    virtual void rejected(const Diagnostic& /* diagnostic */, const State& /* state */) {}
+};
 
 // A state as the analysis saw it, for the run-time oracle (tests/verifier): `since` is the last
 // checkpoint before it and `written` the stack overwritten from there on.
@@ -129,7 +136,7 @@ struct Seen {
 class Analyzer {
   public:
     Analyzer(const ir::Program& program, const ir::Environment& environment, const Options& options,
-             Observer observer = nullptr, void* observer_self = nullptr);
+             Observer* observer = nullptr);
     Report run();
 
     // Keeps every state of the attempt that decides, up to `most` of them; false from
@@ -153,8 +160,7 @@ class Analyzer {
     // `state` is a State or a KeptState.
     bool at_callback_entry(const auto& state) const {
         const CallFrame& frame = state.frames.back();
-        return frame.callback_of >= 0 &&
-               program_.subprograms[frame.subprogram].begin == state.pc;
+        return frame.callback_of >= 0 && program_.subprograms[frame.subprogram].begin == state.pc;
     }
     bool visit();  // true: this path ends here
     void create_checkpoint(bool widened, u32 first_id, u32 attempts);
@@ -338,6 +344,7 @@ class Analyzer {
     bool start_asynchronous(const CallSite& site);
 
     // Reports; always false, so that a check can return what they return.
+    bool end_with(Verdict verdict, Diagnostic diagnostic);
     bool reject(DiagnosticCode code, std::string message, std::vector<std::string> notes = {});
     bool unsupported(std::string what);
     bool target_lacks();
@@ -359,8 +366,7 @@ class Analyzer {
     const ir::Environment& environment_;
     const Options& options_;
     u64 max_steps_;
-    const Observer observer_;
-    void* const observer_self_;
+    Observer* const observer_;  // or null
     const Flow flow_;
 
     // The current path.
@@ -418,6 +424,8 @@ class Analyzer {
     u64 state_bytes_ = 0;
     std::shared_ptr<u64> cell_bytes_ = std::make_shared<u64>(0);  // of all stacks' cells
     u64 peak_bytes_ = 0;
+    u32 states_kept_ = 0;
+    Work work_;
 };
 
 }  // namespace ebpf::verifier

@@ -177,6 +177,7 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
     }
     for (std::size_t f = now.frames.size(); f-- > 0;) {
         const KeptFrame& frame = old.state.frames[f];
+        if (planted(117) && f + 1 < now.frames.size()) continue;
         for (unsigned r = 0; r < isa::kFramePointer; ++r) {
             if ((frame.numbers >> r & 1) && !now.reg(f, r).is_scalar()) return false;
             if ((frame.kept >> r & 1) &&
@@ -218,10 +219,14 @@ void Analyzer::shrink(Checkpoint& done) const {
             frame.stack = nullptr;
             continue;
         }
+        const auto asked = [&](const Cell& c) {
+            return any(needed, c.off, c.size) && matters(c.reg);
+        };
+        if (std::ranges::all_of(frame.stack->cells, asked)) continue;
         auto small = std::make_shared<Stack>(cell_bytes_);
         small->init = needed;
         for (const Cell& c : frame.stack->cells) {
-            if (any(needed, c.off, c.size) && matters(c.reg)) small->cells.insert(c);
+            if (asked(c)) small->cells.insert(c);
         }
         frame.stack = std::move(small);
     }
@@ -235,7 +240,8 @@ void Analyzer::inherit(const Checkpoint& old, bool exact) {
         if (now.is_scalar() && before.is_scalar() && needs_.marked(before.need)) need(now);
     };
     for (std::size_t f = 0; f < now_.frames.size(); ++f) {
-        const RegSet live = live_in(now_, f);
+        const bool skipped = planted(117) && f + 1 < now_.frames.size();
+        const RegSet live = skipped ? RegSet{0} : live_in(now_, f);
         const Stack* before = old.state.frames[f].stack.get();
         const Stack& stack = *now_.frames[f].stack;
         for (unsigned r = 0; r < isa::kFramePointer && !planted(114); ++r) {
@@ -256,7 +262,8 @@ void Analyzer::inherit(const Checkpoint& old, bool exact) {
                 if (same != nullptr) take(c.reg, same->reg);
             }
         }
-        mark_read(static_cast<u32>(f), exact ? Granules{~u64{0}, ~u64{0}} : old.state.frames[f].read);
+        mark_read(static_cast<u32>(f),
+                  exact ? Granules{~u64{0}, ~u64{0}} : old.state.frames[f].read);
     }
 }
 

@@ -18,13 +18,12 @@ constexpr std::size_t kFewStates = 16;  // at one instruction
 }  // namespace
 
 Analyzer::Analyzer(const ir::Program& program, const ir::Environment& environment,
-                   const Options& options, Observer observer, void* observer_self)
+                   const Options& options, Observer* observer)
     : program_(program),
       environment_(environment),
       options_(options),
       max_steps_(options.max_steps),
       observer_(observer),
-      observer_self_(observer_self),
       flow_(program),
       no_widening_(program.insns.size(), false) {}
 
@@ -32,33 +31,32 @@ bool Analyzer::may_leak() const {
     return environment_.privileges.allow_ptr_leaks || environment_.type->may_leak_pointers;
 }
 
-bool Analyzer::reject(DiagnosticCode code, std::string message, std::vector<std::string> notes) {
-    if (!error_) {
-        error_ = Diagnostic{code, now_.pc, std::move(message), std::move(notes)};
-        verdict_ = Verdict::Reject;
-    }
+// The first error is the one.
+bool Analyzer::end_with(Verdict verdict, Diagnostic diagnostic) {
+    if (error_) return false;
+    error_ = std::move(diagnostic);
+    verdict_ = verdict;
+    if (observer_ != nullptr) observer_->rejected(*error_, now_);
     return false;
 }
 
+bool Analyzer::reject(DiagnosticCode code, std::string message, std::vector<std::string> notes) {
+    return end_with(Verdict::Reject, {code, now_.pc, std::move(message), std::move(notes)});
+}
+
 bool Analyzer::unsupported(std::string what) {
-    if (!error_) {
-        error_ = Diagnostic{
-            DiagnosticCode::Unsupported, now_.pc, std::move(what) + " is not supported", {}};
-        verdict_ = Verdict::Unsupported;
-    }
-    return false;
+    return end_with(
+        Verdict::Unsupported,
+        {DiagnosticCode::Unsupported, now_.pc, std::move(what) + " is not supported", {}});
 }
 
 // The environment lacks something, which is not the program's fault.
 bool Analyzer::target_lacks() {
-    if (!error_) {
-        const std::string* what = program_.missing_at(now_.pc);
-        std::string message = "this instruction needs what the kernel's types lack";
-        if (what != nullptr && !what->empty()) message += ": " + *what;
-        error_ = Diagnostic{DiagnosticCode::TargetLacks, now_.pc, std::move(message), {}};
-        verdict_ = Verdict::Unsupported;
-    }
-    return false;
+    const std::string* what = program_.missing_at(now_.pc);
+    std::string message = "this instruction needs what the kernel's types lack";
+    if (what != nullptr && !what->empty()) message += ": " + *what;
+    return end_with(Verdict::Unsupported,
+                    {DiagnosticCode::TargetLacks, now_.pc, std::move(message), {}});
 }
 
 State Analyzer::initial_state() {
@@ -97,6 +95,7 @@ Report Analyzer::run() {
     }
     report.steps = steps_;
     report.peak_bytes = peak_bytes_;
+    report.work = work_;
     if (error_) {
         report.verdict = verdict_;
         report.diagnostics.push_back(std::move(*error_));
@@ -124,6 +123,7 @@ Report Analyzer::run() {
 // part of the budget must do.
 void Analyzer::doubt(Diagnostic diagnostic) {
     if (doubtful_) return;
+    if (observer_ != nullptr) observer_->rejected(diagnostic, now_);
     doubtful_ = std::move(diagnostic);
     max_steps_ = std::min(max_steps_, steps_ + kSecondLook);
 }
@@ -151,6 +151,8 @@ bool Analyzer::check_stack_depth() {
 // Follows all paths once. False: an error, or restart_ is set.
 bool Analyzer::attempt() {
     error_.reset();
+    if (observer_ != nullptr) observer_->begin();
+    states_kept_ = 0;
     path_.clear();
     pending_.clear();
     places_.assign(flow_.places, {});
@@ -201,6 +203,7 @@ bool Analyzer::attempt() {
             path_.back().written = next.written;
         }
         next.state.restore(now_);
+        if (observer_ != nullptr) observer_->take_up();
         since_checkpoint_ = next.since;
     }
     return true;
@@ -217,9 +220,12 @@ bool Analyzer::run_path() {
         if (flow_.join[pc] || is_loop_head()) {
             const bool ends = visit();
             if (error_ || restart_) return false;
-            if (ends) return true;
+            if (ends) {
+                if (observer_ != nullptr) observer_->covered(now_);
+                return true;
+            }
         }
-        if (observer_ != nullptr) observer_(observer_self_, now_);
+        if (observer_ != nullptr) observer_->see(now_);
         if (seen_.size() < most_seen_) {
             seen_.push_back({now_, path_.empty() ? nullptr : path_.back().checkpoint,
                              path_.empty() ? scratch_written_ : path_.back().written});
@@ -251,19 +257,18 @@ bool Analyzer::within_budget() {
     // Finished checkpoints only save work; give them up before giving up.
     for (Place& place : places_) {
         for (const auto& cp : place.finished) state_bytes_ -= cp->bytes();
+        states_kept_ -= static_cast<u32>(place.finished.size());
         place.finished.clear();
     }
     return bytes() <= options_.max_memory;
 }
 
 bool Analyzer::budget_ended(const char* which) {
-    verdict_ = Verdict::Exhausted;
-    error_ = Diagnostic{
-        DiagnosticCode::Budget,
-        now_.pc,
-        std::string("the budget ") + which + " ended after " + std::to_string(steps_) + " steps",
-        {where_the_work_went()}};
-    return false;
+    return end_with(Verdict::Exhausted, {DiagnosticCode::Budget,
+                                         now_.pc,
+                                         std::string("the budget ") + which + " ended after " +
+                                             std::to_string(steps_) + " steps",
+                                         {where_the_work_went()}});
 }
 
 std::string Analyzer::where_the_work_went() const {
@@ -303,7 +308,6 @@ bool Analyzer::same_loop(const KeptState& active, const State& now) const {
 }
 
 RegSet Analyzer::live_in(const State& state, std::size_t frame) const {
-    if (planted(117) && frame + 1 < state.frames.size()) return 0;
     if (planted(300)) return static_cast<RegSet>(flow_.live[state.pc] & ~(1u << 9));
     if (frame + 1 == state.frames.size()) return flow_.live[state.pc];
     return flow_.live[state.frames[frame + 1].return_to] & isa::kCalleeSaved;
@@ -329,6 +333,7 @@ bool Analyzer::visit() {
         // A state that hardly ever helps costs more than it saves.
         if (++cp.misses > 8 * cp.hits + 24 && list.size() > kFewStates) {
             state_bytes_ -= cp.bytes();
+            --states_kept_;
             list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
             continue;
         }
@@ -361,6 +366,10 @@ void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     cp->attempts = attempts;
     count_bytes(cp->bytes());
     active(now_.pc).push_back(cp);
+    ++work_.states;
+    work_.peak_states = std::max(work_.peak_states, ++states_kept_);
+    const std::size_t here = active(now_.pc).size() + finished(now_.pc).size();
+    work_.most_at_one_insn = std::max(work_.most_at_one_insn, static_cast<u32>(here));
     path_.push_back({cp, {}});
     since_checkpoint_ = 0;
     if (widened) {
@@ -426,6 +435,7 @@ void Analyzer::push(const State& state) {
     Pending p{keep(state), static_cast<u32>(path_.size()),
               path_.empty() ? scratch_written_ : path_.back().written, since_checkpoint_};
     count_bytes(p.bytes());
+    if (observer_ != nullptr) observer_->put_off();
     pending_.push_back(std::move(p));
 }
 

@@ -1,210 +1,264 @@
 // SPDX-License-Identifier: MIT
 //
 // The analysis in the form of the log that Linux's verifier writes, which people and tools read:
-// one line per analysed instruction, with what it wrote behind it,
+// one line per analysed instruction, with what it read and wrote behind it,
 //
 //     0: R1=ctx() R10=fp0
-//     0: (b7) r0 = 0                        ; R0_w=0
+//     0: (b7) r0 = 0                        ; R0=0
 //     1: (95) exit
 //
-// source lines between them ("; code @ file.c:12"), "from 5 to 9: ..." with the whole state where
-// another path is taken up, and at level 2 the whole state before every instruction. The words of
-// the values are Linux's where our domain has the same notion.
+// source lines between them ("; code @ file.c:12"), and "from 5 to 9: ..." with the whole state
+// where another path is taken up. At level 1 a path that ended well leaves nothing: what is left is
+// the way to the error. The notation is Linux 6.18's; docs/verifier-log.md says what differs.
 #include <array>
 #include <cstdio>
 
 #include "isa/codec.hpp"
 #include "isa/text/text.hpp"
-#include "verifier/analyzer.hpp"
+#include "spec/helpers.hpp"
+#include "verifier/linux_state.hpp"
+#include "verifier/linux_words.hpp"
 #include "verifier/render.hpp"
 
 namespace ebpf::verifier {
 
 namespace {
 
-std::string hex(u64 v) {
-    char text[24];
-    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(v));
-    return text;
-}
+namespace text = linux_log_text;
 
-std::string linux_number(const Scalar& s) {
-    if (s.is_constant()) return std::to_string(static_cast<i64>(s.value()));
-    std::string inside;
-    const auto add = [&](const char* key, const std::string& value) {
-        if (!inside.empty()) inside += ",";
-        inside += std::string(key) + "=" + value;
-    };
-    if (s.smin() != std::numeric_limits<i64>::min()) add("smin", std::to_string(s.smin()));
-    if (s.smax() != std::numeric_limits<i64>::max()) add("smax", std::to_string(s.smax()));
-    if (s.umin() != 0) add("umin", std::to_string(s.umin()));
-    if (s.umax() != ~u64{0}) add("umax", std::to_string(s.umax()));
-    if (s.bits.mask != ~u64{0})
-        add("var_off", "(" + hex(s.bits.value) + "; " + hex(s.bits.mask) + ")");
-    return "scalar(" + inside + ")";
-}
+// What is formatted at most: the last instructions. The analysis of more is repeated in silence.
+constexpr u64 kMostInstructions = 20'000;
 
-std::string linux_pointer(const char* kind, const Reg& r, std::string inside) {
-    const auto add = [&](const std::string& part) { inside += (inside.empty() ? "" : ",") + part; };
-    if (r.id != 0) add("id=" + std::to_string(r.id));
-    if (r.ref != 0) add("ref_obj_id=" + std::to_string(r.ref));
-    if (r.off != 0) add("off=" + std::to_string(r.off));
-    if (!r.num.is_constant() || r.num.value() != 0) add(linux_number(r.num));
-    return std::string(kind) + (r.nullable ? "_or_null" : "") + "(" + inside + ")";
-}
-
-std::string linux_value(const ir::Program& program, const Reg& r) {
-    switch (r.kind) {
-        case Kind::Uninit:
-            return "";
-        case Kind::Scalar:
-            return linux_number(r.num);
-        case Kind::Context:
-            return linux_pointer("ctx", r, "");
-        case Kind::Stack: {
-            const bool fixed = r.num.is_constant();
-            const i64 at = r.off + (fixed ? static_cast<i64>(r.num.value()) : 0);
-            return fixed ? "fp" + std::to_string(at) : linux_pointer("fp", r, "");
-        }
-        case Kind::Packet:
-            return linux_pointer("pkt", r, "r=" + std::to_string(r.size));
-        case Kind::PacketMeta:
-            return linux_pointer("pkt_meta", r, "r=" + std::to_string(r.size));
-        case Kind::PacketEnd:
-            return "pkt_end()";
-        case Kind::Map:
-        case Kind::MapValue: {
-            const ir::MapDef& m = program.maps[r.index];
-            return linux_pointer(r.kind == Kind::Map ? "map_ptr" : "map_value", r,
-                                 "map=" + m.name + ",ks=" + std::to_string(m.key_size) +
-                                     ",vs=" + std::to_string(m.value_size));
-        }
-        case Kind::Memory:
-            return linux_pointer("mem", r, "sz=" + std::to_string(r.size));
-        case Kind::Object:
-            return linux_pointer("sock", r, "");
-        case Kind::Typed:
-            return linux_pointer("ptr_", r, "");
-        case Kind::Function:
-            return "func()";
-        case Kind::Dynptr:
-            return "dynptr()";
-        case Kind::LentDynptr:
-            return "dynptr_ptr()";
-        case Kind::Iterator:
-            return "iter_num()";
-    }
-    return "";
-}
-
-std::string linux_state(const ir::Program& program, const State& state) {
-    std::string text;
-    if (state.frames.size() > 1) text += " frame" + std::to_string(state.frames.size() - 1) + ":";
-    for (unsigned r = 0; r < isa::kRegisterCount; ++r) {
-        const std::string value = linux_value(program, state.top().regs[r]);
-        if (!value.empty()) text += " R" + std::to_string(r) + "=" + value;
-    }
-    for (const Cell& c : state.top().stack->cells) {
-        const std::string value = linux_value(program, c.reg);
-        if (!value.empty()) text += " fp" + std::to_string(c.off - isa::kStackSize) + "=" + value;
-    }
-    if (!state.refs.empty()) text += " refs=";
-    for (std::size_t i = 0; i < state.refs.size(); ++i)
-        text += (i == 0 ? "" : ",") + std::to_string(state.refs[i]);
-    return text;
-}
-
-class LinuxLog {
+class LinuxLog : public Observer {
   public:
-    LinuxLog(const ir::Program& program, bool all_states, std::size_t most)
-        : program_(program), all_states_(all_states), most_(most) {}
+    LinuxLog(const ir::Program& program, const ir::Environment& environment, LogDetail detail,
+             u64 steps)
+        : program_(program),
+          environment_(environment),
+          detail_(detail),
+          skip_(detail == LogDetail::None   ? steps
+                : steps > kMostInstructions ? steps - kMostInstructions
+                                            : 0),
+          steps_(steps) {}
 
-    void see(const State& state) {
-        if (full()) return;
-        const u32 pc = state.pc;
-        finish_line(&state);
-        const bool first = previous_ == ir::kNoTarget;
-        if (first || !follows(pc)) {
-            if (!first)
-                text_ += "\nfrom " + slot(previous_) + " to " + slot(pc) + ":";
-            else
-                text_ += slot(pc) + ":";
-            text_ += linux_state(program_, state) + "\n";
-        } else if (all_states_) {
-            text_ += slot(pc) + ":" + linux_state(program_, state) + "\n";
+    void begin() override {
+        text_.clear();
+        line_.clear();
+        put_off_.clear();
+        acquired_.clear();
+        last_line_ = nullptr;
+        resumed_ = false;
+        before_.frames.clear();
+        if (detail_ != LogDetail::All || skip_ != 0) return;
+        for (std::size_t i = 0; i < program_.subprograms.size(); ++i)
+            text_ +=
+                "func#" + std::to_string(i) + " @" + slot(program_.subprograms[i].begin) + "\n";
+    }
+
+    void see(const State& state) override {
+        ++seen_;
+        note_references(state);
+        previous_ = state.pc;
+        if (seen_ <= skip_) return;
+        const bool first = before_.frames.empty();
+        if (resumed_) {
+            end_line();
+            const std::string all = frame(state, state.frames.size() - 1, text::kEverything);
+            text_ += "\nfrom " + slot(resumed_from_) + " to " + slot(state.pc) + ":" + all + "\n" +
+                     slot(state.pc) + ":" + all + "\n";
+            resumed_ = false;
+        } else if (first) {
+            text_ += slot(state.pc) + ":" +
+                     frame(state, state.frames.size() - 1, text::kEverything) + "\n";
+        } else {
+            follow(state);
         }
-        source_line(pc);
-        const isa::Insn& insn = program_.insns[pc];
+        source_line(state.pc);
+        line_ = slot(state.pc) + ": " + instruction(state.pc);
+        before_ = state;
+    }
+
+    void put_off() override { put_off_.push_back({text_.size() + line_.size(), previous_}); }
+
+    void take_up() override {
+        end_line();
+        resumed_ = true;
+        resumed_from_ = put_off_.back().from;
+        if (detail_ == LogDetail::Path && put_off_.back().at < text_.size()) {
+            text_.resize(put_off_.back().at);
+            if (!text_.empty()) text_ += "\n";
+        }
+        put_off_.pop_back();
+        last_line_ = nullptr;
+    }
+
+    void covered(const State& state) override {
+        if (seen_ < skip_ || detail_ != LogDetail::All) return;
+        if (!resumed_ && !before_.frames.empty()) follow(state);
+        end_line();
+        text_ += (resumed_ ? "\nfrom " + slot(resumed_from_) + " to " : std::string()) +
+                 slot(state.pc) + ": safe\n";
+    }
+
+    void rejected(const Diagnostic& diagnostic, const State& state) override {
+        end_line();
+        Found now{diagnostic, text_, ""};
+        if (diagnostic.insn < program_.insns.size() && !state.frames.empty())
+            now.words =
+                text::words({program_, environment_, now.diagnostic, state, steps_, acquired_});
+        if (!first_found_) first_found_ = now;
+        found_ = std::move(now);
+    }
+
+    LinuxText take(const Report& report) {
+        end_line();
+        LinuxText out{std::move(text_), ""};
+        // An error found under a general state may be the one after all, though more was tried.
+        for (std::optional<Found>* found : {&found_, &first_found_}) {
+            if (report.diagnostics.empty() || !*found ||
+                (*found)->diagnostic.insn != report.diagnostics[0].insn ||
+                (*found)->diagnostic.message != report.diagnostics[0].message)
+                continue;
+            out = {std::move((*found)->text), std::move((*found)->words)};
+            break;
+        }
+        if (skip_ != 0 && detail_ != LogDetail::None)
+            out.way =
+                "... (" + std::to_string(skip_) + " instructions before are left out)\n" + out.way;
+        return out;
+    }
+
+  private:
+    struct PutOff {
+        std::size_t at;  // in the text, behind the instruction
+        u32 from;
+    };
+    struct Found {
+        Diagnostic diagnostic;
+        std::string text, words;
+    };
+
+    std::string slot(u32 insn) const { return std::to_string(program_.slot_of[insn]); }
+
+    std::string frame(const State& state, std::size_t at, const text::Shown& shown) const {
+        return text::frame_text(program_, state, at, shown);
+    }
+
+    // `(85) call bpf_get_prandom_u32#7`.
+    std::string instruction(u32 at) const {
+        const isa::Insn& insn = program_.insns[at];
         std::array<isa::Slot, 2> slots{};
         (void)isa::encode(insn, slots);
         char opcode[8];
         std::snprintf(opcode, sizeof opcode, "(%02x) ", slots[0].opcode);
-        line_ = slot(pc) + ": " + opcode + isa::text::print(insn, isa::text::Dialect::Llvm);
-        previous_ = pc;
-        depth_ = state.frames.size();
-    }
-    std::string take() {
-        finish_line(nullptr);
-        if (full()) text_ += "... (the log is longer)\n";
-        return std::move(text_);
+        std::string out = opcode;
+        if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper) {
+            const auto number = static_cast<u32>(insn.imm);
+            const spec::HelperProto* helper = spec::find_helper(*environment_.type, number);
+            return out + "call " + (helper != nullptr ? helper->name : "unknown") + "#" +
+                   std::to_string(number);
+        }
+        if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Kfunc) {
+            const auto index = static_cast<std::size_t>(insn.imm);
+            return out + "call " +
+                   (index < program_.kfuncs.size() ? program_.kfuncs[index] : "kernel-function") +
+                   "#" + std::to_string(index);
+        }
+        return out + isa::text::print(insn, isa::text::Dialect::Linux);
     }
 
-  private:
-    bool full() const { return text_.size() >= most_; }
-    std::string slot(u32 insn) const { return std::to_string(program_.slot_of[insn]); }
-    bool follows(u32 pc) const {
-        return pc == previous_ + 1 || pc == program_.target[previous_] ||
-               program_.insns[previous_].form == isa::Form::Exit;
+    void note_references(const State& state) {
+        for (const u32 ref : state.refs) acquired_.try_emplace(ref, previous_);
     }
-    // What the instruction wrote stands behind it, once the next state shows it.
-    void finish_line(const State* next) {
-        if (line_.empty()) return;
-        const isa::Insn& insn = program_.insns[previous_];
-        if (next != nullptr && next->frames.size() == depth_ && next->pc == previous_ + 1) {
-            const RegSet written = isa::registers_of(insn).writes;
-            std::string wrote;
-            for (unsigned r = 0; r < isa::kFramePointer; ++r) {
-                const std::string value = linux_value(program_, next->top().regs[r]);
-                if ((written >> r & 1) && !value.empty())
-                    wrote += " R" + std::to_string(r) + "_w=" + value;
+
+    // The instruction before led here: what it read and wrote.
+    void follow(const State& state) {
+        const std::size_t was = before_.frames.size(), is = state.frames.size();
+        if (is > was) {
+            end_line();
+            text_ += "caller:\n" + frame(state, is - 2, text::kEverything) + "\ncallee:\n" +
+                     frame(state, is - 1, text::kEverything) + "\n" + slot(state.pc) + ":" +
+                     frame(state, is - 1, text::kEverything) + "\n";
+        } else if (is < was) {
+            end_line();
+            text_ += "returning from callee:\n" + frame(before_, was - 1, text::kEverything) +
+                     "\nto caller at " + slot(state.pc) + ":\n" +
+                     frame(state, is - 1, text::kEverything) + "\n";
+        } else {
+            const std::string touched = frame(state, is - 1, touched_by(before_));
+            if (!touched.empty()) {
+                // As Linux aligns it.
+                const std::size_t column =
+                    (std::max<std::size_t>(line_.size() + 5, 40) + 7) / 8 * 8 - 2;
+                line_.resize(column, ' ');
+                line_ += ";" + touched;
             }
-            if (!wrote.empty()) {
-                if (line_.size() < 40) line_.resize(40, ' ');
-                line_ += ";" + wrote;
-            }
+            end_line();
         }
-        text_ += line_ + "\n";
+    }
+
+    text::Shown touched_by(const State& state) const {
+        const isa::Insn& insn = program_.insns[state.pc];
+        const isa::RegUse use = isa::registers_of(insn);
+        text::Shown shown{use.writes, 0};
+        if (insn.form != isa::Form::Call) shown.regs = static_cast<RegSet>(shown.regs | use.reads);
+        const bool loads = insn.form == isa::Form::Load || insn.form == isa::Form::LoadSx;
+        const bool stores = insn.form == isa::Form::StoreReg || insn.form == isa::Form::StoreImm ||
+                            insn.form == isa::Form::Atomic;
+        const Reg& base = state.reg(loads ? insn.src : insn.dst);
+        if (!(loads || stores) || base.kind != Kind::Stack ||
+            base.frame + 1u != state.frames.size())
+            return shown;
+        const int size = isa::bytes(insn.width);
+        const i64 from = isa::kStackSize + base.num.smin() + base.off + insn.off,
+                  to = isa::kStackSize + base.num.smax() + base.off + insn.off + size;
+        for (i64 at = from; at >= 0 && at < to && at < isa::kStackSize; at = (at / 8 + 1) * 8)
+            shown.slots |= u64{1} << (isa::kStackSize / 8 - 1 - at / 8);
+        return shown;
+    }
+
+    void end_line() {
+        if (!line_.empty()) text_ += line_ + "\n";
         line_.clear();
     }
+
     void source_line(u32 pc) {
         const ir::SourceLine* line = program_.line_at(pc);
         if (line == nullptr || line == last_line_) return;
         last_line_ = line;
-        text_ += "; " + line->text;
-        if (line->file < program_.files.size())
-            text_ += " @ " + program_.files[line->file] + ":" + std::to_string(line->line);
+        std::string_view code = line->text;
+        code.remove_prefix(std::min(code.find_first_not_of(" \t"), code.size()));
+        text_ += "; " + std::string(code);
+        if (line->file < program_.files.size()) {
+            const std::string& path = program_.files[line->file];
+            text_ += " @ " + path.substr(path.rfind('/') + 1) + ":" + std::to_string(line->line);
+        }
         text_ += "\n";
     }
 
     const ir::Program& program_;
-    bool all_states_;
-    std::size_t most_;
+    const ir::Environment& environment_;
+    const LogDetail detail_;
+    const u64 skip_;  // instructions that are not formatted
+    const u64 steps_;
+    u64 seen_ = 0;
     std::string text_, line_;
-    u32 previous_ = ir::kNoTarget;
-    std::size_t depth_ = 0;
+    State before_;      // in which the instruction of line_ was met
+    u32 previous_ = 0;  // the instruction met last
+    std::vector<PutOff> put_off_;
+    bool resumed_ = false;
+    u32 resumed_from_ = 0;
+    std::map<u32, u32> acquired_;
     const ir::SourceLine* last_line_ = nullptr;
+    std::optional<Found> first_found_, found_;
 };
 
 }  // namespace
 
-std::string linux_log(const ir::Program& program, const ir::Environment& environment,
-                      const Options& options, bool all_states, std::size_t most) {
-    LinuxLog log(program, all_states, most);
-    const Observer observer = [](void* self, const State& state) {
-        static_cast<LinuxLog*>(self)->see(state);
-    };
-    Analyzer(program, environment, options, observer, &log).run();
-    return log.take();
+LinuxText linux_log(const ir::Program& program, const ir::Environment& environment,
+                    const Options& options, LogDetail detail, const Report& report) {
+    LinuxLog log(program, environment, detail, report.steps);
+    return log.take(Analyzer(program, environment, options, &log).run());
 }
 
 }  // namespace ebpf::verifier

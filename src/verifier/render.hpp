@@ -17,10 +17,19 @@ const char* advice(DiagnosticCode code);       // what to write
 std::string dump_states(const ir::Program& program, const ir::Environment& environment,
                         const Options& options, u32 max_visits);
 
-// The analysis as Linux's verifier logs it (linux_log.cpp): its log level 1, and 2 with
-// `all_states`. At most about `most` bytes; a last line says when there would have been more.
-std::string linux_log(const ir::Program& program, const ir::Environment& environment,
-                      const Options& options, bool all_states, std::size_t most);
+// The analysis as Linux's verifier logs it (linux_log.cpp), made by analysing once more: of long
+// ones only the last instructions are written. `report` is what the analysis came to.
+enum class LogDetail : u8 {
+    None,  // what Linux would say to the error alone
+    Path,  // log level 1: the way to the error
+    All,   // log level 2: every path
+};
+struct LinuxText {
+    std::string way;
+    std::string words;  // one or two lines in Linux's words; empty when Linux has none
+};
+LinuxText linux_log(const ir::Program& program, const ir::Environment& environment,
+                    const Options& options, LogDetail detail, const Report& report);
 
 // The blocks of the program and where control goes between them, with their source lines: as text,
 // or as a graph in Graphviz' language.

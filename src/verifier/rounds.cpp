@@ -143,8 +143,7 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
             Checkpoint reverse;
             reverse.state = keep(now_);
             const bool the_same = covers(reverse, active.state.state(), true, 0);
-            if (the_same && doubtful_ &&
-                doubtful_->code != DiagnosticCode::InfiniteLoop &&
+            if (the_same && doubtful_ && doubtful_->code != DiagnosticCode::InfiniteLoop &&
                 doubtful_->code != DiagnosticCode::LoopTooLong) {
                 // Followed precisely it would never end: an iterator's loop. What was found under
                 // its general state is what is wrong.
@@ -203,6 +202,7 @@ void Analyzer::drop_from(u32 index) {
         const PathEntry last = std::move(path_.back());
         path_.pop_back();
         state_bytes_ -= last.checkpoint->bytes();
+        --states_kept_;
         active(last.checkpoint->state.pc).pop_back();
         auto& before = path_.empty() ? scratch_written_ : path_.back().written;
         for (Seen& seen : seen_) {

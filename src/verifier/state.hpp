@@ -192,9 +192,9 @@ class Cells {
     }
     const std::shared_ptr<u64>& sum() const { return sum_; }
 
-    const Cell* at(int off) const;  // the one that begins there, or null
-    void insert(const Cell& cell);  // where there is none
-    void erase(const Cell& cell);   // one of these
+    const Cell* at(int off) const;      // the one that begins there, or null
+    void insert(const Cell& cell);      // where there is none
+    void erase(const Cell& cell);       // one of these
     void set(int off, const Reg& reg);  // of the cell that begins there
 
     // Whether a number with this identity may be among them.
@@ -352,14 +352,14 @@ struct State {
     }
 };
 
-// A state that is kept for later: a path to be taken up, or one that later states are compared with.
-// Of registers it has those that are read later, side by side, since nearly all of a state is
+// A state that is kept for later: a path to be taken up, or one that later states are compared
+// with. Of registers it has those that are read later, side by side, since nearly all of a state is
 // registers that nobody asks for.
 struct KeptFrame : CallFrame {
-    RegSet kept = 0;     // registers that are among State::regs
-    RegSet numbers = 0;  // others of which it only counts that they hold a number
-    u16 first = 0;       // where its registers begin
-    Granules read{};     // of a checkpoint: stack that some path from here reads
+    RegSet kept = 0;               // registers that are among State::regs
+    RegSet numbers = 0;            // others of which it only counts that they hold a number
+    u16 first = 0;                 // where its registers begin
+    Granules read{};               // of a checkpoint: stack that some path from here reads
     std::shared_ptr<Stack> stack;  // null when no comparison looks at it
 };
 

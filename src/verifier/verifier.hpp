@@ -39,12 +39,20 @@ struct Diagnostic {
 };
 const char* name(DiagnosticCode code);  // stable, e.g. "packet-bounds"
 
+// Checkpoints: places where the state was kept to compare later ones with.
+struct Work {
+    u32 states = 0;       // made
+    u32 peak_states = 0;  // kept at the same time, at most
+    u32 most_at_one_insn = 0;
+};
+
 struct Report {
     Verdict verdict = Verdict::Reject;
     std::vector<Diagnostic> diagnostics;  // empty when accepted
     ir::Facts facts;                      // valid when accepted
     u64 steps = 0;
     u64 peak_bytes = 0;  // of states, not of the process
+    Work work;
 };
 
 Report analyze(const ir::Program& program, const ir::Environment& environment,

@@ -61,7 +61,8 @@ Kernel::~Kernel() {
     for (const int fd : maps_) close(fd);
 }
 
-Answer Kernel::load(const ir::Program& program, const char* license, u32 attach) const {
+Answer Kernel::load(const ir::Program& program, const char* license, u32 attach,
+                    u32 log_level) const {
     ir::Program p = program;
     for (isa::Insn& i : p.insns) {
         if (i.form != isa::Form::Wide) continue;
@@ -90,16 +91,16 @@ Answer Kernel::load(const ir::Program& program, const char* license, u32 attach)
     a.func_info = address(functions.data());
     a.func_info_rec_size = sizeof(Function);
     a.func_info_cnt = static_cast<u32>(functions.size());
-    int fd = static_cast<int>(bpf_call(BPF_PROG_LOAD, a));
+    int fd = log_level == 0 ? static_cast<int>(bpf_call(BPF_PROG_LOAD, a)) : -1;
     if (fd < 0) {  // again with the log, which costs
         a.log_buf = address(log.data());
         a.log_size = static_cast<u32>(log.size());
-        a.log_level = 1;
+        a.log_level = std::max(log_level, 1u);
         fd = static_cast<int>(bpf_call(BPF_PROG_LOAD, a));
     }
     if (fd >= 0) {
         close(fd);
-        return {.accepted = true};
+        return {.accepted = true, .reason = "", .log = log.data()};
     }
     return {.reason = last_line(log.data()), .log = log.data()};
 }

@@ -31,8 +31,10 @@ class Kernel {
     // Whether the kernel made that map.
     bool has_map(std::size_t index) const { return maps_[index] >= 0; }
 
-    // As a program of its type (for `attach`, as the kernel numbers that) with that licence.
-    Answer load(const ir::Program& program, const char* license = "GPL", u32 attach = 0) const;
+    // As a program of its type (for `attach`, as the kernel numbers that) with that licence. With a
+    // level the answer has the log of that level in any case, else that of level 1 when refused.
+    Answer load(const ir::Program& program, const char* license = "GPL", u32 attach = 0,
+                u32 log_level = 0) const;
 
   private:
     int create(const ir::MapDef& map) const;
