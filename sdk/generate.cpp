@@ -65,6 +65,11 @@ std::vector<Helper> by_number(Dialect dialect) {
     return helpers;
 }
 
+// Linux's kernel functions have names instead of numbers.
+bool is_kfunc(Helper id) {
+    return number(Dialect::Linux, id) == kByName;
+}
+
 // Linux's context structures and checksum types as eBPF for Windows' programs name them.
 std::string parameters(const HelperInfo& helper, Dialect dialect) {
     std::string text = helper.c_parameters;
@@ -110,9 +115,27 @@ void announce_structures(std::ostream& out, const std::vector<Helper>& helpers) 
 void write_linux_helpers(const std::filesystem::path& include) {
     std::ofstream out = create(include / "bpf/bpf_helper_defs.h");
     out << kNotice << "#ifndef CASEMENT_BPF_HELPER_DEFS_H\n#define CASEMENT_BPF_HELPER_DEFS_H\n\n";
-    const std::vector<Helper> helpers = by_number(Dialect::Linux);
+    std::vector<Helper> helpers = by_number(Dialect::Linux);
+    std::erase_if(helpers, is_kfunc);
     announce_structures(out, helpers);
     for (const Helper id : helpers) declare(out, id, Dialect::Linux);
+    out << "#endif\n";
+}
+
+// Weak, so that a program may ask with bpf_ksym_exists() which there are.
+void write_linux_kfuncs(const std::filesystem::path& include) {
+    std::ofstream out = create(include / "bpf/bpf_kfuncs.h");
+    out << kNotice << "/* Kernel functions. Include <bpf/bpf_helpers.h> before this. */\n"
+        << "#ifndef CASEMENT_BPF_KFUNCS_H\n#define CASEMENT_BPF_KFUNCS_H\n\n";
+    std::vector<Helper> kfuncs = by_number(Dialect::Linux);
+    std::erase_if(kfuncs, [](Helper id) { return !is_kfunc(id); });
+    announce_structures(out, kfuncs);
+    for (const Helper id : kfuncs) {
+        const HelperInfo& kfunc = info(id);
+        const std::string result = kfunc.c_result;
+        out << "/* " << kfunc.text << " */\nextern " << result << (result.back() == '*' ? "" : " ")
+            << kfunc.name << "(" << kfunc.c_parameters << ") __weak __ksym;\n\n";
+    }
     out << "#endif\n";
 }
 
@@ -226,7 +249,7 @@ void write_documentation(const std::filesystem::path& path) {
         const HelperInfo& helper = info(id);
         const auto column = [&](Dialect dialect) {
             const i32 n = number(dialect, id);
-            return n < 0 ? std::string("–") : std::to_string(n);
+            return n < 0 ? std::string("–") : n == kByName ? "by name" : std::to_string(n);
         };
         bool ready = false;
         std::string who;
@@ -254,6 +277,7 @@ int main(int argc, char** argv) {
     }
     const std::filesystem::path root = argv[1];
     write_linux_helpers(root / "include");
+    write_linux_kfuncs(root / "include");
     write_windows_helpers(root / "include");
     write_windows_ids(root / "include");
     write_documentation(root / "helpers.md");

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "engine/object_internal.hpp"
+#include "spec/helpers.hpp"
 
 namespace ebpf::engine::object {
 
@@ -100,7 +101,8 @@ Status Reader::relocate_extern(Linking& linking, u32 index, const elf::Symbol& s
             return {};
         case Extern::Kind::Function: {
             if (insn.form == isa::Form::Wide && known.weak) {
-                insn.imm = 0;  // "is it there?": no
+                // "Is it there?": what is compared with null is no address, and never used as one.
+                insn.imm = spec::has_kfunc(object_.dialect, name) ? 1 : 0;
                 return {};
             }
             if (!is_call(insn)) break;

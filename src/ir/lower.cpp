@@ -116,6 +116,23 @@ Status lower_helper_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, boo
     return {};
 }
 
+// A kernel function is called as a helper is.
+Status lower_kfunc_call(isa::Insn& insn, const std::vector<std::string>& names,
+                        const spec::ProgramTypeInfo* type, bool proven, bool reachable,
+                        Where where) {
+    const auto index = static_cast<u64>(insn.imm);
+    const spec::HelperProto* proto =
+        type != nullptr && index < names.size() ? spec::find_kfunc(*type, names[index]) : nullptr;
+    if (proto == nullptr && proven && !reachable) {
+        insn = {.form = Form::Exit};
+        return {};
+    }
+    if (proto == nullptr) return differs(where, "call of a kernel function", index);
+    insn.kind = static_cast<u8>(isa::CallKind::Helper);
+    insn.imm = static_cast<i64>(proto->id);
+    return {};
+}
+
 }  // namespace
 
 Result<Lowered> lower(const Program& program, const Facts& facts, const Environment& environment) {
@@ -130,9 +147,13 @@ Result<Lowered> lower(const Program& program, const Facts& facts, const Environm
     for (u32 i = 0; i < out.program.insns.size(); ++i) {
         isa::Insn& insn = out.program.insns[i];
         const Where where = at_insn(i < program.slot_of.size() ? program.slot_of[i] : i);
+        const bool reachable = !proven || facts.insns[i].reachable;
         if (insn.form == Form::Call && insn.call() == isa::CallKind::Helper) {
-            const bool reachable = !proven || facts.insns[i].reachable;
             TRY(lower_helper_call(insn, environment.type, proven, reachable, where));
+            continue;
+        }
+        if (insn.form == Form::Call && insn.call() == isa::CallKind::Kfunc) {
+            TRY(lower_kfunc_call(insn, program.kfuncs, environment.type, proven, reachable, where));
             continue;
         }
         if (!proven || facts.insns[i].memory != MemoryKind::Context) continue;

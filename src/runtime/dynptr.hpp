@@ -10,9 +10,21 @@
 namespace ebpf::runtime {
 
 struct Dynptr {
-    std::byte* data = nullptr;  // null: nothing; every use of it is an error
-    u32 size = 0;
-    u32 read_only = 0;
+    enum class Of : u8 { Nothing, Memory, Packet };  // every use of nothing is an error
+
+    std::byte* data = nullptr;  // Memory: as it was made, whatever bpf_dynptr_adjust() left of it
+    u32 size = 0;               // from `offset` on
+    u32 offset : 24 = 0;        // in `data`, or in the packet of the program's context
+    u32 of : 7 = 0;             // an Of
+    u32 read_only : 1 = 0;
+
+    static Dynptr to(std::byte* data, u32 size) {
+        return {data, size, 0, static_cast<u32>(Of::Memory), 0};
+    }
+    static Dynptr to_packet(u32 size) {
+        return {nullptr, size, 0, static_cast<u32>(Of::Packet), 0};
+    }
+    bool is(Of what) const { return of == static_cast<u32>(what); }
 };
 static_assert(sizeof(Dynptr) == 16);
 

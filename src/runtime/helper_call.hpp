@@ -47,10 +47,11 @@ struct HelperRow {
 };
 #define HELPER_ROW(name) {spec::Helper::name, helper_##name}
 
-std::span<const HelperRow> dynptr_helpers();   // helpers_dynptr.cpp
-std::span<const HelperRow> map_helpers();      // helpers_map.cpp
-std::span<const HelperRow> process_helpers();  // helpers_process.cpp
-std::span<const HelperRow> text_helpers();     // helpers_text.cpp
-std::span<const HelperRow> field_helpers();    // helpers_field.cpp
+std::span<const HelperRow> dynptr_helpers();    // helpers_dynptr.cpp
+std::span<const HelperRow> iterator_helpers();  // helpers_iterator.cpp
+std::span<const HelperRow> map_helpers();       // helpers_map.cpp
+std::span<const HelperRow> process_helpers();   // helpers_process.cpp
+std::span<const HelperRow> text_helpers();      // helpers_text.cpp
+std::span<const HelperRow> field_helpers();     // helpers_field.cpp
 
 }  // namespace ebpf::runtime

@@ -235,7 +235,8 @@ code::HelperFn helper_address(spec::Dialect dialect, spec::Helper helper) {
     const spec::HelperProto* proto = spec::prototype(dialect, helper);
     if (proto == nullptr || !proto->flags.implemented) return nullptr;
     const std::span<const HelperRow> groups[] = {
-        kRows, dynptr_helpers(), map_helpers(), process_helpers(), text_helpers(), field_helpers()};
+        kRows,          dynptr_helpers(), iterator_helpers(), map_helpers(), process_helpers(),
+        text_helpers(), field_helpers()};
     for (const auto group : groups) {
         for (const HelperRow& row : group) {
             if (row.helper == helper) return row.function;

@@ -83,7 +83,7 @@ HELPER_FUNCTION(user_ringbuf_drain) {
         u64 function, context;
         static bool take(void* self, std::byte* data, u32 size) {
             const auto& drain = *static_cast<Drain*>(self);
-            Dynptr record{data, size, 0};
+            Dynptr record = Dynptr::to(data, size);
             const u64 args[5] = {reinterpret_cast<u64>(&record), drain.context};
             const u64 stop = code::call_function(drain.invocation, drain.function, args);
             return stop == 0 && drain.invocation->fault == 0;

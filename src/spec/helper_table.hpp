@@ -149,6 +149,7 @@ using enum ArgKind;
 #define LINUX(number, callers, maps, bits, ret, ...) \
     column(kId, kName, number, callers, maps, bits, RetKind::ret, Arguments{{__VA_ARGS__}})
 #define WINDOWS LINUX
+#define KFUNC(callers, maps, bits, ret, ...) LINUX(kByName, callers, maps, bits, ret, __VA_ARGS__)
 #define NONE \
     Column {}
 #define HELPER(id, c_name, c_result, c_parameters, linux_column, windows_column, text)        \
@@ -162,16 +163,17 @@ inline constexpr Row kTable[] = {
 };
 #undef LINUX
 #undef WINDOWS
+#undef KFUNC
 #undef NONE
 
 }  // namespace rows
 
 inline constexpr std::array<Row, kHelperCount> kRows = std::to_array(rows::kTable);
 
-// Whether programs of a type may call the helper in that dialect.
+// Whether programs of a type may call the helper in that dialect by its number.
 constexpr bool callable(const Row& r, Dialect dialect, ProgramType type) {
     const Column& c = r.columns[static_cast<std::size_t>(dialect)];
-    return c.number >= 0 && (c.callers >> static_cast<u32>(type) & 1) != 0;
+    return c.number >= 0 && c.number != kByName && (c.callers >> static_cast<u32>(type) & 1) != 0;
 }
 
 // The helpers of one program type in one dialect, sorted by number.

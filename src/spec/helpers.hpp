@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "spec/program_info.hpp"
 
@@ -27,6 +28,9 @@ inline constexpr int kHelperCount = 0
 // Numbers of eBPF for Windows from here on belong to one program type.
 inline constexpr u32 kFirstProgramTypeHelper = 0x10000;
 
+// A dialect's number of a kernel function (Linux: kfunc), which programs call by name.
+inline constexpr i32 kByName = 0x7fffffff;
+
 // Why nothing implements the helper, as what could follow its name; null where something does, or
 // no dialect has it (helper_absence.def).
 const char* absence(Helper helper);
@@ -34,7 +38,7 @@ const char* absence(Helper helper);
 // The row of a helper.
 const HelperInfo& info(Helper helper);
 
-// The dialect's number of a helper, -1 when it has none.
+// The dialect's number of a helper, -1 when it has none; kByName of a kernel function.
 i32 number(Dialect dialect, Helper helper);
 
 // The dialect's prototype of a helper, or null when it has none.
@@ -61,5 +65,12 @@ constexpr const HelperProto* find_helper(const ProgramTypeInfo& type, u32 number
     }
     return nullptr;
 }
+
+// The kernel function of that name, or null: in no dialect, or not for programs of `type`.
+const HelperProto* find_kfunc(const ProgramTypeInfo& type, std::string_view name);
+
+// Whether programs of some type of the dialect may call a kernel function of that name, and the
+// runtime has it. Sources ask so before they call it: bpf_ksym_exists().
+bool has_kfunc(Dialect dialect, std::string_view name);
 
 }  // namespace ebpf::spec

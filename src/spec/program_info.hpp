@@ -53,6 +53,11 @@ enum class ArgKind : u8 {
     PartialMem,      // writable memory of which the call writes an unknown part: need not be
                      // initialised, what was not stays so, what was known no longer is
     MapValueOrNull,  // readable memory of the map's value size, or null
+    NewIterator,     // an iterator over numbers that the call makes; the next two arguments are the
+                     // first number and the one after the last
+    Iterator,        // an iterator that was made
+    EndedIterator,   // ... and ends
+    SliceBuffer,     // null, or memory of the size in the next argument (ConstAllocSize)
     Unsupported,
 };
 
@@ -69,7 +74,9 @@ enum class RetKind : u8 {
     BtfIdOrNull,
     BtfId,
     MemOrNull,
-    DynptrSliceOrNull,
+    DynptrSliceOrNull,          // of the size in the ConstAllocSize argument
+    DynptrReadOnlySliceOrNull,  // the same, to be read only
+    IteratorNumberOrNull,       // a number inside the iterator, to be read only
     PercpuPointerOrNull,
     MapPointerOrNull,
     Unsupported,

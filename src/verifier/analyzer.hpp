@@ -299,7 +299,11 @@ class Analyzer {
     void put_object(int n, int at, int size, const Reg& object);
     const Reg* find_object(int n, Kind kind, const char* callee);
     bool check_dynptr_argument(CallSite& site, int n);
-    Step call_kfunc(const isa::Insn& insn);
+    bool use_dynptr(CallSite& site, int n);
+    bool make_dynptr(CallSite& site, int n);
+    bool dynptr_slice(const CallSite& site, Reg& result);
+    bool check_iterator_argument(CallSite& site, int n);
+    bool make_iterator(CallSite& site, int n);
 
     // helper.cpp
     struct CallSite {
@@ -309,12 +313,16 @@ class Analyzer {
         Reg field{};             // pointer to the lock or timer
         Reg key{};               // of the map, when it is a constant
         u32 alloc_size = 0;
-        u32 released = 0;   // reference that the call ends
-        u32 cast_of = 0;    // reference of the socket in the arguments
-        i32 callback = -1;  // first instruction of the callback
+        u32 released = 0;        // reference that the call ends
+        u32 cast_of = 0;         // reference of the socket, dynptr or iterator in the arguments
+        bool borrowed = false;   // ... which is another's, and so not for this call to end
+        bool of_packet = false;  // the dynptr in the arguments points to the packet
+        i32 callback = -1;       // first instruction of the callback
         int callback_argument = -1;
     };
     Step call_helper(u32 number);
+    Step call_kfunc(const isa::Insn& insn);
+    Step call_prototype(const spec::HelperProto& prototype);
     bool check_argument(CallSite& site, int n);
     bool check_memory_argument(CallSite& site, int n);
     bool check_map_argument(CallSite& site, int n);

@@ -47,6 +47,31 @@ Step Analyzer::call_helper(u32 number) {
                text + " does not exist for " + environment_.type->name + " programs");
         return Step::Failed;
     }
+    return call_prototype(*proto);
+}
+
+// A kernel function, by its name.
+Step Analyzer::call_kfunc(const isa::Insn& i) {
+    const auto index = static_cast<std::size_t>(i.imm);
+    if (index >= program_.kfuncs.size()) {
+        unsupported("the kernel function with BTF id " + std::to_string(i.imm));
+        return Step::Failed;
+    }
+    const std::string& callee = program_.kfuncs[index];
+    const spec::ProgramTypeInfo& type = *environment_.type;
+    if (const spec::HelperProto* proto = spec::find_kfunc(type, callee))
+        return call_prototype(*proto);
+    if (spec::has_kfunc(type.dialect, callee)) {
+        reject(DiagnosticCode::UnknownHelper,
+               "the kernel function " + callee + " does not exist for " + type.name + " programs");
+    } else {
+        unsupported("the kernel function " + callee);
+    }
+    return Step::Failed;
+}
+
+Step Analyzer::call_prototype(const spec::HelperProto& prototype) {
+    const spec::HelperProto* const proto = &prototype;
     if (proto->flags.privileged && !environment_.privileges.root) {
         reject(DiagnosticCode::HelperPrivileged,
                std::string(proto->name) + " is for privileged callers only");
@@ -227,6 +252,21 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         case ArgKind::DynptrUninit:
         case ArgKind::Dynptr:
             return check_dynptr_argument(site, n);
+        case ArgKind::NewIterator:
+        case ArgKind::Iterator:
+        case ArgKind::EndedIterator:
+            return check_iterator_argument(site, n);
+        case ArgKind::SliceBuffer: {
+            const isa::Reg size = static_cast<isa::Reg>(n + 2);
+            if (!readable(size)) return false;
+            if (is_null(value)) {
+                need(value);
+                return true;
+            }
+            if (!reg(size).is_constant()) return true;  // said of that argument
+            const u64 bytes = reg(size).num.value();
+            return check_helper_memory(n, value, bytes, bytes, true, false);
+        }
         case ArgKind::BtfId:
             return check_typed_argument(site, n);
         case ArgKind::KptrField:
@@ -466,19 +506,26 @@ bool Analyzer::set_result(const CallSite& site) {
             break;
         }
         case RetKind::AllocMemOrNull:
-        case RetKind::DynptrSliceOrNull:
             if (site.alloc_size == 0)
                 return unsupported(std::string("the helper ") + site.proto->name);
             result = Reg::pointer(Kind::Memory);
             result.size = site.alloc_size;
             result.nullable = true;
             result.id = fresh_id();
-            if (site.proto->ret == RetKind::DynptrSliceOrNull) {
-                result.ref = site.cast_of;  // gone with the record
-                result.frame = 1;
-            } else {
-                acquire();
-            }
+            acquire();
+            break;
+        case RetKind::DynptrSliceOrNull:
+        case RetKind::DynptrReadOnlySliceOrNull:
+            if (!dynptr_slice(site, result)) return false;
+            break;
+        case RetKind::IteratorNumberOrNull:
+            result = Reg::pointer(Kind::Memory);
+            result.size = 4;
+            result.id = fresh_id();
+            result.nullable = true;
+            result.object = kIteratorNumber;
+            result.ref = site.cast_of;  // the number lies in the iterator and is gone with it
+            result.frame = 1;
             break;
         case RetKind::SocketOrNull:
         case RetKind::TcpSocketOrNull:
@@ -509,12 +556,15 @@ bool Analyzer::set_result(const CallSite& site) {
 }
 
 void Analyzer::forget_packet_pointers() {
-    now_.for_each([](const Reg& r) { return r.is_packet() || r.kind == Kind::PacketEnd; },
-                  [&](Reg& r) {
-                      r = Reg{};
-                      r.lost = Lost::PacketChanged;
-                      r.index = now_.pc;
-                  });
+    now_.for_each(
+        [](const Reg& r) {
+            return r.is_packet() || r.kind == Kind::PacketEnd || r.is_packet_slice();
+        },
+        [&](Reg& r) {
+            r = Reg{};
+            r.lost = Lost::PacketChanged;
+            r.index = now_.pc;
+        });
     now_.for_each([](const Reg& r) { return r.is_length(); }, [](Reg& r) { r.forget_length(); });
 }
 
@@ -550,7 +600,7 @@ Step Analyzer::call_with_callback(const CallSite& site) {
         arguments[0] = reg(1);
         arguments[1] = lent(Kind::Memory);
         arguments[1].size = m.key_size;
-        arguments[1].object = 1;
+        arguments[1].object = kReadOnly;
         arguments[2] = Reg::pointer(Kind::MapValue);
         arguments[2].index = static_cast<u32>(site.map);
         arguments[3] = reg(3);

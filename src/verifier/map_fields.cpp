@@ -85,7 +85,7 @@ bool Analyzer::start_asynchronous(const CallSite& site) {
     });
     frame.regs[2] = Reg::pointer(Kind::Memory);
     frame.regs[2].size = m.key_size;
-    frame.regs[2].object = 1;
+    frame.regs[2].object = kReadOnly;
     frame.regs[3] = Reg::pointer(Kind::MapValue);
     frame.regs[3].index = site.field.index;
     frame.regs[3].id = fresh_id();

@@ -162,7 +162,7 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
             return true;
         }
         case Kind::Memory:
-            if (write && base.object != 0)
+            if (write && (base.object & (kReadOnly | kIteratorNumber)) != 0)
                 return reject(DiagnosticCode::MapReadOnly, what + " points to read-only memory");
             if (lo < 0 || end > static_cast<i64>(base.size) + (planted(204) ? 4 : 0)) {
                 return reject(DiagnosticCode::MemoryBounds,
@@ -246,7 +246,7 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
     }
     if (access == Access::Atomic || options_.strict_alignment) {
         const bool other = base.kind == Kind::Packet || base.kind == Kind::PacketMeta ||
-                           base.kind == Kind::Context;
+                           base.kind == Kind::Context || base.is_packet_slice();
         if (access == Access::Atomic && other) {
             return reject(DiagnosticCode::BadAddress, std::string("atomic operations on ") +
                                                           name(base.kind) + " are not possible");
@@ -436,7 +436,7 @@ bool Analyzer::load(const isa::Insn& i) {
         if (!load_stack(i, base, out)) return false;
     } else if (base.kind == Kind::Typed) {
         out = load_typed(base, i64{base.off} + i.off, size);
-    } else if (base.kind == Kind::Memory && base.object == 2 && size == 4 &&
+    } else if (base.kind == Kind::Memory && base.object == kIteratorNumber && size == 4 &&
                base.num.is_constant()) {
         out = iterator_number(base);
     } else if (constant_data(base, i.off, size, value)) {

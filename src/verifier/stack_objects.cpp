@@ -58,27 +58,42 @@ const Reg* Analyzer::find_object(int n, Kind kind, const char* callee) {
 }
 
 bool Analyzer::check_dynptr_argument(CallSite& site, int n) {
+    return site.proto->args[n] == spec::ArgKind::Dynptr ? use_dynptr(site, n)
+                                                        : make_dynptr(site, n);
+}
+
+bool Analyzer::use_dynptr(CallSite& site, int n) {
     const spec::HelperProto& proto = *site.proto;
-    if (proto.args[n] == spec::ArgKind::Dynptr) {
-        const Reg& value = reg(static_cast<isa::Reg>(n + 1));
-        const bool lent = value.kind == Kind::LentDynptr;
-        const Reg* object = lent ? &value : find_object(n, Kind::Dynptr, proto.name);
-        if (object == nullptr) return false;
-        if (proto.flags.releases) {
-            if (object->ref == 0 || lent) {
-                return reject(
-                    DiagnosticCode::BadRelease,
-                    std::string(proto.name) + " releases a dynamic pointer that was not reserved");
-            }
-            site.released = object->ref;
+    const Reg& value = reg(static_cast<isa::Reg>(n + 1));
+    const bool lent = value.kind == Kind::LentDynptr;
+    const Reg* object = lent ? &value : find_object(n, Kind::Dynptr, proto.name);
+    if (object == nullptr) return false;
+    if (proto.flags.releases) {
+        if (object->ref == 0 || object->is_borrowed()) {
+            return reject(
+                DiagnosticCode::BadRelease,
+                std::string(proto.name) + " releases a dynamic pointer that was not reserved");
         }
-        site.cast_of = object->ref;
-        return true;
+        site.released = object->ref;
     }
+    site.cast_of = object->ref;
+    site.of_packet = (object->object & kPacketSlice) != 0;
+    site.borrowed = object->is_borrowed();
+    return true;
+}
+
+bool Analyzer::make_dynptr(CallSite& site, int n) {
+    const spec::HelperProto& proto = *site.proto;
     const int at = object_place(n, kDynptrSize, proto.name);
     if (at < 0) return false;
     Reg object = Reg::pointer(Kind::Dynptr);
-    if (proto.id == spec::Helper::ringbuf_reserve_dynptr) {
+    if (proto.args[0] == spec::ArgKind::Dynptr) {  // of what another one points to
+        object.ref = site.cast_of;
+        object.frame = site.borrowed;
+        object.object = site.of_packet ? kPacketSlice : 0;
+    } else if (proto.args[0] == spec::ArgKind::Context) {
+        object.object = kPacketSlice;
+    } else if (proto.id == spec::Helper::ringbuf_reserve_dynptr) {
         object.ref = fresh_id();
         now_.refs.push_back(object.ref);
     } else if (proto.id == spec::Helper::dynptr_from_mem) {
@@ -94,80 +109,71 @@ bool Analyzer::check_dynptr_argument(CallSite& site, int n) {
     return true;
 }
 
-// Kernel functions: the iterator over numbers. Its place on the stack counts how often it was asked
-// for the next one, which is what shows that a loop over it ends (widen.cpp).
-Step Analyzer::call_kfunc(const isa::Insn& i) {
-    const auto index = static_cast<std::size_t>(i.imm);
-    const std::string callee = index < program_.kfuncs.size() ? program_.kfuncs[index] : "";
-    const bool makes = callee == "bpf_iter_num_new", next = callee == "bpf_iter_num_next",
-               ends = callee == "bpf_iter_num_destroy";
-    if (!makes && !next && !ends) {
-        unsupported(callee.empty() ? "the kernel function with BTF id " + std::to_string(i.imm)
-                                   : "the kernel function " + callee);
-        return Step::Failed;
+// Bytes of a dynamic pointer: gone with the record, or when the packet changes.
+bool Analyzer::dynptr_slice(const CallSite& site, Reg& result) {
+    if (site.alloc_size == 0) return unsupported(std::string("the helper ") + site.proto->name);
+    const bool read_only = site.proto->ret == spec::RetKind::DynptrReadOnlySliceOrNull;
+    if (site.of_packet && !read_only && !environment_.type->packet_writable) {
+        return reject(DiagnosticCode::PacketReadOnly,
+                      std::string("programs of type ") + environment_.type->name +
+                          " may read the packet but not write it",
+                      {"use bpf_dynptr_slice()"});
     }
-    if (now_.lock.held) {
-        reject(DiagnosticCode::LockRegion, callee + " is called while a spin lock is held");
-        return Step::Failed;
+    result = Reg::pointer(Kind::Memory);
+    result.size = site.alloc_size;
+    result.nullable = true;
+    result.id = fresh_id();
+    result.object =
+        static_cast<u8>((read_only ? kReadOnly : 0) | (site.of_packet ? kPacketSlice : 0));
+    result.ref = site.cast_of;
+    result.frame = 1;
+    return true;
+}
+
+// The iterator over numbers. Its place on the stack counts how often it was asked for the next one,
+// which is what shows that a loop over it ends (widen.cpp).
+bool Analyzer::check_iterator_argument(CallSite& site, int n) {
+    const char* const callee = site.proto->name;
+    if (site.proto->args[n] == spec::ArgKind::NewIterator) return make_iterator(site, n);
+    const Reg* object = find_object(n, Kind::Iterator, callee);
+    if (object == nullptr) return false;
+    if (site.proto->args[n] == spec::ArgKind::EndedIterator) {
+        site.released = object->ref;
+        return true;
     }
-    Reg result =
-        Reg::scalar(Scalar::of_signed_range(std::numeric_limits<i32>::min(), 0), fresh_id());
-    if (makes) {
-        for (const isa::Reg r : {isa::Reg{2}, isa::Reg{3}}) {
-            if (!readable(r)) return Step::Failed;
-            if (!reg(r).is_scalar()) {
-                reject(DiagnosticCode::HelperArgument, argument_name(r - 1) + " of " + callee +
-                                                           " must be a number, but it is " +
-                                                           to_string(reg(r)));
-                return Step::Failed;
-            }
-        }
-        const int at = object_place(0, kIteratorSize, callee.c_str());
-        if (at < 0) return Step::Failed;
-        Reg object = Reg::pointer(Kind::Iterator);
-        object.ref = fresh_id();
-        object.id = fresh_id();
-        // The numbers that it gives, as 32 bits: from the start to what lies before the end.
-        const Range32 from = reg(2).num.r32, to = reg(3).num.r32;
-        object.num = Scalar::unknown();
-        object.num.r32.slo = from.slo;
-        object.num.r32.shi =
-            std::max(from.slo, to.shi == std::numeric_limits<i32>::min() ? to.shi : to.shi - 1);
-        object.num.r64.hi = 0xffffffff;
-        object.num.normalize();
-        need(reg(2));
-        need(reg(3));
-        now_.refs.push_back(object.ref);
-        put_object(0, at, kIteratorSize, object);
-    } else {
-        const Reg* object = find_object(0, Kind::Iterator, callee.c_str());
-        if (object == nullptr) return Step::Failed;
-        if (next) {
-            Reg moved = *object;
-            ++moved.delta;
-            const Reg& place = reg(1);
-            put_object(
-                0,
-                static_cast<int>(isa::kStackSize + place.off + static_cast<i64>(place.num.value())),
-                kIteratorSize, moved);
-            result = Reg::pointer(Kind::Memory);
-            result.size = 4;
-            result.id = fresh_id();
-            result.nullable = true;
-            result.object = 2;       // see iterator_number()
-            result.ref = moved.ref;  // the number lies in the iterator and is gone with it
-            result.frame = 1;
-        } else {
-            release(object->ref);
-            result = Reg{};
-            result.lost = Lost::Call;
-            result.index = now_.pc;
-        }
+    site.cast_of = object->ref;
+    Reg moved = *object;
+    ++moved.delta;
+    const Reg& place = reg(static_cast<isa::Reg>(n + 1));
+    const i64 at = isa::kStackSize + place.off + static_cast<i64>(place.num.value());
+    put_object(n, static_cast<int>(at), kIteratorSize, moved);
+    return true;
+}
+
+bool Analyzer::make_iterator(CallSite& site, int n) {
+    const isa::Reg first = static_cast<isa::Reg>(n + 2), end = static_cast<isa::Reg>(n + 3);
+    for (const isa::Reg r : {first, end}) {
+        if (!readable(r)) return false;
+        if (!reg(r).is_scalar()) return true;  // said of that argument
     }
-    reg(0) = result;
-    clobber_after_call(now_);
-    ++now_.pc;
-    return Step::Continue;
+    const int at = object_place(n, kIteratorSize, site.proto->name);
+    if (at < 0) return false;
+    Reg object = Reg::pointer(Kind::Iterator);
+    object.ref = fresh_id();
+    object.id = fresh_id();
+    // The numbers that it gives, as 32 bits: from the start to what lies before the end.
+    const Range32 from = reg(first).num.r32, to = reg(end).num.r32;
+    object.num = Scalar::unknown();
+    object.num.r32.slo = from.slo;
+    object.num.r32.shi =
+        std::max(from.slo, to.shi == std::numeric_limits<i32>::min() ? to.shi : to.shi - 1);
+    object.num.r64.hi = 0xffffffff;
+    object.num.normalize();
+    need(reg(first));
+    need(reg(end));
+    now_.refs.push_back(object.ref);
+    put_object(n, at, kIteratorSize, object);
+    return true;
 }
 
 }  // namespace ebpf::verifier

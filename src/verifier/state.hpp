@@ -51,6 +51,13 @@ const char* name(Kind kind);
 
 enum class Lost : u8 { Never, Call, PacketChanged, Released };
 
+// What is true of the bytes behind a pointer to memory, or of those of a dynamic pointer.
+enum MemoryUse : u8 {
+    kReadOnly = 1,
+    kIteratorNumber = 2,  // an iterator's number, which lies in its range; read-only
+    kPacketSlice = 4,     // they are the packet's, and lost when that changes
+};
+
 struct Reg {
     Kind kind = Kind::Uninit;
     bool nullable = false;  // MapValue, Map, Memory, Object, Typed: may be null
@@ -58,7 +65,7 @@ struct Reg {
                    // Object, Memory, LentDynptr: 1 when `ref` is another's, whose end is this
                    // one's too
     Lost lost = Lost::Never;
-    u8 object = 0;         // Object: a RetKind
+    u8 object = 0;         // Object: a RetKind; Memory, Dynptr: bits of MemoryUse
     bool low = false;      // see scale
     bool reached = false;  // Packet, PacketMeta: data + var is known not to be behind the end
     i32 off = 0;           // pointers: constant part of the offset
@@ -108,6 +115,7 @@ struct Reg {
     bool is_constant() const { return is_scalar() && num.is_constant(); }
     bool is_pointer() const { return kind > Kind::Scalar; }
     bool is_packet() const { return kind == Kind::Packet || kind == Kind::PacketMeta; }
+    bool is_packet_slice() const { return kind == Kind::Memory && (object & kPacketSlice) != 0; }
     // Adding to it gives a pointer of the same kind.
     bool has_arithmetic() const {
         return kind == Kind::Stack || is_packet() || kind == Kind::MapValue || kind == Kind::Memory;

@@ -57,9 +57,12 @@ std::string callers(Dialect dialect, Helper helper) {
         const auto type = static_cast<spec::ProgramType>(t);
         const spec::ProgramTypeInfo* info = spec::program_info(dialect, type);
         if (info == nullptr || info->helpers.empty()) continue;
-        const bool allowed =
-            spec::find_helper(*info, static_cast<u32>(spec::number(dialect, helper))) != nullptr &&
-            (spec::info(helper).callers[static_cast<int>(dialect)] >> t & 1) != 0;
+        const i32 number = spec::number(dialect, helper);
+        const spec::HelperProto* const found =
+            number == spec::kByName ? spec::find_kfunc(*info, spec::info(helper).name)
+                                    : spec::find_helper(*info, static_cast<u32>(number));
+        const bool allowed = found != nullptr &&
+                             (spec::info(helper).callers[static_cast<int>(dialect)] >> t & 1) != 0;
         (allowed ? may : may_not).insert(info->name);
     }
     if (may_not.empty()) return "all";
@@ -85,6 +88,7 @@ std::string presence(Dialect dialect, Helper helper) {
 }
 
 std::string hexadecimal(i32 number) {
+    if (number == spec::kByName) return "by name";
     std::ostringstream text;
     if (number >= static_cast<i32>(spec::kFirstProgramTypeHelper)) text << "0x" << std::hex;
     text << number;

@@ -37,6 +37,7 @@ class Irql : public Fixture {
         Fixture::SetUp();
         frame_memory_.resize(hooks::kXdpHeadroom + 60 + hooks::kXdpTailroom + 100);
         invocation_.runtime = runtime_;
+        program_.type = spec::ProgramType::Xdp;
         invocation_.program = &program_;
         for (int i = 0; i < spec::kMapTypeCount; ++i) {
             const auto type = static_cast<MapType>(i);
@@ -85,7 +86,7 @@ class Irql : public Fixture {
         std::memset(buffer_, 0, sizeof buffer_);
         frame_.reset(frame_memory_.data(), frame_memory_.size(), 60, 1);
         invocation_.context = &frame_;
-        Dynptr dynptr{buffer_, 64, 0};
+        Dynptr dynptr = Dynptr::to(buffer_, 64);
         EpochGuard guard(runtime_->epochs());
         invocation_.slot = guard.slot();
         invocation_.tail_pending = nullptr;
@@ -95,7 +96,7 @@ class Irql : public Fixture {
             r[0] = address(ring_reserve(*ring, 8));
             if (r[0] == 0) return;
             if (proto.args[0] == ArgKind::Dynptr) {
-                dynptr = {reinterpret_cast<std::byte*>(r[0]), 8, 0};
+                dynptr = Dynptr::to(reinterpret_cast<std::byte*>(r[0]), 8);
                 r[0] = address(&dynptr);
             }
         }

@@ -66,7 +66,9 @@ inline ir::Program make_program(std::string_view text) {
     program->name = "test";
     program->maps = test_maps();
     program->license = "GPL";
-    program->kfuncs = {"bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy"};
+    program->kfuncs = {"bpf_iter_num_new",    "bpf_iter_num_next", "bpf_iter_num_destroy",
+                       "bpf_dynptr_from_xdp", "bpf_dynptr_slice",  "bpf_dynptr_slice_rdwr",
+                       "bpf_dynptr_clone"};
     return std::move(*program);
 }
 

@@ -236,6 +236,74 @@ OBJECTS(
              kKept + "if r1 == 0 goto +1\nr2 = *(u32 *)(r1 + 0)\n" + kReturn0 +
              "f:\n*(u64 *)(r4 + 0) = r2\n" + kReturn0});
 
+// --- dynamic pointers by kernel functions: 3 from_xdp, 4 slice, 5 slice_rdwr, 6 clone ------------
+
+// r6: the context; the dynamic pointer to the packet is at r10 - 16.
+const std::string kFromXdp = "r2 = 0\nr3 = r10\nr3 += -16\ncall kfunc 3\n";
+const std::string kOfPacket = "r6 = r1\n" + kFromXdp;
+std::string slice(int kfunc, const std::string& buffer = "r3 = 0\n", int size = 8) {
+    return "r1 = r10\nr1 += -16\nr2 = 0\n" + buffer + "r4 = " + std::to_string(size) +
+           "\ncall kfunc " + std::to_string(kfunc) + "\nif r0 == 0 goto none\n";
+}
+const std::string kLeaveMeta = "r7 = r0\nr1 = r6\nr2 = 0\ncall 54\n";  // xdp_adjust_meta
+const std::string kClone = "r1 = r10\nr1 += -16\nr2 = r10\nr2 += -40\ncall kfunc 6\n";
+constexpr auto kXdp = spec::ProgramType::Xdp;
+
+OBJECTS(
+    PacketDynptrs,  //
+    Case{"Read", "accept", kOfPacket + slice(4) + "r1 = *(u64 *)(r0 + 0)\n" + kNone, kXdp},
+    Case{"ReadMayBeNull", "null-pointer",
+         kOfPacket +
+             "r1 = r10\nr1 += -16\nr2 = 0\nr3 = 0\nr4 = 8\ncall kfunc 4\n"
+             "r1 = *(u64 *)(r0 + 0)\n" +
+             kReturn0,
+         kXdp},
+    Case{"BeyondTheSlice", "memory-bounds",
+         kOfPacket + slice(4) + "r1 = *(u64 *)(r0 + 1)\n" + kNone, kXdp},
+    Case{"SliceIsReadOnly", "map-read-only",
+         kOfPacket + slice(4) + "*(u64 *)(r0 + 0) = 1\n" + kNone, kXdp},
+    Case{"Written", "accept", kOfPacket + slice(5) + "*(u64 *)(r0 + 0) = 1\n" + kNone, kXdp},
+    Case{"Atomic", "bad-address",
+         kOfPacket + slice(5) + "r1 = 1\nlock *(u64 *)(r0 + 0) += r1\n" + kNone, kXdp},
+    Case{"AfterThePacketChanged", "register-uninit",
+         kOfPacket + slice(4) + kLeaveMeta + "r1 = *(u64 *)(r7 + 0)\n" + kNone, kXdp},
+    Case{"TheDynptrItselfStays", "accept",
+         kOfPacket + slice(4) + kLeaveMeta + slice(4) + "r1 = *(u64 *)(r0 + 0)\n" + kNone, kXdp},
+    Case{"Buffer", "accept",
+         kOfPacket + slice(4, "r3 = r10\nr3 += -32\n") + "r1 = *(u64 *)(r0 + 0)\n" + kNone, kXdp},
+    Case{"BufferTooSmall", "stack-bounds", kOfPacket + slice(4, "r3 = r10\nr3 += -4\n") + kNone,
+         kXdp},
+    Case{"BufferIsNoMemory", "bad-address", kOfPacket + slice(4, "r3 = 5\n") + kNone, kXdp},
+    Case{"BufferHoldsAPointerNoMore", "stack-uninit",
+         kOfPacket + "*(u64 *)(r10 - 32) = r6\n" + slice(4, "r3 = r10\nr3 += -32\n") +
+             "r1 = *(u64 *)(r10 - 32)\nr2 = *(u32 *)(r1 + 12)\n" + kNone,
+         kXdp},
+    Case{"SizeIsNotConstant", "helper-argument",
+         kOfPacket +
+             "call 7\nr4 = r0\nr4 &= 7\nr1 = r10\nr1 += -16\nr2 = 0\nr3 = 0\n"
+             "call kfunc 4\n" +
+             kReturn0,
+         kXdp},
+    Case{"NeverMade", "helper-argument", "r6 = r1\n" + slice(4) + kNone, kXdp},
+    Case{"OfAnotherPointer", "helper-argument", "r1 = r10\n" + kFromXdp + kReturn0, kXdp},
+    Case{"NotForOtherTypes", "unknown-helper", kOfPacket + kReturn0},
+    Case{"Clone", "accept", kOfPacket + kClone + slice(4) + "r1 = *(u64 *)(r0 + 0)\n" + kNone,
+         kXdp},
+    Case{"CloneOfARecordEndsIt", "accept",
+         kReserve + kClone + "r1 = r10\nr1 += -40\nr2 = 0\ncall 199\n" + kReturn0, kXdp},
+    Case{"CloneAfterItsEnd", "helper-argument",
+         kReserve + kClone + kSubmit + "r1 = r10\nr1 += -40\nr2 = 0\ncall 199\n" + kReturn0, kXdp},
+    Case{"CloneIsNoSecondRecord", "reference-leak", kReserve + kClone + kReturn0, kXdp},
+    Case{"SliceOfTheCloneAfterTheEnd", "register-uninit",
+         kReserve + kClone +
+             "r1 = r10\nr1 += -40\nr2 = 0\nr3 = 0\nr4 = 8\ncall kfunc 5\nr7 = r0\n" + kSubmit +
+             "if r7 == 0 goto none\nr1 = *(u64 *)(r7 + 0)\n" + kNone,
+         kXdp},
+    Case{"CloneOfWhatIsLent", "accept",
+         drain("r2 = r10\nr2 += -16\ncall kfunc 6\nr1 = r10\nr1 += -16\n" + kLentSlice + kNone)},
+    Case{"CloneOfWhatIsLentSubmitted", "bad-release",
+         drain("r2 = r10\nr2 += -16\ncall kfunc 6\n" + kSubmit)});
+
 // --- the iterator over numbers: kfuncs 0 new, 1 next, 2 destroy ----------------------------------
 
 const std::string kNew = "r2 = 0\nr3 = 10\n" + on_stack(-8, "kfunc 0");

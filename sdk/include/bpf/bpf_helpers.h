@@ -93,6 +93,46 @@ static __always_inline void bpf_tail_call_static(void* ctx, const void* map, con
 }
 #endif
 
+/* --- kernel functions, and loops over numbers --- */
+
+/* Whether the execution context has the function or variable; it must be declared __weak. */
+#define bpf_ksym_exists(sym) (!!(sym))
+
+struct bpf_iter_num;
+extern int bpf_iter_num_new(struct bpf_iter_num* it, int start, int end) __weak __ksym;
+extern int* bpf_iter_num_next(struct bpf_iter_num* it) __weak __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num* it) __weak __ksym;
+
+#if defined(__bpf__)
+/* What an iterator occupies; struct bpf_iter_num is complete in newer headers of the kernel only.
+ */
+struct bpf_numbers_ {
+    unsigned long long opaque[1];
+} __attribute__((aligned(8)));
+#define BPF_NUMBERS_ ((struct bpf_iter_num*)&bpf_numbers_)
+static __always_inline void bpf_numbers_end_(struct bpf_numbers_* numbers) {
+    bpf_iter_num_destroy((struct bpf_iter_num*)numbers);
+}
+
+/* bpf_for(i, 0, n) ...: i is each number from the first to the one before the last, at most
+ * 8,388,608 of them. break, continue and return may be used as in any loop. */
+#define bpf_for(i, start, end)                                                          \
+    for (struct bpf_numbers_ bpf_numbers_ __attribute__((cleanup(bpf_numbers_end_))),   \
+         *bpf_begun_ __attribute__((unused)) =                                          \
+             (bpf_iter_num_new(BPF_NUMBERS_, (start), (end)), (struct bpf_numbers_*)0); \
+         ({                                                                             \
+             int* bpf_next_ = bpf_iter_num_next(BPF_NUMBERS_);                          \
+             bpf_next_ && ((i) = *bpf_next_, (i) >= (start) && (i) < (end));            \
+         });)
+
+/* bpf_repeat(n) ...: n times. */
+#define bpf_repeat(n)                                                                 \
+    for (struct bpf_numbers_ bpf_numbers_ __attribute__((cleanup(bpf_numbers_end_))), \
+         *bpf_begun_ __attribute__((unused)) =                                        \
+             (bpf_iter_num_new(BPF_NUMBERS_, 0, (n)), (struct bpf_numbers_*)0);       \
+         bpf_iter_num_next(BPF_NUMBERS_);)
+#endif
+
 /* --- printing --- */
 
 /* Number of arguments, 0 to 12, and the arguments as 64-bit array elements. */

@@ -53,6 +53,9 @@ void Machine::new_packet() {
     for (Region& r : regions_) {
         if (r.what == Region::What::Packet) r.alive = false;
     }
+    for (const Slice& s : slices_) {
+        if (s.packet) regions_[s.memory].alive = false;
+    }
     static constexpr std::size_t kLengths[] = {0, 1, 13, 14, 15, 20, 33, 34, 35, 42, 54, 64, 128};
     const std::size_t length =
         random_() % 4 == 0 ? random_() % 300 : kLengths[random_() % std::size(kLengths)];
@@ -196,7 +199,7 @@ bool Machine::step() {
         case Form::Call:
             return call(i);
         case Form::CallReg:
-            return readable(i.dst) && helper(static_cast<u32>(regs[i.dst]));
+            return readable(i.dst) && helper_by_number(static_cast<u32>(regs[i.dst]));
         case Form::Exit:
             return exit();
         case Form::Wide:
@@ -365,9 +368,12 @@ bool Machine::call(const isa::Insn& i) {
         case isa::CallKind::Local:
             return enter(program_.target[pc_], pc_ + 1, -1);
         case isa::CallKind::Helper:
-            return helper(static_cast<u32>(i.imm));
+            return helper_by_number(static_cast<u32>(i.imm));
         case isa::CallKind::Kfunc:
-            break;
+            if (const auto* proto = spec::find_kfunc(
+                    *environment_.type, program_.kfuncs[static_cast<std::size_t>(i.imm)]))
+                return helper(*proto);
+            return fail("no such kernel function");
     }
     return fail("a call that this machine does not know");
 }
@@ -394,14 +400,76 @@ bool Machine::finds(const Region& token, u64 key) {
     return index < token.entries;
 }
 
-bool Machine::helper(u32 number) {
+bool Machine::helper_by_number(u32 number) {
     const spec::HelperProto* proto = spec::find_helper(*environment_.type, number);
-    if (proto == nullptr) return fail("no such helper");
+    return proto != nullptr ? helper(*proto) : fail("no such helper");
+}
+
+// An object on the stack, of which only calls know what it is.
+bool Machine::object(const spec::HelperProto& proto, int n, Object& used) {
+    const auto& regs = frames_.back().regs;
+    const u64 address = regs[static_cast<unsigned>(n) + 1];
+    const ArgKind kind = proto.args[n];
+    const bool iterator =
+        kind == ArgKind::NewIterator || kind == ArgKind::Iterator || kind == ArgKind::EndedIterator;
+    if (kind != ArgKind::NewIterator && kind != ArgKind::DynptrUninit) {
+        const auto found = objects_.find(address);
+        if (found == objects_.end() || found->second.iterator != iterator)
+            return fail("no such object on the stack");
+        used = found->second;
+        if (kind == ArgKind::EndedIterator) objects_.erase(found);
+        return true;
+    }
+    const Region* region = region_of(address);
+    if (address % 8 != 0 || region == nullptr || region->what != Region::What::Stack)
+        return fail("not on the stack");
+    if (!helper_memory(address, iterator ? 8 : 16, true, false)) return false;
+    Object made{.iterator = iterator};
+    if (iterator) {
+        made.memory = add_region(Region::What::Memory, 0, 4);
+        regions_[made.memory].writable = false;
+        refs_.push_back(made.memory);
+        made.next = static_cast<i32>(regs[2]);
+        made.end = static_cast<i32>(regs[3]);
+        if (made.end < made.next || random_() % 8 == 0) made.end = made.next;
+    } else if (proto.args[0] == ArgKind::Dynptr) {
+        made = used;
+    } else if (proto.id == spec::Helper::ringbuf_reserve_dynptr) {
+        made.memory = add_region(Region::What::Memory, 0, 1);
+        refs_.push_back(made.memory);
+    }
+    made.packet |= proto.args[0] == ArgKind::Context;
+    objects_[address] = used = made;
+    return true;
+}
+
+// The next number, or null.
+u64 Machine::next_number(u64 address) {
+    Object& of = objects_[address];
+    if (of.next >= of.end) return 0;
+    std::memcpy(regions_[of.memory].bytes.data(), &of.next, sizeof of.next);
+    ++of.next;
+    return regions_[of.memory].base;
+}
+
+// Bytes of a dynamic pointer, which end with the packet or with the record.
+u64 Machine::slice(const Object& of, u64 size, bool read_only) {
+    if (random_() % 3 == 0) return 0;
+    const u32 made = add_region(Region::What::Memory, 0, size);
+    for (u8& b : regions_[made].bytes) b = static_cast<u8>(random_());
+    regions_[made].writable = !read_only;
+    slices_.push_back({made, of.memory, of.packet});
+    return regions_[made].base;
+}
+
+bool Machine::helper(const spec::HelperProto& prototype) {
+    const spec::HelperProto* const proto = &prototype;
     MachineFrame& frame = frames_.back();
     u32 map = 0;
     bool has_map = false;
     u64 alloc = 0, key_address = 0;
     u32 callback = 0;
+    Object used{};
     for (int n = 0; n < proto->arg_count(); ++n) {
         const isa::Reg r = static_cast<isa::Reg>(n + 1);
         if (!readable(r)) return false;
@@ -455,6 +523,17 @@ bool Machine::helper(u32 number) {
                     return fail("not a reserved record");
                 break;
             }
+            case ArgKind::NewIterator:
+            case ArgKind::Iterator:
+            case ArgKind::EndedIterator:
+            case ArgKind::DynptrUninit:
+            case ArgKind::Dynptr:
+                if (!object(*proto, n, used)) return false;
+                break;
+            case ArgKind::SliceBuffer:
+                if (value != 0 && !helper_memory(value, size(), true, false))
+                    return fail("the buffer");
+                break;
             case ArgKind::Callback:
                 callback = static_cast<u32>(value - (u64{1} << 60));
                 break;
@@ -474,7 +553,16 @@ bool Machine::helper(u32 number) {
         frame.set[0] = true;
         return exit();
     }
-    if (proto->flags.releases) {
+    const bool ends_object = proto->args[0] == ArgKind::EndedIterator ||
+                             (proto->flags.releases && proto->args[0] == ArgKind::Dynptr);
+    if (ends_object) {
+        if (std::erase(refs_, used.memory) == 0) return fail("it was released before");
+        regions_[used.memory].alive = false;
+        for (const Slice& s : slices_) {
+            if (s.of == used.memory) regions_[s.memory].alive = false;
+        }
+        std::erase_if(objects_, [&](const auto& o) { return o.second.memory == used.memory; });
+    } else if (proto->flags.releases) {
         const Region* region = region_of(frame.regs[1]);
         if (region != nullptr) {
             const u32 index = static_cast<u32>(region - regions_.data());
@@ -530,6 +618,13 @@ bool Machine::helper(u32 number) {
             } else {
                 result = map_value(map);
             }
+            break;
+        case RetKind::IteratorNumberOrNull:
+            result = next_number(frame.regs[1]);
+            break;
+        case RetKind::DynptrSliceOrNull:
+        case RetKind::DynptrReadOnlySliceOrNull:
+            result = slice(used, alloc, proto->ret == RetKind::DynptrReadOnlySliceOrNull);
             break;
         case RetKind::AllocMemOrNull:
             if (random_() % 3 == 0) break;

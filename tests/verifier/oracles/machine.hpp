@@ -78,7 +78,24 @@ class Machine {
     bool atomic(const isa::Insn& i);
     bool wide(const isa::Insn& i);
     bool call(const isa::Insn& i);
-    bool helper(u32 number);
+    // An iterator or a dynamic pointer on the program's stack.
+    struct Object {
+        bool iterator = false;
+        bool packet = false;
+        u32 memory = ~u32{0};  // the region that it holds or gives numbers in
+        i32 next = 0, end = 0;
+    };
+    // Bytes that a dynamic pointer gave.
+    struct Slice {
+        u32 memory;
+        u32 of;  // Object::memory
+        bool packet;
+    };
+    bool object(const spec::HelperProto& proto, int argument, Object& used);
+    u64 next_number(u64 address);
+    u64 slice(const Object& of, u64 size, bool read_only);
+    bool helper_by_number(u32 number);
+    bool helper(const spec::HelperProto& prototype);
     bool helper_memory(u64 address, u64 size, bool write, bool read);
     bool finds(const Region& token, u64 key);
     bool exit();
@@ -100,6 +117,8 @@ class Machine {
     std::vector<u32> refs_;                   // regions, in the order of acquisition
     std::map<u32, std::vector<u32>> values_;  // of each map
     std::map<u32, u32> tokens_;
+    std::map<u64, Object> objects_;  // by their addresses
+    std::vector<Slice> slices_;
     u32 pc_ = 0;
     // Few, so that trials see it used up, too.
     u64 may_goto_ = 0;

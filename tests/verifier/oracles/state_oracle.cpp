@@ -93,12 +93,14 @@ class Judge {
                 const auto& frame = machine_.frames()[f];
                 for (unsigned r = 0; r < isa::kFramePointer; ++r) {
                     const Reg& abstract = s.frames[f].regs[r];
-                    null |= abstract.ref == ref && abstract.nullable && frame.regs[r] == 0;
+                    null |= abstract.ref == ref && abstract.nullable && !abstract.is_borrowed() &&
+                            frame.regs[r] == 0;
                 }
                 for (const Cell& c : s.frames[f].stack->cells) {
                     u64 value = 0;
                     std::memcpy(&value, machine_.region(frame.stack).bytes.data() + c.off, c.size);
-                    null |= c.reg.ref == ref && c.reg.nullable && value == 0;
+                    null |=
+                        c.reg.ref == ref && c.reg.nullable && !c.reg.is_borrowed() && value == 0;
                 }
             }
             held -= null;
