@@ -71,9 +71,9 @@ TEST_P(Kfuncs, Packet) {
     EXPECT_EQ(packet[6], 7);
 }
 
-INSTANTIATE_TEST_SUITE_P(, Kfuncs, testing::Values(EBPF_ENGINE_INTERPRETER, EBPF_ENGINE_JIT),
-                         [](const auto& info) {
-                             return info.param == EBPF_ENGINE_JIT ? "Jit" : "Interpreter";
+INSTANTIATE_TEST_SUITE_P(Engines, Kfuncs, testing::Values(EBPF_ENGINE_INTERPRETER, EBPF_ENGINE_JIT),
+                         [](const auto& engine) {
+                             return engine.param == EBPF_ENGINE_JIT ? "Jit" : "Interpreter";
                          });
 
 }  // namespace
