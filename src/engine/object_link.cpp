@@ -5,6 +5,7 @@
 // down as they are met and become displacements when all places are known; references to maps
 // become indices into the object's table, of which each program gets a copy.
 #include <algorithm>
+#include <unordered_set>
 
 #include "engine/object_internal.hpp"
 #include "spec/helpers.hpp"
@@ -18,7 +19,7 @@ struct Reader::Linking {
     std::vector<u32> begin;                       // first instruction of each
     std::unordered_map<u32, u32> position;        // function -> position in `functions`
     std::vector<std::pair<u32, u32>> references;  // instruction, position of the function it names
-    std::unordered_map<std::string_view, u32> kfuncs;
+    std::unordered_set<std::string_view> kfuncs;  // names among program.kfuncs
     std::vector<u64> offsets;  // of each instruction, in its section
 };
 
@@ -106,12 +107,11 @@ Status Reader::relocate_extern(Linking& linking, u32 index, const elf::Symbol& s
                 return {};
             }
             if (!is_call(insn)) break;
-            const auto [entry, is_new] =
-                linking.kfuncs.emplace(name, static_cast<u32>(linking.program.kfuncs.size()));
-            if (is_new) linking.program.kfuncs.push_back(copy_name(name));
+            if (linking.kfuncs.insert(name).second)
+                linking.program.kfuncs.push_back(copy_name(name));
             insn.kind = static_cast<u8>(isa::CallKind::Kfunc);
             insn.off = 0;
-            insn.imm = entry->second;
+            insn.imm = spec::kfunc_id(name);
             return {};
         }
         case Extern::Kind::Variable:

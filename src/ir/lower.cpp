@@ -117,17 +117,15 @@ Status lower_helper_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, boo
 }
 
 // A kernel function is called as a helper is.
-Status lower_kfunc_call(isa::Insn& insn, const std::vector<std::string>& names,
-                        const spec::ProgramTypeInfo* type, bool proven, bool reachable,
-                        Where where) {
-    const auto index = static_cast<u64>(insn.imm);
-    const spec::HelperProto* proto =
-        type != nullptr && index < names.size() ? spec::find_kfunc(*type, names[index]) : nullptr;
+Status lower_kfunc_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, bool proven,
+                        bool reachable, Where where) {
+    const u32 id = static_cast<u32>(insn.imm);
+    const spec::HelperProto* proto = type != nullptr ? spec::find_kfunc(*type, id) : nullptr;
     if (proto == nullptr && proven && !reachable) {
         insn = {.form = Form::Exit};
         return {};
     }
-    if (proto == nullptr) return differs(where, "call of a kernel function", index);
+    if (proto == nullptr) return differs(where, "call of a kernel function", id);
     insn.kind = static_cast<u8>(isa::CallKind::Helper);
     insn.imm = static_cast<i64>(proto->id);
     return {};
@@ -153,7 +151,7 @@ Result<Lowered> lower(const Program& program, const Facts& facts, const Environm
             continue;
         }
         if (insn.form == Form::Call && insn.call() == isa::CallKind::Kfunc) {
-            TRY(lower_kfunc_call(insn, program.kfuncs, environment.type, proven, reachable, where));
+            TRY(lower_kfunc_call(insn, environment.type, proven, reachable, where));
             continue;
         }
         if (!proven || facts.insns[i].memory != MemoryKind::Context) continue;

@@ -91,7 +91,7 @@ struct Program {
     std::vector<u32> target;  // jump, local call, or callback address: target index, else kNoTarget
     std::vector<Subprogram> subprograms;
     std::vector<MapDef> maps;            // WideKind::MapIndex* index this
-    std::vector<std::string> kfuncs;     // when not empty, imm of CallKind::Kfunc indexes it
+    std::vector<std::string> kfuncs;     // names of those that are called (spec::kfunc_id)
     std::vector<MissingAnswer> missing;  // sorted by insn; of kPoisonedCalls, not of all perhaps
 
     std::vector<std::string> files;

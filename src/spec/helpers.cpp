@@ -62,24 +62,24 @@ std::optional<Helper> helper_from_number(Dialect dialect, u32 number) {
 
 namespace {
 
-const helper_table::Column* kfunc(Dialect dialect, std::string_view name) {
+const helper_table::Column* kfunc(Dialect dialect, u32 id) {
     for (const helper_table::Row& row : helper_table::kRows) {
         const helper_table::Column& column = row.columns[static_cast<std::size_t>(dialect)];
-        if (column.number == kByName && name == column.proto.name) return &column;
+        if (column.number == kByName && kfunc_id(column.proto.name) == id) return &column;
     }
     return nullptr;
 }
 
 }  // namespace
 
-const HelperProto* find_kfunc(const ProgramTypeInfo& type, std::string_view name) {
-    const helper_table::Column* const found = kfunc(type.dialect, name);
+const HelperProto* find_kfunc(const ProgramTypeInfo& type, u32 id) {
+    const helper_table::Column* const found = kfunc(type.dialect, id);
     if (found == nullptr) return nullptr;
     return (found->callers >> static_cast<u32>(type.type) & 1) != 0 ? &found->proto : nullptr;
 }
 
 bool has_kfunc(Dialect dialect, std::string_view name) {
-    const helper_table::Column* const found = kfunc(dialect, name);
+    const helper_table::Column* const found = kfunc(dialect, kfunc_id(name));
     return found != nullptr && found->proto.flags.implemented;
 }
 

@@ -66,8 +66,16 @@ constexpr const HelperProto* find_helper(const ProgramTypeInfo& type, u32 number
     return nullptr;
 }
 
-// The kernel function of that name, or null: in no dialect, or not for programs of `type`.
-const HelperProto* find_kfunc(const ProgramTypeInfo& type, std::string_view name);
+// What calls of the kernel function of that name have for its BTF id: FNV-1a in 31 bits, so that it
+// is one in every process and version. Linux finds the name by the id, in its kernel's BTF.
+constexpr u32 kfunc_id(std::string_view name) {
+    u32 hash = 0x811c9dc5;
+    for (const char c : name) hash = (hash ^ static_cast<u8>(c)) * 0x01000193;
+    return hash & 0x7fffffff;
+}
+
+// The kernel function with that id, or null: in no dialect, or not for programs of `type`.
+const HelperProto* find_kfunc(const ProgramTypeInfo& type, u32 id);
 
 // Whether programs of some type of the dialect may call a kernel function of that name, and the
 // runtime has it. Sources ask so before they call it: bpf_ksym_exists().

@@ -50,22 +50,19 @@ Step Analyzer::call_helper(u32 number) {
     return call_prototype(*proto);
 }
 
-// A kernel function, by its name.
+// A kernel function, by its id. What is not known may have a name in the object.
 Step Analyzer::call_kfunc(const isa::Insn& i) {
-    const auto index = static_cast<std::size_t>(i.imm);
-    if (index >= program_.kfuncs.size()) {
-        unsupported("the kernel function with BTF id " + std::to_string(i.imm));
-        return Step::Failed;
-    }
-    const std::string& callee = program_.kfuncs[index];
+    const auto id = static_cast<u32>(i.imm);
     const spec::ProgramTypeInfo& type = *environment_.type;
-    if (const spec::HelperProto* proto = spec::find_kfunc(type, callee))
-        return call_prototype(*proto);
-    if (spec::has_kfunc(type.dialect, callee)) {
+    if (const spec::HelperProto* proto = spec::find_kfunc(type, id)) return call_prototype(*proto);
+    const auto name = std::ranges::find(program_.kfuncs, id, &spec::kfunc_id);
+    if (name != program_.kfuncs.end() && spec::has_kfunc(type.dialect, *name)) {
         reject(DiagnosticCode::UnknownHelper,
-               "the kernel function " + callee + " does not exist for " + type.name + " programs");
+               "the kernel function " + *name + " does not exist for " + type.name + " programs");
     } else {
-        unsupported("the kernel function " + callee);
+        unsupported("the kernel function " + (name != program_.kfuncs.end()
+                                                  ? *name
+                                                  : "with BTF id " + std::to_string(id)));
     }
     return Step::Failed;
 }

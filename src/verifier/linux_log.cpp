@@ -159,10 +159,14 @@ class LinuxLog : public Observer {
                    std::to_string(number);
         }
         if (insn.form == isa::Form::Call && insn.call() == isa::CallKind::Kfunc) {
-            const auto index = static_cast<std::size_t>(insn.imm);
+            const auto id = static_cast<u32>(insn.imm);
+            const auto name = std::ranges::find(program_.kfuncs, id, &spec::kfunc_id);
+            const spec::HelperProto* known = spec::find_kfunc(*environment_.type, id);
             return out + "call " +
-                   (index < program_.kfuncs.size() ? program_.kfuncs[index] : "kernel-function") +
-                   "#" + std::to_string(index);
+                   (name != program_.kfuncs.end() ? *name
+                    : known != nullptr            ? known->name
+                                                  : "kernel-function") +
+                   "#" + std::to_string(id);
         }
         return out + isa::text::print(insn, isa::text::Dialect::Linux);
     }

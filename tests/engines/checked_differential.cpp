@@ -90,7 +90,7 @@ class Mutator {
     void change(Insn& insn) {
         const bool loads = insn.form == Form::Load || insn.form == Form::LoadSx;
         if (!accesses(insn)) {
-            if (insn.form == Form::AluImm) insn.imm = static_cast<i32>(below(200)) - 100;
+            if (insn.form == Form::AluImm) insn.imm = static_cast<i32>(below(132)) - 128;
             if (insn.form == Form::AluReg) insn.src = static_cast<isa::Reg>(below(10));
             return;
         }

@@ -132,7 +132,7 @@ TEST_P(Sdk, EveryHelper) {
         std::map<std::string, u32> expected;
         for (int i = 0; i < kHelperCount; ++i) {
             const auto helper = static_cast<Helper>(i);
-            if (number(dialect, helper) < 0) continue;
+            if (number(dialect, helper) < 0 || number(dialect, helper) == kByName) continue;
             const std::string name = info(helper).name;
             expected["call/" + name] = static_cast<u32>(number(dialect, helper));
             out << "SEC(\"call/" << name << "\") long call_" << name

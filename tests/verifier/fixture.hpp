@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "isa/text/text.hpp"
+#include "spec/helpers.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
 #include "verifier/verifier.hpp"
@@ -69,6 +70,12 @@ inline ir::Program make_program(std::string_view text) {
     program->kfuncs = {"bpf_iter_num_new",    "bpf_iter_num_next", "bpf_iter_num_destroy",
                        "bpf_dynptr_from_xdp", "bpf_dynptr_slice",  "bpf_dynptr_slice_rdwr",
                        "bpf_dynptr_clone"};
+    // `call kfunc N` is the N-th of these.
+    for (isa::Insn& insn : program->insns) {
+        const bool named = insn.form == isa::Form::Call && insn.call() == isa::CallKind::Kfunc &&
+                           static_cast<u64>(insn.imm) < program->kfuncs.size();
+        if (named) insn.imm = spec::kfunc_id(program->kfuncs[static_cast<std::size_t>(insn.imm)]);
+    }
     return std::move(*program);
 }
 

@@ -19,20 +19,24 @@ using ebpf::isa::Insn;
 
 constexpr size_t kSlot = sizeof(ebpf::isa::Slot);
 
-std::string helper_name(const bpf_prog_info& info, __u32 number) {
+std::string helper_name(const bpf_prog_info& info, __u32 number, bool kfunc) {
     using namespace ebpf::spec;
     const auto type = program_type_from_number(Dialect::Linux, info.type);
     const ProgramTypeInfo* const known = type ? program_info(Dialect::Linux, *type) : nullptr;
-    const HelperProto* const helper = known ? find_helper(*known, number) : nullptr;
+    const HelperProto* const helper = !known  ? nullptr
+                                      : kfunc ? find_kfunc(*known, number)
+                                              : find_helper(*known, number);
     return helper ? helper->name : "unknown";
 }
 
 std::string call_text(const ProgramInside& program, __u32 slot, const Insn& insn, bool named) {
     std::string plain = ebpf::isa::text::print(insn, ebpf::isa::text::Dialect::Linux);
     const auto number = static_cast<__u32>(insn.imm);
-    if (insn.call() == CallKind::Helper)
-        return fmt::format("call {}#{}", helper_name(program.info, number), number);
-    if (insn.call() != CallKind::Local || !named) return plain;
+    if (insn.call() != CallKind::Local) {
+        const bool kfunc = insn.call() == CallKind::Kfunc;
+        return fmt::format("call {}#{}", helper_name(program.info, number, kfunc), number);
+    }
+    if (!named) return plain;
     const std::string name = program.function_at(slot + 1 + number);
     return name.empty() ? plain : plain + "#" + name;
 }

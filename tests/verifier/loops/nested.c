@@ -159,7 +159,7 @@ static long send(u32 i, struct find* f) {
     PICK(, if (i == 7) return 1;)  // twin nested_records: reference-leak
     ringbuf_submit(record, 0);
     return 0;
-}
+}  // twin nested_records: reference-leak
 static long send_all(u32 i, struct find* f) {
     f->wanted = i;
     loop(4, send, f, 0);

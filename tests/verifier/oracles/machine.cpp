@@ -370,8 +370,8 @@ bool Machine::call(const isa::Insn& i) {
         case isa::CallKind::Helper:
             return helper_by_number(static_cast<u32>(i.imm));
         case isa::CallKind::Kfunc:
-            if (const auto* proto = spec::find_kfunc(
-                    *environment_.type, program_.kfuncs[static_cast<std::size_t>(i.imm)]))
+            if (const auto* proto =
+                    spec::find_kfunc(*environment_.type, static_cast<u32>(i.imm)))
                 return helper(*proto);
             return fail("no such kernel function");
     }
