@@ -20,7 +20,7 @@ struct Reader::Linking {
     std::unordered_map<u32, u32> position;        // function -> position in `functions`
     std::vector<std::pair<u32, u32>> references;  // instruction, position of the function it names
     std::unordered_set<std::string_view> kfuncs;  // names among program.kfuncs
-    std::vector<u64> offsets;  // of each instruction, in its section
+    std::vector<u64> offsets;                     // of each instruction, in its section
 };
 
 namespace {

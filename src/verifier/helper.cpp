@@ -60,9 +60,8 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
         reject(DiagnosticCode::UnknownHelper,
                "the kernel function " + *name + " does not exist for " + type.name + " programs");
     } else {
-        unsupported("the kernel function " + (name != program_.kfuncs.end()
-                                                  ? *name
-                                                  : "with BTF id " + std::to_string(id)));
+        unsupported("the kernel function " +
+                    (name != program_.kfuncs.end() ? *name : "with BTF id " + std::to_string(id)));
     }
     return Step::Failed;
 }

@@ -59,8 +59,9 @@ std::string callers(Dialect dialect, Helper helper) {
         if (info == nullptr || info->helpers.empty()) continue;
         const i32 number = spec::number(dialect, helper);
         const spec::HelperProto* const found =
-            number == spec::kByName ? spec::find_kfunc(*info, spec::kfunc_id(spec::info(helper).name))
-                                    : spec::find_helper(*info, static_cast<u32>(number));
+            number == spec::kByName
+                ? spec::find_kfunc(*info, spec::kfunc_id(spec::info(helper).name))
+                : spec::find_helper(*info, static_cast<u32>(number));
         const bool allowed = found != nullptr &&
                              (spec::info(helper).callers[static_cast<int>(dialect)] >> t & 1) != 0;
         (allowed ? may : may_not).insert(info->name);

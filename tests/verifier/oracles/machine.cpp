@@ -370,8 +370,7 @@ bool Machine::call(const isa::Insn& i) {
         case isa::CallKind::Helper:
             return helper_by_number(static_cast<u32>(i.imm));
         case isa::CallKind::Kfunc:
-            if (const auto* proto =
-                    spec::find_kfunc(*environment_.type, static_cast<u32>(i.imm)))
+            if (const auto* proto = spec::find_kfunc(*environment_.type, static_cast<u32>(i.imm)))
                 return helper(*proto);
             return fail("no such kernel function");
     }
