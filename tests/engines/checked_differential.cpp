@@ -99,6 +99,7 @@ class Mutator {
     void change(Insn& insn) {
         const bool loads = insn.form == Form::Load || insn.form == Form::LoadSx;
         if (!accesses(insn)) {
+            // Up only so far that the interpreter's frames, which are not noted, do not meet.
             if (insn.form == Form::AluImm) insn.imm = static_cast<i32>(below(132)) - 128;
             if (insn.form == Form::AluReg) insn.src = static_cast<isa::Reg>(below(10));
             return;
