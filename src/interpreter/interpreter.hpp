@@ -2,9 +2,9 @@
 //
 // The interpreter: pre-decoded, threaded, the reference that the other engines are compared with.
 // It runs verified programs without checks; `fuel` bounds the others in time (instructions that
-// became one operation are paid together, before it), and
-// Invocation::bounds what they read and write (code/bounds.hpp; their stack and registers begin
-// with zeros, r1 to r5 are 0 after calls, and atomic operations must be aligned).
+// became one operation are paid together, before it), and Invocation::bounds what they read and
+// write (code/bounds.hpp; their stack and registers begin with zeros, r1 to r5 are 0 after calls,
+// and atomic operations must be aligned).
 //
 // What it takes: CodeView::text is slots as isa::decode reads them. Each `call` of a helper has a
 // Helper64 relocation at its offset, each two-slot instruction of kind MapIndex a Map64 and of kind

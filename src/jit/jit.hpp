@@ -49,8 +49,8 @@ struct Options {
 
     // For code that nobody verified: every access and call is checked against Invocation::bounds,
     // which must be there (code/bounds.hpp), as the interpreter does it: the run ends at the same
-    // instruction with the same fault. With `metered` the same holds for the instruction that is
-    // one too many. Code of the default level.
+    // instruction with the same fault. (Where fuel ends is each engine's own: the interpreter pays
+    // for a few instructions at once, machine code for a block.) Code of the default level.
     bool checked = false;
 
 #if defined(CASEMENT_PLANTED)
