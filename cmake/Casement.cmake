@@ -119,7 +119,7 @@ function(casement_test name)
   if(ARG_LOCK)
     set(lock RESOURCE_LOCK ${ARG_LOCK})
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300 ${lock}
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900 ${lock}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
