@@ -111,9 +111,9 @@ CASEMENT_API void casement_vm_trust(casement_vm* vm, int trusted);
  * do; r1 to r5 are 0 after a call) and the ranges added below; helpers get only pointers of which
  * that holds for the size that their prototype says follows. The run ends with -EFAULT at the first
  * access or call beyond; what it did before stands. Nothing makes such a program end: set fuel.
- * Both engines end a run at the same instruction (only how far the frames of nested calls are apart,
- * and where exactly fuel ends, is each one's own). The JIT compiles at the default level then, and casement_vm_entry() gives no
- * function. */
+ * Both engines end a run at the same instruction (only how far the frames of nested calls are
+ * apart, and where exactly fuel ends, is each one's own). The JIT compiles at the default level
+ * then, and casement_vm_entry() gives no function. */
 CASEMENT_API void casement_vm_set_checked(casement_vm* vm, int checked);
 /* While no run is on: what checked programs may read, and write if `writable`, in every run. The
  * memory stays the caller's and must outlive the VM's runs. */
