@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "isa/registers.hpp"
 #include "isa/semantics.hpp"
 
 namespace ebpf::interpreter {
@@ -91,20 +92,9 @@ bool is_low_copy(const Op& op) {
     return is(op, Handler::AndImm) && op.imm == kLowHalf;
 }
 
-// Whether r[op.a] is replaced by what is made of it.
+// Whether r[op.a] is replaced by what is made of it, and nothing else happens.
 bool replaces_a(const Op& op, const Insn& insn) {
-    switch (insn.form) {
-        case Form::AluReg:
-        case Form::AluImm:
-        case Form::Neg:
-        case Form::MovSx:
-        case Form::Endian:
-        case Form::Load:
-        case Form::LoadSx:
-            return op.a == op.dst;
-        default:
-            return false;
-    }
+    return op.a == op.dst && isa::only_sets_dst(insn);
 }
 
 // Whether only the low halves of registers matter.

@@ -58,31 +58,10 @@ Link link(Op& op, isa::Reg last) {
 
 // ... and after `op`.
 isa::Reg written_last(const Op& op, isa::Reg last) {
-    switch (form_of(static_cast<Handler>(op.handler))) {
-        case Form::AluReg:
-        case Form::AluImm:
-        case Form::Neg:
-        case Form::MovSx:
-        case Form::Endian:
-        case Form::Load:
-        case Form::LoadSx:
-        case Form::Wide:
-            return op.dst;
-        case Form::StoreReg:
-        case Form::StoreImm:
-        case Form::JmpReg:
-        case Form::JmpImm:
-        case Form::MayGoto:
-            return last;
-        case Form::Atomic:  // writes others
-        case Form::Call:
-        case Form::CallReg:
-        case Form::Ja:
-        case Form::Exit:
-        case Form::LegacyLoad:
-            break;
-    }
-    return kNothing;
+    const Insn& insn = insn_of(static_cast<Handler>(op.handler));
+    if (isa::only_sets_dst(insn)) return op.dst;
+    const bool sets_nothing = is_store(insn) || compares(insn) || insn.form == Form::MayGoto;
+    return sets_nothing ? last : kNothing;
 }
 
 // The handler of most of what begins with ops[0]; all are still handlers of one.

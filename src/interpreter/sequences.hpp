@@ -14,6 +14,7 @@
 #include <span>
 
 #include "interpreter/decoded.hpp"
+#include "isa/registers.hpp"
 
 namespace ebpf::interpreter {
 
@@ -92,27 +93,21 @@ inline constexpr std::array<Insn, kSingles> kInsns = {{
      .from_bits = from},
 #include "interpreter/handlers.def"
 }};
-constexpr Form form_of(Handler handler) {
-    return kInsns[static_cast<u16>(handler)].form;
+constexpr const Insn& insn_of(Handler handler) {
+    return kInsns[static_cast<u16>(handler)];
+}
+constexpr bool is_store(const Insn& insn) {
+    return insn.form == Form::StoreReg || insn.form == Form::StoreImm;
+}
+constexpr bool compares(const Insn& insn) {
+    return insn.form == Form::JmpReg || insn.form == Form::JmpImm;
 }
 
+// Whether there are handlers of it with links.
 constexpr bool can_link(Handler handler) {
-    switch (form_of(handler)) {
-        case Form::AluReg:
-        case Form::AluImm:
-        case Form::Neg:
-        case Form::MovSx:
-        case Form::Endian:
-        case Form::Load:
-        case Form::LoadSx:
-        case Form::StoreReg:
-        case Form::StoreImm:
-        case Form::JmpReg:
-        case Form::JmpImm:
-            return true;
-        default:
-            return false;
-    }
+    const Insn& insn = insn_of(handler);
+    return (isa::only_sets_dst(insn) && insn.form != Form::Wide) || is_store(insn) ||
+           compares(insn);
 }
 
 // Gives operations, whose handlers are those of one without links, their links and the handlers of

@@ -21,6 +21,18 @@ struct RegUse {
     RegSet writes = 0;
 };
 
+// Arithmetic: what it does is all in its register, made of registers and constants.
+constexpr bool is_arithmetic(const Insn& insn) {
+    return insn.form == Form::AluReg || insn.form == Form::AluImm || insn.form == Form::Neg ||
+           insn.form == Form::MovSx || insn.form == Form::Endian;
+}
+
+// Whether nothing but dst is another after it: arithmetic, loads and constants.
+constexpr bool only_sets_dst(const Insn& insn) {
+    return is_arithmetic(insn) || insn.form == Form::Load || insn.form == Form::LoadSx ||
+           insn.form == Form::Wide;
+}
+
 // What `insn` reads and writes; calls read r1 to r5 whatever their prototype.
 RegUse registers_of(const Insn& insn);
 

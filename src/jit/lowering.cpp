@@ -20,8 +20,8 @@ bool Lowering::starts_block(u32 at) const {
            program_.insns[at - 1].is_jump() || ends_payment(program_.insns[at - 1]);
 }
 
-// Where checked code is metered, what others can see of an instruction happens only after all
-// before it were paid for and it was too, so that the run ends where the interpreter ends it.
+// Where checked code is metered, what others can see of an instruction happens only after it and
+// all before it were paid for.
 bool Lowering::ends_payment(const Insn& insn) const {
     using isa::Form;
     if (!options_.checked) return false;

@@ -3,13 +3,15 @@
 // The AArch64 code generator, made like the one for x86-64: one template per instruction over a
 // fixed register map, sequences of peephole.hpp taken together, subprograms as native functions.
 //
-//     r0        x7, so that r1 to r5 are x0 to x4, where helpers take them
-//     r6 to r9  x19 to x22
-//     r10       sp, whose distance is known
+//     r0          x7, so that r1 to r5 are x0 to x4, where helpers take them
+//     r6 to r9    x19 to x22
+//     r10         sp, whose distance is known
 //     x13 to x16  what the optimising level uses beyond these
-//     x26       the invocation
-//     x5, x6, x23 to x25, x27, x28, and what is left of x13 to x16  constants of loops
-//     (residents.cpp) x8 to x12, x17  scratch
+//     x26         the invocation
+//     x8 to x12   scratch; x17, too
+//
+// and what loops compute again and again (residents.cpp) in x5, x6, x23 to x25, x27, x28 and what
+// is left of x13 to x16.
 //
 // What an instruction computes is often left to those that read it: values.hpp.
 //

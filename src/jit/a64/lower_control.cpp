@@ -25,8 +25,6 @@ constexpr u64 kMaxImm12 = 0xFFF;
 
 }  // namespace
 
-// The last registers that a jump reads or that are read behind it are written before it; the
-// comparison is before that, since it may read what is noted.
 void Compiler::lower_may_goto(u32 target) {
     values_.settle();
     load_field(Width::W64, kTemp, offsetof(code::Invocation, may_goto));
@@ -48,6 +46,8 @@ void Compiler::lower_jump(const Insn& insn, u32 target) {
     compare_imm(insn, branch);
 }
 
+// What is read behind a jump is written before it, and after the comparison, which may read what is
+// noted.
 void Compiler::jump(Cond cond, Label target) {
     values_.settle();  // leaves flags alone
     a_.jump(condition_of(cond), target);

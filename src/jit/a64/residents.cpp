@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "jit/a64/compiler.hpp"
-#include "jit/optimise/loops.hpp"
+#include "jit/loops.hpp"
 
 namespace ebpf::jit::a64 {
 

@@ -9,11 +9,10 @@ using isa::Insn;
 
 namespace {
 
-// (An address that the execution context fills in may be one that it does not have: that is said
-// whether somebody reads it or not.)
-bool only_sets_register(const Insn& insn) {
-    return is_arithmetic(insn) || insn.form == Form::Load || insn.form == Form::LoadSx ||
-           (insn.form == Form::Wide && insn.wide() == isa::WideKind::Imm64);
+// An address that the execution context fills in may be one that it does not have: that is said
+// whether somebody reads it or not.
+bool can_go(const Insn& insn) {
+    return only_sets_dst(insn) && (insn.form != Form::Wide || insn.wide() == isa::WideKind::Imm64);
 }
 
 // r = r
@@ -39,7 +38,7 @@ void dead(Optimised& code, const Analysis& analysis, const Options& options_) {
         }
         const RegUse use = registers_of(insn);
         const RegSet wanted = PLANTED(DeadForgetsR5) ? live & ~reg_set(5) : live;
-        const bool goes = analysis.reachable[i] && only_sets_register(insn) &&
+        const bool goes = analysis.reachable[i] && can_go(insn) &&
                           ((use.writes & wanted) == 0 || does_nothing(insn));
         if (goes) {
             edit.remove(i);

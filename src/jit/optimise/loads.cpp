@@ -74,9 +74,7 @@ class Collector {
         // What is loaded behind a store may be something else; where a jump leads the parts may be
         // wanted.
         const bool stores = insn.form == Form::StoreReg || insn.form == Form::StoreImm;
-        const bool goes_on = is_arithmetic(insn) || insn.form == Form::Load ||
-                             insn.form == Form::LoadSx || insn.form == Form::Wide ||
-                             (stores && PLANTED(LoadsPassStores));
+        const bool goes_on = only_sets_dst(insn) || (stores && PLANTED(LoadsPassStores));
         if (!goes_on) forget_all();
     }
 

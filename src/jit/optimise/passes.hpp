@@ -12,13 +12,6 @@ namespace ebpf::jit::pass {
 #include "jit/optimise/passes.def"
 #undef PASS
 
-// Arithmetic: what it does is all in its register.
-constexpr bool is_arithmetic(const isa::Insn& insn) {
-    using isa::Form;
-    return insn.form == Form::AluReg || insn.form == Form::AluImm || insn.form == Form::Neg ||
-           insn.form == Form::MovSx || insn.form == Form::Endian;
-}
-
 // Registers that matter before an instruction.
 inline RegSet live_before(const ir::Program& program, const Analysis& analysis, u32 at) {
     const RegUse use = registers_of(program.insns[at]);

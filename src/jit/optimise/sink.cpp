@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <array>
 
+#include "jit/loops.hpp"
 #include "jit/optimise/edit.hpp"
-#include "jit/optimise/loops.hpp"
 #include "jit/optimise/passes.hpp"
 
 namespace ebpf::jit::pass {

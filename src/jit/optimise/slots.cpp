@@ -10,8 +10,8 @@
 #include <map>
 #include <utility>
 
+#include "jit/loops.hpp"
 #include "jit/optimise/edit.hpp"
-#include "jit/optimise/loops.hpp"
 #include "jit/optimise/passes.hpp"
 
 namespace ebpf::jit::pass {
