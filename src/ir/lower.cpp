@@ -93,19 +93,25 @@ Status lower_context_access(isa::Insn& insn, const spec::ContextDescriptor& cont
     return {};
 }
 
-Status lower_helper_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, bool proven,
-                         bool reachable, Where where) {
+// To the helper's id; a kernel function is called as a helper is.
+Status lower_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, bool proven, bool reachable,
+                  Where where) {
     const u32 number = static_cast<u32>(insn.imm);
-    const spec::HelperProto* proto = type != nullptr ? spec::find_helper(*type, number) : nullptr;
+    const bool kfunc = insn.call() == isa::CallKind::Kfunc;
+    const spec::HelperProto* proto = type == nullptr ? nullptr
+                                     : kfunc         ? spec::find_kfunc(*type, number)
+                                                     : spec::find_helper(*type, number);
     if (proto == nullptr && proven && !reachable) {
         // Guarded by what this machine lacks. An engine need not know whom it would call.
         insn = {.form = Form::Exit};
         return {};
     }
+    if (proto == nullptr && kfunc) return differs(where, "call of a kernel function", number);
     if (proto == nullptr && proven) {
         return fail(Errc::Unsupported, where, "helper that the program type does not have", number);
     }
     if (proto != nullptr && proto->id != spec::Helper::unspec) {
+        insn.kind = static_cast<u8>(isa::CallKind::Helper);
         insn.imm = static_cast<i64>(proto->id);
         return {};
     }
@@ -113,21 +119,6 @@ Status lower_helper_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, boo
         return fail(Errc::Unsupported, where, "number of a custom helper", number);
     }
     insn.imm = i64{number | kCustomHelperBit};
-    return {};
-}
-
-// A kernel function is called as a helper is.
-Status lower_kfunc_call(isa::Insn& insn, const spec::ProgramTypeInfo* type, bool proven,
-                        bool reachable, Where where) {
-    const u32 id = static_cast<u32>(insn.imm);
-    const spec::HelperProto* proto = type != nullptr ? spec::find_kfunc(*type, id) : nullptr;
-    if (proto == nullptr && proven && !reachable) {
-        insn = {.form = Form::Exit};
-        return {};
-    }
-    if (proto == nullptr) return differs(where, "call of a kernel function", id);
-    insn.kind = static_cast<u8>(isa::CallKind::Helper);
-    insn.imm = static_cast<i64>(proto->id);
     return {};
 }
 
@@ -145,13 +136,9 @@ Result<Lowered> lower(const Program& program, const Facts& facts, const Environm
     for (u32 i = 0; i < out.program.insns.size(); ++i) {
         isa::Insn& insn = out.program.insns[i];
         const Where where = at_insn(i < program.slot_of.size() ? program.slot_of[i] : i);
-        const bool reachable = !proven || facts.insns[i].reachable;
-        if (insn.form == Form::Call && insn.call() == isa::CallKind::Helper) {
-            TRY(lower_helper_call(insn, environment.type, proven, reachable, where));
-            continue;
-        }
-        if (insn.form == Form::Call && insn.call() == isa::CallKind::Kfunc) {
-            TRY(lower_kfunc_call(insn, environment.type, proven, reachable, where));
+        if (insn.form == Form::Call && insn.call() != isa::CallKind::Local) {
+            const bool reachable = !proven || facts.insns[i].reachable;
+            TRY(lower_call(insn, environment.type, proven, reachable, where));
             continue;
         }
         if (!proven || facts.insns[i].memory != MemoryKind::Context) continue;
