@@ -66,47 +66,46 @@ Step Analyzer::call_kfunc(const isa::Insn& i) {
     return Step::Failed;
 }
 
-Step Analyzer::call_prototype(const spec::HelperProto& prototype) {
-    const spec::HelperProto* const proto = &prototype;
-    if (proto->flags.privileged && !environment_.privileges.root) {
+Step Analyzer::call_prototype(const spec::HelperProto& proto) {
+    if (proto.flags.privileged && !environment_.privileges.root) {
         reject(DiagnosticCode::HelperPrivileged,
-               std::string(proto->name) + " is for privileged callers only");
+               std::string(proto.name) + " is for privileged callers only");
         return Step::Failed;
     }
-    if (proto->flags.gpl_only && environment_.type->dialect == spec::Dialect::Linux &&
+    if (proto.flags.gpl_only && environment_.type->dialect == spec::Dialect::Linux &&
         !spec::is_gpl_compatible(program_.license)) {
         reject(DiagnosticCode::HelperPrivileged,
-               std::string(proto->name) +
+               std::string(proto.name) +
                    " is for GPL-compatible programs only; this one's licence is \"" +
                    program_.license + "\"");
         return Step::Failed;
     }
     CallSite site;
-    site.proto = proto;
-    for (int n = 0; n < proto->arg_count(); ++n) {
+    site.proto = &proto;
+    for (int n = 0; n < proto.arg_count(); ++n) {
         if (!check_argument(site, n)) return Step::Failed;
     }
-    if (proto->flags.releases && site.released == 0) {
+    if (proto.flags.releases && site.released == 0) {
         const Reg& first = reg(1);
         if (first.ref == 0 || std::ranges::find(now_.refs, first.ref) == now_.refs.end()) {
             if (!is_null(first)) {
                 reject(DiagnosticCode::BadRelease,
-                       std::string(proto->name) +
-                           " releases what was not acquired: argument 1 is " + to_string(first));
+                       std::string(proto.name) + " releases what was not acquired: argument 1 is " +
+                           to_string(first));
                 return Step::Failed;
             }
         } else {
             site.released = first.ref;
         }
     }
-    const bool tail_call = proto->ret == RetKind::NoReturnIfSuccess;
+    const bool tail_call = proto.ret == RetKind::NoReturnIfSuccess;
     if (tail_call && !now_.refs.empty()) {
         reject(DiagnosticCode::ReferenceLeak,
                "a tail call leaves the program while it still holds what a helper acquired for it");
         return Step::Failed;
     }
-    if (!check_while_locked(*proto)) return Step::Failed;
-    if (proto->id == spec::Helper::timer_set_callback) {
+    if (!check_while_locked(proto)) return Step::Failed;
+    if (proto.id == spec::Helper::timer_set_callback) {
         if (!start_asynchronous(site)) return Step::Failed;
     } else if (site.callback >= 0) {
         return call_with_callback(site);
@@ -130,7 +129,7 @@ Step Analyzer::call_prototype(const spec::HelperProto& prototype) {
         push(now_);
         std::swap(other, now_);
     }
-    if (proto->flags.changes_packet && !tail_call && !planted(217)) forget_packet_pointers();
+    if (proto.flags.changes_packet && !tail_call && !planted(217)) forget_packet_pointers();
     take_or_give_lock(site);
     if (site.released != 0) release(site.released);
     // The result may depend on arguments, so it is made before they are lost.

@@ -9,8 +9,7 @@
 
 #include "code/bounds.hpp"
 #include "differential.hpp"
-#include "interpreter/interpreter.hpp"
-#include "isa/codec.hpp"
+#include "differential_parts.hpp"
 #include "isa/table.hpp"
 #include "isa/text/text.hpp"
 #include "placed.hpp"
@@ -22,7 +21,6 @@ namespace {
 using isa::Form;
 using isa::Insn;
 
-constexpr u64 kMayGoto = 6;
 constexpr u64 kManyInstructions = 100'000;
 
 struct Outcome {
@@ -60,27 +58,6 @@ __attribute__((ms_abi)) u64 windows_call(u64 a, u64 b, u64 c, u64 d, u64 e,
     }
     return reinterpret_cast<WindowsHelper>(invocation->bounds->callee)(a, b, c, d, e, invocation);
 }
-template <u32 number>
-__attribute__((ms_abi)) u64 windows_helper(u64 a, u64 b, u64 c, u64 d, u64 e,
-                                           code::Invocation* invocation) {
-    return random_helper(number)(a, b, c, d, e, invocation);
-}
-
-u64 helper_address(u32 number, jit::CallingConvention convention) {
-    if (convention != jit::CallingConvention::WindowsX64)
-        return reinterpret_cast<u64>(random_helper(number));
-    switch (number) {
-        case kRandomHelper:
-            return reinterpret_cast<u64>(windows_helper<kRandomHelper>);
-        case kRandomMapStore:
-            return reinterpret_cast<u64>(windows_helper<kRandomMapStore>);
-        case kRandomMapLoad:
-            return reinterpret_cast<u64>(windows_helper<kRandomMapLoad>);
-        default:
-            return 0;
-    }
-}
-
 class Mutator {
   public:
     explicit Mutator(u64 seed) : random_(seed) {}
@@ -125,16 +102,14 @@ class CheckedPair {
 
     std::optional<std::string> compare(const Variant& variant, u64* ended) {
         Result<ir::Program> program = ir::decode_program(slots_);
-        if (!program || !prepare()) return {};
+        interpreted_ = Interpreted::prepare(slots_);
+        if (!program || !interpreted_) return {};
         // What hangs on where the stack is cannot be compared.
         const Outcome expected = interpret(0);
         for (const std::size_t depth : {48, 5008, 70'000}) {
             if (interpret(depth) != expected) return {};
         }
-        for (Insn& insn : program->insns) {
-            if (insn.form == Form::Call && insn.call() == isa::CallKind::Helper)
-                insn.imm |= code::kCustomHelper;
-        }
+        call_custom_helpers(*program);
         jit::Options options = variant.options;
         options.checked = options.metered = true;
         const auto output = jit::compile(*program, {}, variant.target, options);
@@ -176,33 +151,12 @@ class CheckedPair {
                isa::text::disassemble(slots_, isa::text::Dialect::Llvm).value_or("");
     }
 
-    bool prepare() {
-        const auto count = interpreter::relocations_of(slots_, {});
-        if (!count) return false;
-        std::vector<code::Relocation> relocations(*count);
-        (void)interpreter::relocations_of(slots_, relocations);
-        for (auto& r : relocations) r.index |= code::kCustomHelper;
-        const code::CodeView view{
-            .engine = code::EngineKind::Interpreter, .text = slots_, .relocations = relocations};
-        const code::Resolver resolver{nullptr,
-                                      [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
-                                          return helper_address(index & ~code::kCustomHelper,
-                                                                jit::CallingConvention::SystemV);
-                                      }};
-        const Result<u64> size = interpreter::kEngine.prepared_size(view);
-        if (!size) return false;
-        prepared_.resize(*size / sizeof(Block) + 1);
-        return interpreter::kEngine
-            .prepare(view, resolver, std::as_writable_bytes(std::span(prepared_)))
-            .has_value();
-    }
-
     // With the stack somewhere else.
     [[gnu::noinline]] Outcome interpret(std::size_t depth) {
         auto* const below = static_cast<volatile char*>(__builtin_alloca(depth + 1));
         below[0] = 0;
         return run([&](void* r1, u64 r2, code::Invocation* invocation) {
-            return interpreter::kEngine.run(prepared_.data(), r1, r2, invocation);
+            return interpreted_->run(r1, r2, invocation);
         });
     }
 
@@ -219,12 +173,9 @@ class CheckedPair {
         return {r0, invocation.fault, invocation.fuel, memory_, random_map()};
     }
 
-    struct alignas(16) Block {
-        std::byte bytes[16];
-    };
     std::vector<std::byte> slots_;
     std::vector<std::byte> initial_, memory_;  // the second stays where it is
-    std::vector<Block> prepared_;
+    std::optional<Interpreted> interpreted_;
     u64 fuel_;
 };
 
@@ -248,13 +199,8 @@ std::optional<std::string> try_checked(u64 seed, const std::vector<BaseProgram>&
     Mutator mutator(seed);
     mutator.mutate(insns);
     const u64 fuel = mutator.below(2) == 0 ? mutator.below(400) : kManyInstructions;
-    std::vector<std::byte> slots;
-    for (const Insn& insn : insns) {
-        isa::Slot raw[2];
-        if (!isa::encode(insn, raw)) return {};
-        const Bytes bytes = std::as_bytes(std::span(raw));
-        slots.insert(slots.end(), bytes.begin(), bytes.begin() + 8 * insn.slots());
-    }
+    std::vector<std::byte> slots = encoded(insns);
+    if (slots.empty()) return {};
     return CheckedPair(std::move(slots), std::move(memory), fuel).compare(variant, ended);
 }
 

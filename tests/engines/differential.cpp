@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "data_file.hpp"
-#include "interpreter/interpreter.hpp"
+#include "differential_parts.hpp"
 #include "isa/codec.hpp"
 #include "isa/table.hpp"
 #include "isa/text/text.hpp"
@@ -34,33 +34,7 @@ struct Outcome {
     friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
-constexpr u64 kMayGoto = 6;     // soon used up
 constexpr u64 kFuel = 200'000;  // ends what mutation made long
-
-template <u32 number>
-__attribute__((ms_abi)) u64 windows_helper(u64 a, u64 b, u64 c, u64 d, u64 e,
-                                           code::Invocation* invocation) {
-    return random_helper(number)(a, b, c, d, e, invocation);
-}
-
-u64 helper_address(u32 number, jit::CallingConvention convention) {
-    if (convention != jit::CallingConvention::WindowsX64)
-        return reinterpret_cast<u64>(random_helper(number));
-    switch (number) {
-        case kRandomHelper:
-            return reinterpret_cast<u64>(windows_helper<kRandomHelper>);
-        case kRandomMapStore:
-            return reinterpret_cast<u64>(windows_helper<kRandomMapStore>);
-        case kRandomMapLoad:
-            return reinterpret_cast<u64>(windows_helper<kRandomMapLoad>);
-        default:
-            return 0;
-    }
-}
-
-bool is_helper_call(const Insn& insn) {
-    return insn.form == Form::Call && insn.call() == isa::CallKind::Helper;
-}
 
 // One program, ready for both engines.
 class Pair {
@@ -103,37 +77,16 @@ class Pair {
     }
 
     std::optional<std::string> interpret(const std::vector<std::byte>& slots, Outcome& outcome) {
-        const code::EngineOps& engine = interpreter::kEngine;
-        const auto count = interpreter::relocations_of(slots, {});
-        if (!count) return text("the interpreter refuses");
-        std::vector<code::Relocation> relocations(*count);
-        (void)interpreter::relocations_of(slots, relocations);
-        for (auto& r : relocations) r.index |= code::kCustomHelper;
-        const code::CodeView view{
-            .engine = code::EngineKind::Interpreter, .text = slots, .relocations = relocations};
-        const code::Resolver resolver{nullptr,
-                                      [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
-                                          return helper_address(index & ~code::kCustomHelper,
-                                                                jit::CallingConvention::SystemV);
-                                      }};
-        struct alignas(16) Block {
-            std::byte bytes[16];
-        };
-        const Result<u64> size = engine.prepared_size(view);
-        if (!size) return text("the interpreter refuses");
-        std::vector<Block> prepared(*size / sizeof(Block) + 1);
-        if (!engine.prepare(view, resolver, std::as_writable_bytes(std::span(prepared))))
-            return text("the interpreter refuses");
+        const auto program = Interpreted::prepare(slots);
+        if (!program) return text("the interpreter refuses");
         code::Invocation invocation{.fuel = kFuel, .may_goto = kMayGoto};
-        run(outcome,
-            [&](void* r1, u64 r2) { return engine.run(prepared.data(), r1, r2, &invocation); });
+        run(outcome, [&](void* r1, u64 r2) { return program->run(r1, r2, &invocation); });
         outcome.fault = invocation.fault;
         if (outcome.fault != 0) return {};
         // It ends: so once more without counting, which has handlers of its own.
         Outcome uncounted;
         code::Invocation unlimited{.may_goto = kMayGoto};
-        run(uncounted,
-            [&](void* r1, u64 r2) { return engine.run(prepared.data(), r1, r2, &unlimited); });
+        run(uncounted, [&](void* r1, u64 r2) { return program->run(r1, r2, &unlimited); });
         uncounted.fault = unlimited.fault;
         if (uncounted != outcome) return text("the interpreter's results differ when it counts");
         return {};
@@ -152,9 +105,7 @@ class Pair {
                                                 Outcome& outcome) {
         Result<ir::Program> program = ir::decode_program(slots_);
         if (!program) return text("ir refuses");
-        for (Insn& insn : program->insns) {
-            if (is_helper_call(insn)) insn.imm |= code::kCustomHelper;
-        }
+        call_custom_helpers(*program);
         const auto output = machine_code(*program, facts, variant);
         if (!output) return text("the JIT refuses");
         if (!code::validate(output->view(0))) return text("invalid code");
@@ -180,23 +131,13 @@ class Pair {
     std::vector<std::byte> memory_;
 };
 
-std::vector<std::byte> encoded(std::span<const Insn> insns) {
-    std::vector<std::byte> slots;
-    for (const Insn& insn : insns) {
-        isa::Slot raw[2];
-        if (!isa::encode(insn, raw)) return {};
-        const Bytes bytes = std::as_bytes(std::span(raw));
-        slots.insert(slots.end(), bytes.begin(), bytes.begin() + 8 * insn.slots());
-    }
-    return slots;
-}
-
 // The proof's facts, where the verifier accepts the program over `memory_size` bytes.
 std::optional<ir::Facts> proof(Bytes slots, std::size_t memory_size) {
     const Result<ir::Program> program = ir::decode_program(slots);
     if (!program) return {};
     for (const Insn& insn : program->insns) {
-        if (is_helper_call(insn) || insn.form == Form::CallReg) return {};
+        const bool calls = insn.form == Form::Call && insn.call() == isa::CallKind::Helper;
+        if (calls || insn.form == Form::CallReg) return {};
     }
     const spec::ContextField field{.name = "memory",
                                    .size = static_cast<u16>(memory_size),

@@ -8,12 +8,10 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
-#include "engine/object.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/transform.hpp"
+#include "read_object.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
 
@@ -32,16 +30,6 @@ double cpu_seconds() {
     timespec t{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-engine::Object read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    engine::ReadOptions options;
-    options.name = path.filename();
-    options.dialect = spec::Dialect::Linux;
-    auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
-    return object ? std::move(*object) : engine::Object{};
 }
 
 struct Worst {
@@ -93,7 +81,7 @@ TEST(Budget, LoopsAndTheirMutants) {
     for (const char* variant : {"O2-v3"}) {
         for (const auto& entry :
              fs::directory_iterator(fs::path(CASEMENT_LOOP_OBJECTS) / variant)) {
-            const engine::Object object = read(entry.path());
+            const engine::Object object = read_object(entry.path());
             for (const engine::ObjectProgram& p : object.programs) {
                 if (!p.program || p.type != spec::ProgramType::Xdp) continue;
                 const std::string name = entry.path().filename().string() + " " + p.name;

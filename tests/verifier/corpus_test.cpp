@@ -9,11 +9,10 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <sstream>
 
-#include "engine/object.hpp"
+#include "read_object.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
 #include "verifier/verifier.hpp"
@@ -87,18 +86,8 @@ TEST(Corpus, Expectations) {
     u64 usec = 0, accepted = 0, wanted = 0, peak = 0;
     for (const Row& row : read_expectations()) {
         if (only != nullptr && row.file.find(only) == std::string::npos) continue;
-        if (!objects.contains(row.file)) {
-            std::ifstream in(corpus() / row.file, std::ios::binary);
-            const std::string bytes((std::istreambuf_iterator<char>(in)),
-                                    std::istreambuf_iterator<char>());
-            engine::ReadOptions options;
-            options.name = row.file;
-            options.dialect = spec::Dialect::Linux;
-            options.default_type = spec::ProgramType::SchedCls;
-            options.unknown_kconfig = true;
-            auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
-            objects.emplace(row.file, object ? std::move(*object) : engine::Object{});
-        }
+        if (!objects.contains(row.file))
+            objects.emplace(row.file, read_corpus_object(corpus() / row.file));
         const Outcome o = verify(objects.at(row.file).find(row.section, row.program));
         usec += o.usec;
         peak = std::max(peak, o.peak);

@@ -16,15 +16,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <regex>
 
-#include "engine/object.hpp"
 #include "fixture.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/kernel.hpp"
+#include "read_object.hpp"
 
 namespace ebpf::verifier::oracle {
 namespace {
@@ -196,17 +194,11 @@ TEST(KernelOracle, MutantsOfTheCorpus) {
     u64 at = 0;
     for (const auto& file : fs::recursive_directory_iterator(corpus)) {
         if (file.path().extension() != ".o") continue;
-        std::ifstream in(file.path(), std::ios::binary);
-        const std::string bytes((std::istreambuf_iterator<char>(in)),
-                                std::istreambuf_iterator<char>());
         engine::ReadOptions options;
-        options.name = file.path().string();
-        options.dialect = spec::Dialect::Linux;
         options.default_type = spec::ProgramType::SchedCls;
-        const auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
-        if (!object) continue;
-        const Kernel kernel(object->maps);
-        for (const engine::ObjectProgram& entry : object->programs) {
+        const engine::Object object = read_object(file.path(), options);
+        const Kernel kernel(object.maps);
+        for (const engine::ObjectProgram& entry : object.programs) {
             if (!entry.program || at++ % 5 != 0) continue;
             // What Linux does not accept here (other kernels' functions, no type information) says
             // nothing when it is changed.
@@ -214,7 +206,7 @@ TEST(KernelOracle, MutantsOfTheCorpus) {
             for (u64 mutant = 1; mutant <= programs(2); ++mutant) {
                 all.add(
                     reachable(mutate(*entry.program, mutant * 77 + entry.program->insns.size())),
-                    kernel, options.name + " " + entry.name + " " + std::to_string(mutant));
+                    kernel, file.path().string() + " " + entry.name + " " + std::to_string(mutant));
             }
         }
     }

@@ -10,12 +10,11 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
 
-#include "engine/object.hpp"
+#include "read_object.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/verifier.hpp"
 
@@ -59,16 +58,6 @@ Expected read_source(const fs::path& path) {
     return expected;
 }
 
-engine::Object read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    engine::ReadOptions options;
-    options.name = path.filename();
-    options.dialect = spec::Dialect::Linux;
-    auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
-    return object ? std::move(*object) : engine::Object{};
-}
-
 struct Outcome {
     Verdict verdict = Verdict::Unsupported;  // also when the object's reader refused it
     std::string code, text;
@@ -107,8 +96,9 @@ TEST(Loops, SafeOnesAreAcceptedAndTheirTwinsAreNot) {
         for (const char* file : {"counting", "bounds", "ranges", "packets", "strings", "calls",
                                  "nested", "iterators"}) {
             const Expected expected = read_source(sources / (std::string(file) + ".c"));
-            const engine::Object safe = read(variant.path() / (std::string(file) + ".o"));
-            const engine::Object twin = read(variant.path() / (std::string(file) + "_twin.o"));
+            const engine::Object safe = read_object(variant.path() / (std::string(file) + ".o"));
+            const engine::Object twin =
+                read_object(variant.path() / (std::string(file) + "_twin.o"));
             for (const std::string& name : expected.programs) {
                 const std::string where = variant.path().filename().string() + " " + name;
                 const Outcome o = verify(safe, name);

@@ -7,31 +7,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 
-#include "engine/object.hpp"
 #include "oracles/presentation.hpp"
 #include "oracles/state_oracle.hpp"
+#include "read_object.hpp"
 #include "spec/program_types.hpp"
 
 namespace ebpf::verifier::oracle {
 namespace {
 
 namespace fs = std::filesystem;
-
-engine::Object read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    engine::ReadOptions options;
-    options.name = path.filename();
-    options.dialect = spec::Dialect::Linux;
-    options.default_type = spec::ProgramType::SchedCls;
-    options.unknown_kconfig = true;
-    auto object = engine::read_object(std::as_bytes(std::span(bytes)), options);
-    return object ? std::move(*object) : engine::Object{};
-}
 
 std::vector<fs::path> objects_below(const fs::path& folder) {
     std::vector<fs::path> paths;
@@ -55,7 +41,7 @@ void judge(const char* what, const fs::path& folder, TrialOptions trial, std::si
     Options options;
     options.max_steps = 200'000;
     for (const fs::path& path : objects_below(folder)) {
-        const engine::Object object = read(path);
+        const engine::Object object = read_corpus_object(path);
         for (const engine::ObjectProgram& program : object.programs) {
             if (!machine_has(program, max_insns)) {
                 ++left_out;
@@ -104,7 +90,7 @@ TEST(ObjectOracle, PresentationsOfTheLoopSuite) {
     Comparison count;
     u64 differ = 0;
     for (const fs::path& path : objects_below(fs::path(CASEMENT_LOOP_OBJECTS) / "O2-v3")) {
-        const engine::Object object = read(path);
+        const engine::Object object = read_corpus_object(path);
         for (const engine::ObjectProgram& program : object.programs) {
             if (!program.program) continue;
             const std::string what = compare_presentations(*program.program, 1, count);

@@ -461,21 +461,20 @@ u64 Machine::slice(const Object& of, u64 size, bool read_only) {
     return regions_[made].base;
 }
 
-bool Machine::helper(const spec::HelperProto& prototype) {
-    const spec::HelperProto* const proto = &prototype;
+bool Machine::helper(const spec::HelperProto& proto) {
     MachineFrame& frame = frames_.back();
     u32 map = 0;
     bool has_map = false;
     u64 alloc = 0, key_address = 0;
     u32 callback = 0;
     Object used{};
-    for (int n = 0; n < proto->arg_count(); ++n) {
+    for (int n = 0; n < proto.arg_count(); ++n) {
         const isa::Reg r = static_cast<isa::Reg>(n + 1);
         if (!readable(r)) return false;
         const u64 value = frame.regs[r];
         const auto size = [&] { return frame.regs[r + 1u]; };
         const Region* region = region_of(value);
-        switch (proto->args[n]) {
+        switch (proto.args[n]) {
             case ArgKind::Context:
                 if (value != context()) return fail("not the context");
                 break;
@@ -506,10 +505,10 @@ bool Machine::helper(const spec::HelperProto& prototype) {
             case ArgKind::ReadableMem:
             case ArgKind::WritableMem:
             case ArgKind::ReadWriteMem: {
-                const bool writes = proto->args[n] == ArgKind::WritableMem ||
-                                    proto->args[n] == ArgKind::WritableMemOrNull ||
-                                    proto->args[n] == ArgKind::ReadWriteMem;
-                const bool reads = !writes || proto->args[n] == ArgKind::ReadWriteMem;
+                const bool writes = proto.args[n] == ArgKind::WritableMem ||
+                                    proto.args[n] == ArgKind::WritableMemOrNull ||
+                                    proto.args[n] == ArgKind::ReadWriteMem;
+                const bool reads = !writes || proto.args[n] == ArgKind::ReadWriteMem;
                 if (!helper_memory(value, size(), writes, reads)) return fail("the buffer");
                 break;
             }
@@ -527,7 +526,7 @@ bool Machine::helper(const spec::HelperProto& prototype) {
             case ArgKind::EndedIterator:
             case ArgKind::DynptrUninit:
             case ArgKind::Dynptr:
-                if (!object(*proto, n, used)) return false;
+                if (!object(proto, n, used)) return false;
                 break;
             case ArgKind::SliceBuffer:
                 if (value != 0 && !helper_memory(value, size(), true, false))
@@ -540,7 +539,7 @@ bool Machine::helper(const spec::HelperProto& prototype) {
                 break;
         }
     }
-    const bool tail_call = proto->ret == RetKind::NoReturnIfSuccess;
+    const bool tail_call = proto.ret == RetKind::NoReturnIfSuccess;
     if (tail_call && !refs_.empty()) return fail("a tail call with references");
     if (tail_call && random_() % 2) {
         if (frames_.size() == 1) {
@@ -552,8 +551,8 @@ bool Machine::helper(const spec::HelperProto& prototype) {
         frame.set[0] = true;
         return exit();
     }
-    const bool ends_object = proto->args[0] == ArgKind::EndedIterator ||
-                             (proto->flags.releases && proto->args[0] == ArgKind::Dynptr);
+    const bool ends_object = proto.args[0] == ArgKind::EndedIterator ||
+                             (proto.flags.releases && proto.args[0] == ArgKind::Dynptr);
     if (ends_object) {
         if (std::erase(refs_, used.memory) == 0) return fail("it was released before");
         regions_[used.memory].alive = false;
@@ -561,7 +560,7 @@ bool Machine::helper(const spec::HelperProto& prototype) {
             if (s.of == used.memory) regions_[s.memory].alive = false;
         }
         std::erase_if(objects_, [&](const auto& o) { return o.second.memory == used.memory; });
-    } else if (proto->flags.releases) {
+    } else if (proto.flags.releases) {
         const Region* region = region_of(frame.regs[1]);
         if (region != nullptr) {
             const u32 index = static_cast<u32>(region - regions_.data());
@@ -569,8 +568,8 @@ bool Machine::helper(const spec::HelperProto& prototype) {
             regions_[index].alive = false;
         }
     }
-    if (proto->id == spec::Helper::loop || proto->id == spec::Helper::for_each_map_elem) {
-        const bool loop = proto->id == spec::Helper::loop;
+    if (proto.id == spec::Helper::loop || proto.id == spec::Helper::for_each_map_elem) {
+        const bool loop = proto.id == spec::Helper::loop;
         const u64 wanted = loop ? static_cast<u32>(frame.regs[1]) : random_() % 5;
         std::array<u64, 5> arguments{};
         if (loop) {
@@ -599,10 +598,10 @@ bool Machine::helper(const spec::HelperProto& prototype) {
         frames_.back().map = map;
         return true;
     }
-    if (proto->flags.changes_packet && !tail_call) new_packet();
+    if (proto.flags.changes_packet && !tail_call) new_packet();
     u64 result = 0;
     bool set = true;
-    switch (proto->ret) {
+    switch (proto.ret) {
         case RetKind::Void:
             set = false;
             result = random_();
@@ -623,7 +622,7 @@ bool Machine::helper(const spec::HelperProto& prototype) {
             break;
         case RetKind::DynptrSliceOrNull:
         case RetKind::DynptrReadOnlySliceOrNull:
-            result = slice(used, alloc, proto->ret == RetKind::DynptrReadOnlySliceOrNull);
+            result = slice(used, alloc, proto.ret == RetKind::DynptrReadOnlySliceOrNull);
             break;
         case RetKind::AllocMemOrNull:
             if (random_() % 3 == 0) break;

@@ -95,7 +95,7 @@ class Machine {
     u64 next_number(u64 address);
     u64 slice(const Object& of, u64 size, bool read_only);
     bool helper_by_number(u32 number);
-    bool helper(const spec::HelperProto& prototype);
+    bool helper(const spec::HelperProto& proto);
     bool helper_memory(u64 address, u64 size, bool write, bool read);
     bool finds(const Region& token, u64 key);
     bool exit();
