@@ -53,8 +53,7 @@ class Vm {
 
     bool compiled() const { return entry_ != nullptr || prepared_ != nullptr; }
     // The program as a function, see jit::entry_thunk; null unless compiled by the JIT, and for a
-    // checked one. It passes
-    // helpers the `data` of the time of compile().
+    // checked one. It passes helpers the `data` of the time of compile().
     using PlainEntry = u64 (*)(void* memory, u64 size);
     PlainEntry plain_entry() const { return plain_entry_; }
     u64 code_size() const { return entry_ ? code_size_ : 0; }

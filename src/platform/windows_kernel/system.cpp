@@ -11,6 +11,7 @@ namespace ebpf::platform {
 namespace {
 
 constexpr u64 kNsPerTick = 100;  // interrupt time counts 100 ns
+
 // Threads that wait for an Event stand in one of these lists, chosen by the event's address: the
 // kernel has nothing like a futex, and an Event is only a word.
 struct Waiter {
