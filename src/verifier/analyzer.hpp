@@ -72,6 +72,8 @@ struct PacketSum {
 
 struct Checkpoint {
     KeptState state;
+    u32 path_index = 0;  // where it is or was on the path
+    u32 rounds = 0;      // of its loop on the path, with this one, see rounds_so_far()
     u32 next_id = 0;     // ids from here on were made later
     u32 loop = kNoLoop;  // the outermost loop that paths from here close; see Loop
     bool widened = false;
@@ -181,6 +183,8 @@ class Analyzer {
     // rounds.cpp
     u32 rounds_so_far() const;
     bool is_head_around(const KeptState& state) const;
+    u32 path_to_head_around() const;
+    u32 round() const;
     bool entered_again(const Checkpoint& head) const;
     bool may_leave(const Checkpoint& head, bool& too_long);
     bool other_head_since(const Checkpoint& head) const;

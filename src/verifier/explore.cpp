@@ -360,6 +360,8 @@ void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     if (!planted(241)) now_.sums.clear();
     auto cp = std::make_shared<Checkpoint>();
     cp->state = keep(now_);
+    cp->path_index = static_cast<u32>(path_.size());
+    cp->rounds = round();
     cp->next_id = next_id_;
     cp->widened = widened;
     cp->first_id = first_id;

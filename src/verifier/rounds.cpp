@@ -17,49 +17,58 @@ constexpr u32 kManyVisits = 1500;  // of a loop's head: its paths multiply from 
 
 }  // namespace
 
-// How often the path came here, counted from where the loop around this one came to its own head.
-u32 Analyzer::rounds_so_far() const {
-    const u32 pc = now_.pc;
-    const Checkpoints& here = active(pc);
-    if (here.empty() || !same_loop(here.back()->state, now_)) return 0;
-    const std::size_t most = std::min<std::size_t>(4 * kPreciseRounds, here.size());
-    u32 rounds = 0;
-    for (std::size_t i = path_.size(); i-- > 0 && rounds < most;) {
-        const KeptState& state = path_[i].checkpoint->state;
-        if (state.pc == pc) {
-            if (!same_loop(state, now_)) break;
-            ++rounds;
-        } else if ((rounds != 0 || path_[i].checkpoint->widened) && is_head_around(state)) {
-            break;  // what was general before the loop around it was says nothing of that one
-        }
-    }
-    return rounds;
-}
-
 // Whether `state` is at the head of a loop around the one whose head the path has come to.
 bool Analyzer::is_head_around(const KeptState& state) const {
     return state.frames.size() == now_.frames.size() && flow_.loops.is_inside(now_.pc, state.pc);
 }
 
+// How long the path was after it last made a checkpoint at the head of a loop around this one.
+u32 Analyzer::path_to_head_around() const {
+    u32 length = 0;
+    for (u32 head = flow_.loops.around[now_.pc]; head != LoopNest::kNone;
+         head = flow_.loops.around[head]) {
+        const Checkpoints& there = active(head);
+        const auto last = std::find_if(there.rbegin(), there.rend(), [this](const auto& cp) {
+            return is_head_around(cp->state);
+        });
+        if (last != there.rend()) length = std::max(length, (*last)->path_index + 1);
+    }
+    return length;
+}
+
+// How often the path came here, counted from where the loop around this one came to its own head;
+// more than 4 * kPreciseRounds do not count.
+u32 Analyzer::rounds_so_far() const {
+    const Checkpoints& here = active(now_.pc);
+    if (here.empty() || !same_loop(here.back()->state, now_)) return 0;
+    const u32 latest = here.back()->path_index;
+    for (std::size_t i = open_loops_.size(); i-- > 0;) {
+        const u32 general = loops_[open_loops_[i]].path_index;
+        if (general < latest) break;
+        // What was general before the loop around it was says nothing of that one.
+        if (is_head_around(path_[general].checkpoint->state)) return 0;
+    }
+    return std::min(4 * kPreciseRounds, here.back()->rounds);
+}
+
+// Which round of its loop a checkpoint here begins.
+u32 Analyzer::round() const {
+    const Checkpoints& here = active(now_.pc);
+    if (here.empty() || !same_loop(here.back()->state, now_)) return 1;
+    return path_to_head_around() > here.back()->path_index ? 1 : here.back()->rounds + 1;
+}
+
 // Where on the path the last `rounds` rounds of this loop begin, or its end if they were not all
 // in one round of every loop around it.
 u32 Analyzer::first_round(u32 rounds) const {
-    u32 i = static_cast<u32>(path_.size());
-    while (rounds != 0) {
-        const KeptState& state = path_[--i].checkpoint->state;
-        if (is_head_around(state)) return static_cast<u32>(path_.size());
-        rounds -= state.pc == now_.pc;
-    }
-    return i;
+    const Checkpoints& here = active(now_.pc);
+    const u32 first = here[here.size() - rounds]->path_index;
+    return path_to_head_around() > first ? static_cast<u32>(path_.size()) : first;
 }
 
 // Whether a loop around the one of `head` has come round since.
 bool Analyzer::entered_again(const Checkpoint& head) const {
-    for (std::size_t i = path_.size(); i-- > 0;) {
-        if (path_[i].checkpoint.get() == &head) return false;
-        if (is_head_around(path_[i].checkpoint->state)) return true;
-    }
-    return false;
+    return path_to_head_around() > head.path_index;
 }
 
 // Whether another head of the same loop was generalised on the way round. A callback's is of a loop

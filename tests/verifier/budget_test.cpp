@@ -22,9 +22,9 @@ namespace fs = std::filesystem;
 
 constexpr u64 kMaxSteps = 400'000;
 constexpr u64 kMaxMemory = u64{64} << 20;
-// Of CPU time, with Linux's log. Comparing states is no step: where a loop makes many, steps of
-// this number take up to 6 s, and ten times as long under sanitizers.
-constexpr double kMaxSeconds = 200;
+// Of CPU time, with Linux's log. Steps of this number take up to 0.8 s, and ten times as long under
+// sanitizers.
+constexpr double kMaxSeconds = 25;
 
 double cpu_seconds() {
     timespec t{};
