@@ -13,6 +13,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/sanitized.hpp"
 #include "isa/codec.hpp"
 #include "products/compile_child/pool.hpp"
 
@@ -24,12 +25,6 @@ using testing::HasSubstr;
 namespace {
 
 constexpr u32 kLong = 120'000;  // ms: never reached, however slow the machine
-
-#if defined(CASEMENT_SANITIZED)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 PoolOptions planted(u32 children = 1, u32 deadline_ms = kLong) {
     return {.program = CASEMENT_PLANTED_CHILD,

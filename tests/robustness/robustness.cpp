@@ -20,6 +20,7 @@
 #include <iterator>
 #include <optional>
 
+#include "base/sanitized.hpp"
 #include "code/code.hpp"
 #include "damage.hpp"
 #include "engine/compile.hpp"
@@ -138,11 +139,9 @@ void run_case(const std::filesystem::path& path, const std::vector<std::byte>& s
 }
 
 void limit_resources() {
-#ifndef ROBUSTNESS_SANITIZED  // whose shadow memory is terabytes of addresses; it has a limit of
-                              // its own
     const rlimit memory{kMemory, kMemory};
-    setrlimit(RLIMIT_AS, &memory);
-#endif
+    // A sanitizer's shadow memory is terabytes of addresses; it has a limit of its own.
+    if (!kSanitized) setrlimit(RLIMIT_AS, &memory);
     for (const int signal : {SIGALRM, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
         std::signal(signal, report_case);
 }

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "../effort.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/transform.hpp"
 #include "read_object.hpp"
@@ -69,11 +70,6 @@ void print(const char* what, const Worst& worst) {
                 worst.name.c_str());
 }
 
-u64 mutants_of_each() {
-    const char* wanted = std::getenv("CASEMENT_PROGRAMS");
-    return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 1;
-}
-
 TEST(Budget, LoopsAndTheirMutants) {
     if (!fs::exists(CASEMENT_LOOP_OBJECTS)) GTEST_SKIP() << "no clang-19 compiled the loops";
     Worst mutants, presentations;
@@ -86,7 +82,7 @@ TEST(Budget, LoopsAndTheirMutants) {
                 if (!p.program || p.type != spec::ProgramType::Xdp) continue;
                 const std::string name = entry.path().filename().string() + " " + p.name;
                 try_one(*p.program, name, mutants);
-                for (u64 n = 0; n < mutants_of_each(); ++n, ++seed) {
+                for (u64 n = 0; n < tries(1); ++n, ++seed) {
                     const std::string which = " " + std::to_string(seed);
                     try_one(mutate(*p.program, seed), name + ", mutant" + which, mutants);
                 }
@@ -105,7 +101,7 @@ TEST(Budget, LoopsAndTheirMutants) {
 
 TEST(Budget, GeneratedProgramsAndTheirMutants) {
     Worst worst;
-    for (u64 seed = 1; seed <= 40 * mutants_of_each(); ++seed)
+    for (u64 seed = 1; seed <= tries(40); ++seed)
         try_one(mutate(generate(seed), seed), "seed " + std::to_string(seed), worst);
     print("generated", worst);
 }

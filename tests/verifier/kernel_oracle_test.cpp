@@ -19,6 +19,7 @@
 #include <map>
 #include <regex>
 
+#include "../effort.hpp"
 #include "fixture.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/kernel.hpp"
@@ -158,18 +159,13 @@ struct Comparison {
     }
 };
 
-u64 programs(u64 usual) {
-    const char* wanted = std::getenv("CASEMENT_PROGRAMS");
-    return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : usual;
-}
-
 TEST(KernelOracle, GeneratedProgramsAndMutants) {
     // Linux wants type information for locks and timers; the generator uses neither.
     std::vector<ir::MapDef> maps = test_maps();
     const Kernel kernel(maps);
     if (!kernel.there()) GTEST_SKIP() << "bpf(2) is not permitted here: " << std::strerror(errno);
     Comparison all;
-    for (u64 seed = 1; seed <= programs(150); ++seed) {
+    for (u64 seed = 1; seed <= tries(150); ++seed) {
         for (u64 mutant = 0; mutant < 4; ++mutant) {
             ir::Program p = generate(seed);
             if (mutant != 0) p = mutate(p, seed * 31 + mutant);
@@ -203,7 +199,7 @@ TEST(KernelOracle, MutantsOfTheCorpus) {
             // What Linux does not accept here (other kernels' functions, no type information) says
             // nothing when it is changed.
             if (!kernel.load(*entry.program).accepted) continue;
-            for (u64 mutant = 1; mutant <= programs(2); ++mutant) {
+            for (u64 mutant = 1; mutant <= tries(2); ++mutant) {
                 all.add(
                     reachable(mutate(*entry.program, mutant * 77 + entry.program->insns.size())),
                     kernel, file.path().string() + " " + entry.name + " " + std::to_string(mutant));

@@ -3,6 +3,7 @@
 // CASEMENT_PROGRAMS=N tries N generated programs and N mutants.
 #include <cstdlib>
 
+#include "../effort.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/presentation.hpp"
 #include "oracles/shapes.hpp"
@@ -32,10 +33,8 @@ TEST(Presentation, Shapes) {
 }
 
 TEST(Presentation, GeneratedProgramsAndMutants) {
-    const char* wanted = std::getenv("CASEMENT_PROGRAMS");
-    const u64 programs = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 150;
     Comparison count;
-    for (u64 seed = 1; seed <= programs; ++seed) {
+    for (u64 seed = 1; seed <= tries(150); ++seed) {
         const ir::Program p = generate(seed);
         ASSERT_EQ(compare_presentations(p, seed, count), "") << "seed " << seed;
         ASSERT_EQ(compare_presentations(mutate(p, seed * 31), seed, count), "")

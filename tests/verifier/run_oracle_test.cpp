@@ -5,17 +5,13 @@
 
 #include <cstdlib>
 
+#include "../effort.hpp"
 #include "fixture.hpp"
 #include "oracles/generator.hpp"
 #include "oracles/state_oracle.hpp"
 
 namespace ebpf::verifier::oracle {
 namespace {
-
-u64 programs(u64 usual) {
-    const char* wanted = std::getenv("CASEMENT_PROGRAMS");
-    return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : usual;
-}
 
 std::string listing(const ir::Program& p) {
     std::string text;
@@ -52,7 +48,7 @@ Options small_budget() {
 TEST(RunOracle, GeneratedPrograms) {
     const ir::Environment environment = xdp();
     Tally tally;
-    for (u64 seed = 1; seed <= programs(400); ++seed) {
+    for (u64 seed = 1; seed <= tries(400); ++seed) {
         const ir::Program p = generate(seed);
         ASSERT_FALSE(p.insns.empty()) << seed;
         const Trial t = try_program(p, environment, small_budget(), {.seed = seed}, tally);
@@ -68,7 +64,7 @@ TEST(RunOracle, GeneratedPrograms) {
 TEST(RunOracle, Mutants) {
     const ir::Environment environment = xdp();
     Tally tally;
-    for (u64 seed = 1; seed <= programs(1500); ++seed) {
+    for (u64 seed = 1; seed <= tries(1500); ++seed) {
         const ir::Program p = mutate(generate(seed), seed * 31);
         const Trial t =
             try_program(p, environment, small_budget(), {.runs = 4, .seed = seed}, tally);

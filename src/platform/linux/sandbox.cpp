@@ -29,6 +29,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/sanitized.hpp"
 #include "platform/linux/system_call_filter.hpp"
 
 namespace ebpf::platform {
@@ -40,12 +41,6 @@ constexpr u32 kHasUserNameSpace = 2;
 constexpr u32 kErrnoShift = 8;  // what the name spaces were refused with
 constexpr uid_t kNobody = 65534;
 constexpr int kControl = 3;
-
-#if defined(CASEMENT_SANITIZED)
-constexpr bool kSanitized = true;  // maps terabytes of shadow memory, and looks at memory by pipes
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::unexpected<Error> failed(const char* what) {
     return fail(Errc::Failed, {}, what, static_cast<u64>(errno));

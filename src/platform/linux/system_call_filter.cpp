@@ -18,6 +18,8 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "base/sanitized.hpp"
+
 namespace ebpf::platform {
 namespace {
 
@@ -41,7 +43,7 @@ struct Row {
 };
 
 constexpr Row kWorker[] = {
-#if defined(CASEMENT_SANITIZED)
+#if CASEMENT_SANITIZED
     // What sanitizers' run time does besides; it looks at memory by writing it to a pipe.
     {SYS_read},
     {SYS_write},
