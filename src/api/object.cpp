@@ -179,6 +179,7 @@ int create(const bpf_map& map, bpf_map_create_opts& opts) {
     const bpf_object& object = *map.object;
     const ir::MapDef& def = map.def;
     opts.map_flags = def.flags;
+    opts.map_extra = def.extra;
     if (object.btf_fd >= 0 && def.value_type != 0 &&
         spec::info(def.type).btf != spec::BtfRule::Refused) {
         opts.btf_fd = static_cast<u32>(object.btf_fd);

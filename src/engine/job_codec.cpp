@@ -73,10 +73,10 @@ auto fields(T& x) {
 }
 template <Is<ir::MapDef> T>
 auto fields(T& x) {
-    auto& [name, type, key, value, entries, flags, inner, pinning, key_type, value_type, section,
-           read_only, frozen, initial, lock, timer] = x;
-    return std::tie(name, type, key, value, entries, flags, inner, pinning, key_type, value_type,
-                    section, read_only, frozen, initial, lock, timer);
+    auto& [name, type, key, value, entries, flags, extra, inner, pinning, key_type, value_type,
+           section, read_only, frozen, initial, lock, timer] = x;
+    return std::tie(name, type, key, value, entries, flags, extra, inner, pinning, key_type,
+                    value_type, section, read_only, frozen, initial, lock, timer);
 }
 template <Is<ir::Subprogram> T>
 auto fields(T& x) {

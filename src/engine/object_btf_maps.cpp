@@ -138,9 +138,9 @@ Status Reader::read_btf_member(const btf::Type& definition, const btf::Member& m
         inner_maps_.back().inner_id = value;
     } else if (name == "inner_map_idx") {
         inner_maps_.back().inner_index = value;
-    } else if (name == "map_extra" && value != 0) {
-        return fail(Errc::Unsupported, at_type(definition.id), "map_extra", value);
-    } else if (name != "map_extra" && name != "numa_node") {
+    } else if (name == "map_extra") {
+        map.extra = value;
+    } else if (name != "numa_node") {
         return fail(Errc::Unsupported, at_type(definition.id), "member of a map definition");
     }
     return {};

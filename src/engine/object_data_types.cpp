@@ -37,7 +37,7 @@ void place(const btf::View& types, const btf::Type& section, u64 size, const Off
     };
     std::vector<Variable> sorted(section.count);
     std::memcpy(sorted.data(), data, sorted.size() * kVariableBytes);
-    std::ranges::stable_sort(sorted, {}, [](const Variable& variable) {
+    std::ranges::sort(sorted, {}, [](const Variable& variable) {
         return load_le<u32>(variable.bytes + kOffsetInVariable);
     });
     std::memcpy(data, sorted.data(), sorted.size() * kVariableBytes);

@@ -27,6 +27,7 @@ struct MapDef {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;         // BPF_F_*, Linux's bits
+    u32 extra = 0;         // map_extra: what the map type makes of it
     i32 inner = kNoInner;  // index of the template of an inner map in the same table
     Pinning pinning = Pinning::None;
     u32 key_type = 0;  // BTF type ids, 0 = unknown

@@ -51,6 +51,7 @@ Status fill(CommandContext& c, const Map& map, linux_abi::MapInfo& info) {
     info.value_size = map.value_size;
     info.max_entries = map.max_entries;
     info.map_flags = map.flags;
+    info.map_extra = map.extra;
     info.name = map.name;
     if (map.btf == nullptr) return {};
     info.btf_id = map.btf->id;

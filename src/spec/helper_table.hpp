@@ -44,9 +44,9 @@ inline constexpr u64 kHashMaps =
 inline constexpr u64 kValueMaps = kHashMaps | maps(MapType::Array, MapType::PercpuArray);
 inline constexpr u64 kDeleteMaps = kValueMaps;
 inline constexpr u64 kMapsOfMaps = maps(MapType::ArrayOfMaps, MapType::HashOfMaps);
-// A lookup in a socket map returns a socket, which MapValueOrNull does not describe: not here.
-inline constexpr u64 kLookupMaps =
-    kValueMaps | kMapsOfMaps | maps(MapType::Devmap, MapType::DevmapHash, MapType::Xskmap);
+inline constexpr u64 kLookupMaps = kValueMaps | kMapsOfMaps |
+                                   maps(MapType::Devmap, MapType::DevmapHash, MapType::Xskmap,
+                                        MapType::Sockmap, MapType::Sockhash);
 inline constexpr u64 kProgArrays = maps(MapType::ProgArray);
 inline constexpr u64 kPerfMaps = maps(MapType::PerfEventArray);
 inline constexpr u64 kStackTraceMaps = maps(MapType::StackTrace);

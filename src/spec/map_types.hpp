@@ -86,6 +86,11 @@ constexpr bool is_mapped_writable(u32 flags) {
     return (flags & kMapMmapable) != 0 && (flags & (kMapReadOnly | kMapReadOnlyProgram)) == 0;
 }
 
+// Whether a program's lookup gives a socket, which it has to release (Linux: is_acquire_function).
+constexpr bool gives_sockets(MapType type) {
+    return type == MapType::Sockmap || type == MapType::Sockhash;
+}
+
 // Bytes from value to value where they lie in a row, as in arrays.
 constexpr u64 value_stride(u32 value_size) {
     return (u64{value_size} + 7) & ~u64{7};

@@ -51,21 +51,24 @@ enum class ArgKind : u8 {
     ReadWriteMem,    // initialised memory that the call reads and writes; the next argument is its
                      // size
     PartialMem,      // writable memory of which the call writes an unknown part: need not be
-                     // initialised, what was not stays so, what was known no longer is
+                     // initialised, and counts as it afterwards for who may see the kernel's memory
     MapValueOrNull,  // readable memory of the map's value size, or null
     NewIterator,     // an iterator over numbers that the call makes; the next two arguments are the
                      // first number and the one after the last
     Iterator,        // an iterator that was made
     EndedIterator,   // ... and ends
     SliceBuffer,     // null, or memory of the size in the next argument (ConstAllocSize)
+    ReadableMem20,   // initialised memory of this size: an IPv4 or a TCP header
+    ReadableMem40,   // an IPv6 header
     Unsupported,
 };
 
 enum class RetKind : u8 {
     Void,
-    Scalar,  // any number
-    Errno,   // 0 or a negative error
-    MapValueOrNull,
+    Scalar,          // any number
+    Errno,           // 0 or a negative error
+    MapValueOrNull,  // or the inner map of a map of maps, or a referenced socket of a socket map
+    MapValue,
     NoReturnIfSuccess,  // tail call
     AllocMemOrNull,     // size from the ConstAllocSize argument; a reference that must be released
     SocketOrNull,

@@ -327,6 +327,7 @@ class Analyzer {
     Step call_helper(u32 number);
     Step call_kfunc(const isa::Insn& insn);
     Step call_prototype(const spec::HelperProto& proto);
+    bool changes_packet(const CallSite& site) const;
     bool check_argument(CallSite& site, int n);
     bool check_memory_argument(CallSite& site, int n);
     bool check_map_argument(CallSite& site, int n);

@@ -129,7 +129,7 @@ Step Analyzer::call_prototype(const spec::HelperProto& proto) {
         push(now_);
         std::swap(other, now_);
     }
-    if (proto.flags.changes_packet && !tail_call && !planted(217)) forget_packet_pointers();
+    if (changes_packet(site) && !tail_call && !planted(217)) forget_packet_pointers();
     take_or_give_lock(site);
     if (site.released != 0) release(site.released);
     // The result may depend on arguments, so it is made before they are lost.
@@ -137,6 +137,15 @@ Step Analyzer::call_prototype(const spec::HelperProto& proto) {
     clobber_after_call(now_);
     now_.pc = at + 1;
     return Step::Continue;
+}
+
+// Whether pointers into the packet are gone with the call. What is written by a dynamic pointer
+// moves the packet only if it points to one, and if that may be in pieces, as no XDP frame is.
+bool Analyzer::changes_packet(const CallSite& site) const {
+    if (site.proto->args[0] == ArgKind::Dynptr)
+        return site.proto->flags.changes_packet && site.of_packet &&
+               environment_.type->type != spec::ProgramType::Xdp;
+    return site.proto->flags.changes_packet;
 }
 
 bool Analyzer::check_argument(CallSite& site, int n) {
@@ -178,6 +187,8 @@ bool Analyzer::check_argument(CallSite& site, int n) {
         case ArgKind::UninitMapValue:
         case ArgKind::PtrToLong:
         case ArgKind::PtrToInt:
+        case ArgKind::ReadableMem20:
+        case ArgKind::ReadableMem40:
         case ArgKind::ConstSize:
         case ArgKind::ConstSizeOrZero:
             return check_memory_argument(site, n);
@@ -386,8 +397,10 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
         }
         const bool writes = memory != ArgKind::ReadableMem && memory != ArgKind::ReadableMemOrNull;
         return check_helper_memory(n - 1, base, least, most, writes,
-                                   writes && memory != ArgKind::PartialMem);
+                                   writes && (memory != ArgKind::PartialMem || may_leak()));
     }
+    if (kind == ArgKind::ReadableMem20) return check_helper_memory(n, value, 20, 20, false, false);
+    if (kind == ArgKind::ReadableMem40) return check_helper_memory(n, value, 40, 40, false, false);
     if (kind == ArgKind::PtrToLong || kind == ArgKind::PtrToInt) {
         const u64 size = kind == ArgKind::PtrToLong ? 8 : 4;
         return check_helper_memory(n, value, size, size, true, true);
@@ -481,9 +494,18 @@ bool Analyzer::set_result(const CallSite& site) {
                 Scalar::of_signed_range(std::numeric_limits<i64>::min(), planted(120) ? -1 : 0),
                 fresh_id());
             break;
-        case RetKind::MapValueOrNull: {
+        case RetKind::MapValueOrNull:
+        case RetKind::MapValue: {
             if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
             const ir::MapDef& m = map(static_cast<u32>(site.map));
+            if (spec::gives_sockets(m.type)) {
+                result = Reg::pointer(Kind::Object);
+                result.object = static_cast<u8>(RetKind::SocketOrNull);
+                result.nullable = true;
+                result.id = result.ref = fresh_id();
+                now_.refs.push_back(result.ref);
+                break;
+            }
             if (spec::info(m.type).holds == spec::Holds::Map) {
                 if (m.inner < 0 || m.inner >= static_cast<i32>(program_.maps.size()))
                     return unsupported("the map of maps " + m.name +
@@ -495,9 +517,9 @@ bool Analyzer::set_result(const CallSite& site) {
                 result = Reg::pointer(Kind::MapValue);
                 result.index = static_cast<u32>(site.map);
             }
-            result.nullable = !is_always_there(site);
+            result.nullable = site.proto->ret != RetKind::MapValue && !is_always_there(site);
             if (result.nullable || m.spin_lock_offset >= 0) result.id = fresh_id();
-            if (!result.nullable && !planted(224)) need(site.key);
+            if (is_always_there(site) && !planted(224)) need(site.key);
             break;
         }
         case RetKind::AllocMemOrNull:

@@ -261,21 +261,29 @@ bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access ac
     return note_memory(base.kind);
 }
 
-// Pointers of the context: the socket that it is about, of which the program type decides the kind.
+// Pointers of the context: the socket that it is about, of which the program type decides the kind
+// and whether there always is one; and what a flow dissector fills (Linux's bpf_flow_keys).
 bool Analyzer::load_context_pointer(const spec::ContextField& field, Reg& out) {
     using spec::ProgramType;
     const std::string_view field_name = field.name;
+    if (field_name == "flow_keys") {
+        out = Reg::pointer(Kind::Memory);
+        out.size = kFlowKeysSize;
+        return true;
+    }
     if (field_name != "sk" && field_name != "migrating_sk")
         return unsupported("the context field " + std::string(field_name) + " (a pointer)");
     const ProgramType type = environment_.type->type;
-    const bool full = type == ProgramType::CgroupSockAddr || type == ProgramType::CgroupSockopt ||
-                      type == ProgramType::SockOps || type == ProgramType::SkMsg ||
-                      type == ProgramType::SkReuseport;
+    const bool own = field_name == "sk";
+    const bool always =
+        own && (type == ProgramType::CgroupSockAddr || type == ProgramType::SkMsg ||
+                type == ProgramType::CgroupSockopt || type == ProgramType::SkReuseport);
+    const bool full =
+        always || (own && (type == ProgramType::SockOps || type == ProgramType::SkLookup));
     out = Reg::pointer(Kind::Object);
     out.object = static_cast<u8>(full ? RetKind::SocketOrNull : RetKind::SocketCommonOrNull);
-    // Linux always has one in some contexts; our hooks need not, so every one must be tested.
-    out.nullable = true;
-    out.id = fresh_id();
+    out.nullable = !always;
+    if (out.nullable) out.id = fresh_id();
     return true;
 }
 

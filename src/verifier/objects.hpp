@@ -40,6 +40,8 @@ inline constexpr ObjectField kSocketFields[] = {
     {76, 4, true, false},  // rx_queue_mapping
 };
 
+inline constexpr u32 kFlowKeysSize = 56;  // of bpf_flow_keys
+
 // bpf_tcp_sock: 20 numbers of 4 bytes, two of 8, four of 4.
 constexpr bool tcp_socket_field(u32 offset, u32 size) {
     if (offset == 80 || offset == 88) return size == 8;

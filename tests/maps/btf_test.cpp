@@ -72,6 +72,8 @@ TEST(Btf, MapsAndProgramsSayWhatTheyAreDescribedBy) {
     // A map type that takes none is made without.
     EXPECT_EQ(info_of<bpf_map_info>(loaded.map("events")).btf_id, 0u);
 
+    EXPECT_EQ(info_of<bpf_map_info>(loaded.map("seen")).map_extra, 3u);
+
     const auto program = info_of<bpf_prog_info>(loaded.program("typed"));
     EXPECT_EQ(program.btf_id, map.btf_id);
     EXPECT_EQ(program.func_info_rec_size, sizeof(bpf_func_info));

@@ -21,6 +21,13 @@ struct {
     __uint(max_entries, 4096);
 } events SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_BLOOM_FILTER);
+    __uint(max_entries, 8);
+    __type(value, __u32);
+    __uint(map_extra, 3);
+} seen SEC(".maps");
+
 static __attribute__((noinline)) __u32 sum(const struct pair* pair) {
     return pair->left + pair->right;
 }

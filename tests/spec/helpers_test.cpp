@@ -343,10 +343,13 @@ TEST(Helpers, MapTypesPerHelper) {
         EXPECT_FALSE(allowed(Helper::map_update_elem, type)) << info(type).name;
         EXPECT_FALSE(allowed(Helper::map_delete_elem, type)) << info(type).name;
     }
+    for (const MapType type : {MapType::Sockmap, MapType::Sockhash}) {
+        EXPECT_TRUE(allowed(Helper::map_lookup_elem, type)) << info(type).name;
+        EXPECT_FALSE(allowed(Helper::map_update_elem, type)) << info(type).name;
+    }
     for (const MapType type :
-         {MapType::Unspec, MapType::ProgArray, MapType::Ringbuf, MapType::Queue, MapType::Sockmap,
-          MapType::Sockhash, MapType::PerfEventArray, MapType::StackTrace, MapType::SkStorage,
-          MapType::Arena}) {
+         {MapType::Unspec, MapType::ProgArray, MapType::Ringbuf, MapType::Queue,
+          MapType::PerfEventArray, MapType::StackTrace, MapType::SkStorage, MapType::Arena}) {
         EXPECT_FALSE(allowed(Helper::map_lookup_elem, type)) << info(type).name;
         EXPECT_FALSE(allowed(Helper::map_update_elem, type)) << info(type).name;
     }

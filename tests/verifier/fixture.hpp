@@ -39,6 +39,8 @@ inline std::vector<ir::MapDef> test_maps() {
         make_map("timed", MapType::Array, 4, 24, 1),           // 10
         make_map("shelf", MapType::ArrayOfMaps, 4, 4, 4),      // 11, of maps like "timed"
         make_map("orders", MapType::UserRingbuf, 0, 0, 4096),  // 12
+        make_map("sockets", MapType::Sockmap, 4, 4, 16),       // 13
+        make_map("group", MapType::CgroupStorage, 16, 8, 0),   // 14
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));
@@ -67,9 +69,9 @@ inline ir::Program make_program(std::string_view text) {
     program->name = "test";
     program->maps = test_maps();
     program->license = "GPL";
-    program->kfuncs = {"bpf_iter_num_new",    "bpf_iter_num_next", "bpf_iter_num_destroy",
-                       "bpf_dynptr_from_xdp", "bpf_dynptr_slice",  "bpf_dynptr_slice_rdwr",
-                       "bpf_dynptr_clone"};
+    program->kfuncs = {"bpf_iter_num_new",    "bpf_iter_num_next",  "bpf_iter_num_destroy",
+                       "bpf_dynptr_from_xdp", "bpf_dynptr_slice",   "bpf_dynptr_slice_rdwr",
+                       "bpf_dynptr_clone",    "bpf_dynptr_from_skb"};
     // `call kfunc N` is the N-th of these.
     for (isa::Insn& insn : program->insns) {
         const bool named = insn.form == isa::Form::Call && insn.call() == isa::CallKind::Kfunc &&

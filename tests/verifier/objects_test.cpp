@@ -304,6 +304,67 @@ OBJECTS(
     Case{"CloneOfWhatIsLentSubmitted", "bad-release",
          drain("r2 = r10\nr2 += -16\ncall kfunc 6\n" + kSubmit)});
 
+// --- sockets and what else the context leads to
+// ---------------------------------------------------
+
+const std::string kSocketOfMap =
+    "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nld_pseudo r1, 5, 13\ncall 1\n";
+const std::string kMarkOfSk = "r1 = *(u32 *)(r1 + 16)\n";
+const std::string kCookieHeader = "r1 = r10\nr1 += -24\nr2 = r10\nr2 += -24\ncall 206\n";
+// 8 bytes of the stack to the dynamic pointer at r10 - 16; r7: a slice of it before.
+const std::string kWriteDynptr =
+    "*(u64 *)(r10 - 32) = 0\nr1 = r10\nr1 += -16\nr2 = 0\nr3 = r10\nr3 += -32\nr4 = 8\nr5 = 0\n"
+    "call 202\n";
+const std::string kSkbWritten =
+    "r2 = 0\nr3 = r10\nr3 += -16\ncall kfunc 7\n" + slice(4) + "r7 = r0\n" + kWriteDynptr;
+constexpr auto kConnect = spec::ProgramType::CgroupSockAddr;
+constexpr auto kFlow = spec::ProgramType::FlowDissector;
+
+OBJECTS(
+    SocketsAndStorage,  //
+    Case{"OfAMap", "accept", kSocketOfMap + "if r0 == 0 goto none\nr1 = r0\ncall 86\n" + kNone},
+    Case{"OfAMapMayBeNull", "null-pointer", kSocketOfMap + "r1 = *(u32 *)(r0 + 16)\n" + kReturn0},
+    Case{"OfAMapKept", "reference-leak", kSocketOfMap + kReturn0},
+    Case{"OfAMapAfterRelease", "register-uninit",
+         kSocketOfMap + "if r0 == 0 goto none\nr6 = r0\nr1 = r0\ncall 86\nr1 = *(u32 *)(r6 + 4)\n" +
+             kNone},
+    Case{"SkIsThere", "accept", "r1 = *(u64 *)(r1 + 64)\n" + kMarkOfSk + "r0 = 1\nexit\n",
+         kConnect},
+    Case{"SkMayBeNull", "null-pointer", "r1 = *(u64 *)(r1 + 184)\n" + kMarkOfSk + kReturn0,
+         spec::ProgramType::SockOps},
+    Case{"StorageIsThere", "accept",
+         "ld_pseudo r1, 5, 14\nr2 = 0\ncall 81\nr1 = *(u64 *)(r0 + 0)\nr0 = 1\nexit\n", kConnect},
+    Case{"BeyondTheStorage", "map-value-bounds",
+         "ld_pseudo r1, 5, 14\nr2 = 0\ncall 81\nr1 = *(u64 *)(r0 + 8)\nr0 = 1\nexit\n", kConnect},
+    Case{"StorageOfAnotherMap", "map-type", "ld_pseudo r1, 5, 1\nr2 = 0\ncall 81\nr0 = 1\nexit\n",
+         kConnect},
+    Case{"FlowKeys", "accept",
+         "r1 = *(u64 *)(r1 + 144)\nr2 = *(u16 *)(r1 + 54)\n*(u16 *)(r1 + 0) = r2\n" + kReturn0,
+         kFlow},
+    Case{"BeyondTheFlowKeys", "memory-bounds",
+         "r1 = *(u64 *)(r1 + 144)\nr2 = *(u16 *)(r1 + 55)\n" + kReturn0, kFlow},
+    Case{"HeadersOfACookie", "accept",
+         "*(u64 *)(r10 - 24) = 0\n*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 8) = 0\n" + kCookieHeader +
+             kReturn0},
+    Case{"HeadersOfACookieTooShort", "stack-uninit",
+         "*(u64 *)(r10 - 24) = 0\n*(u64 *)(r10 - 16) = 0\n" + kCookieHeader + kReturn0},
+    Case{"WhatADynptrFilled", "accept",
+         kReserve +
+             "r1 = r10\nr1 += -32\nr2 = 8\nr3 = r10\nr3 += -16\nr4 = 0\nr5 = 0\ncall 201\n"
+             "r6 = *(u64 *)(r10 - 32)\n" +
+             kSubmit + kReturn0},
+    Case{"DynptrOfASkb", "accept",
+         "r2 = 0\nr3 = r10\nr3 += -16\ncall kfunc 7\n" + slice(5) + "*(u64 *)(r0 + 0) = 1\n" +
+             kNone},
+    Case{"DynptrOfASkbWritten", "register-uninit", kSkbWritten + "r1 = *(u64 *)(r7 + 0)\n" + kNone},
+    Case{"DynptrOfAFrameWritten", "accept",
+         kOfPacket + slice(5) + "r7 = r0\n" + kWriteDynptr + "r1 = *(u64 *)(r7 + 0)\n" + kNone,
+         kXdp},
+    Case{
+        "DynptrOfASkbThatIsReadOnly", "packet-read-only",
+        "r2 = 0\nr3 = r10\nr3 += -16\ncall kfunc 7\n" + slice(5) + "*(u64 *)(r0 + 0) = 1\n" + kNone,
+        spec::ProgramType::CgroupSkb});
+
 // --- the iterator over numbers: kfuncs 0 new, 1 next, 2 destroy ----------------------------------
 
 const std::string kNew = "r2 = 0\nr3 = 10\n" + on_stack(-8, "kfunc 0");

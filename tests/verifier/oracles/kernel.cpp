@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <sstream>
 
 #include "spec/map_types.hpp"
@@ -79,7 +80,9 @@ Answer Kernel::load(const ir::Program& program, const char* license, u32 attach,
     };
     std::vector<Function> functions;
     for (const ir::Subprogram& s : p.subprograms) functions.push_back({p.slot_of[s.begin], 3});
-    std::vector<char> log(1u << 22);
+    constexpr u32 kLogSize = 1u << 22;
+    const auto log = std::make_unique_for_overwrite<char[]>(kLogSize);  // filling it takes longer
+    log[0] = '\0';
     bpf_attr a{};
     a.prog_type = static_cast<u32>(spec::number(spec::Dialect::Linux, program.type));
     a.expected_attach_type = attach;
@@ -93,16 +96,16 @@ Answer Kernel::load(const ir::Program& program, const char* license, u32 attach,
     a.func_info_cnt = static_cast<u32>(functions.size());
     int fd = log_level == 0 ? static_cast<int>(bpf_call(BPF_PROG_LOAD, a)) : -1;
     if (fd < 0) {  // again with the log, which costs
-        a.log_buf = address(log.data());
-        a.log_size = static_cast<u32>(log.size());
+        a.log_buf = address(log.get());
+        a.log_size = kLogSize;
         a.log_level = std::max(log_level, 1u);
         fd = static_cast<int>(bpf_call(BPF_PROG_LOAD, a));
     }
     if (fd >= 0) {
         close(fd);
-        return {.accepted = true, .reason = "", .log = log.data()};
+        return {.accepted = true, .reason = "", .log = log.get()};
     }
-    return {.reason = last_line(log.data()), .log = log.data()};
+    return {.reason = last_line(log.get()), .log = log.get()};
 }
 
 int Kernel::create(const ir::MapDef& m) const {

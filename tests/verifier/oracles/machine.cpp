@@ -504,8 +504,10 @@ bool Machine::helper(const spec::HelperProto& proto) {
                 [[fallthrough]];
             case ArgKind::ReadableMem:
             case ArgKind::WritableMem:
+            case ArgKind::PartialMem:
             case ArgKind::ReadWriteMem: {
                 const bool writes = proto.args[n] == ArgKind::WritableMem ||
+                                    proto.args[n] == ArgKind::PartialMem ||
                                     proto.args[n] == ArgKind::WritableMemOrNull ||
                                     proto.args[n] == ArgKind::ReadWriteMem;
                 const bool reads = !writes || proto.args[n] == ArgKind::ReadWriteMem;
@@ -598,7 +600,8 @@ bool Machine::helper(const spec::HelperProto& proto) {
         frames_.back().map = map;
         return true;
     }
-    if (proto.flags.changes_packet && !tail_call) new_packet();
+    // Not by a dynamic pointer: a frame is in one piece.
+    if (proto.flags.changes_packet && proto.args[0] != ArgKind::Dynptr && !tail_call) new_packet();
     u64 result = 0;
     bool set = true;
     switch (proto.ret) {
@@ -610,6 +613,7 @@ bool Machine::helper(const spec::HelperProto& proto) {
             result = random_() % 2 ? 0 : u64{0} - random_() % 100;
             break;
         case RetKind::MapValueOrNull:
+            if (spec::gives_sockets(program_.maps[map].type)) return fail("a socket");
             if (!finds(*region_of(frame.regs[1]), key_address)) break;
             if (spec::info(program_.maps[map].type).holds == spec::Holds::Map) {
                 result = inner_map_token(static_cast<u32>(program_.maps[map].inner));
