@@ -10,16 +10,19 @@ constexpr u32 kNear = 4;     // ... or this many
 constexpr u32 kSlot = 8;     // an interpreter's instruction
 constexpr u32 kUnwindAlignment = 4;
 
+bool is_near(RelocKind kind) {
+    return kind == RelocKind::HelperNear32 || kind == RelocKind::LookupNear32;
+}
+
 // Bytes of text that the relocation covers.
 u32 extent(EngineKind engine, RelocKind kind) {
-    if (engine != EngineKind::Interpreter)
-        return kind == RelocKind::HelperNear32 ? kNear : kPointer;
+    if (engine != EngineKind::Interpreter) return is_near(kind) ? kNear : kPointer;
     return kind == RelocKind::Helper64 ? kSlot : 2 * kSlot;
 }
 
 bool is_known(EngineKind engine, RelocKind kind) {
     const bool any = kind >= RelocKind::Helper64 && kind <= RelocKind::Function64;
-    const bool machine_code = kind >= RelocKind::HelperOrNull64 && kind <= RelocKind::ProgSlots64;
+    const bool machine_code = kind >= RelocKind::HelperOrNull64 && kind <= RelocKind::LookupNear32;
     return any || (machine_code && engine != EngineKind::Interpreter);
 }
 
@@ -52,7 +55,9 @@ Status check_relocation(const CodeView& code, const Relocation& r) {
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             return {};
         case RelocKind::Map64:
-        case RelocKind::ProgSlots64:
+        case RelocKind::ObjectSlots64:
+        case RelocKind::Lookup64:
+        case RelocKind::LookupNear32:
             if (r.addend != 0) return fail(Errc::ReservedField, where, "addend", r.addend);
             [[fallthrough]];
         case RelocKind::ArrayValues64:
@@ -108,13 +113,15 @@ Status validate(const CodeView& code) {
 
 namespace {
 
-// The direct way to a helper that is near enough.
+// The direct way to what is near enough.
 Status relocate_near(std::byte* place, const Relocation& r, const Resolver& resolver) {
-    TRY_ASSIGN(const u64 helper,
-               resolver.resolve(resolver.self, RelocKind::Helper64, r.index, r.addend));
-    if (helper == 0)
+    const bool lookup = r.kind == RelocKind::LookupNear32;
+    TRY_ASSIGN(const u64 called,
+               resolver.resolve(resolver.self, lookup ? RelocKind::Lookup64 : RelocKind::Helper64,
+                                r.index, r.addend));
+    if (called == 0)
         return fail(Errc::UnresolvedSymbol, at_offset(r.offset), "relocation", r.index);
-    const i64 distance = static_cast<i64>(helper - reinterpret_cast<u64>(place + kNear));
+    const i64 distance = static_cast<i64>(called - reinterpret_cast<u64>(place + kNear));
     if (distance == static_cast<i32>(distance)) store_le(place, static_cast<u32>(distance));
     return {};
 }
@@ -128,7 +135,7 @@ Status relocate(MutableBytes text, std::span<const Relocation> relocations,
         if (!slice(text, r.offset, extent(EngineKind::Jit, r.kind)))
             return fail(Errc::OutOfBounds, where, "relocation");
         u64 value = 0;
-        if (r.kind == RelocKind::HelperNear32) {
+        if (is_near(r.kind)) {
             TRY(relocate_near(text.data() + r.offset, r, resolver));
             continue;
         }

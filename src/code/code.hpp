@@ -26,9 +26,11 @@ enum class RelocKind : u8 {
     HelperNear32 = 6,    // machine code, 4 bytes: how far helper `index` is from behind them; as
                          //          they are (a detour that the text has) if more than 2 GiB
     ArrayValues64 = 7,   // machine code, 8 bytes: address of the first value of map `index`, an
-                         //          array of `addend` elements and no other
-    ProgSlots64 = 8,     // machine code, 8 bytes: address of the first slot of prog array `index`,
-                         //          as engine.hpp describes it
+                         //          array or per-CPU array of `addend` elements and no other
+    ObjectSlots64 = 8,   // machine code, 8 bytes: address of the first slot of map `index`, a prog
+                         //          array or an array of maps, as engine.hpp describes it
+    Lookup64 = 9,        // machine code, 8 bytes: address of map `index`'s own code::LookupFn
+    LookupNear32 = 10,   // machine code, 4 bytes: how far that is, as HelperNear32
 };
 inline constexpr u32 kCustomHelper = 0x8000'0000;
 // The embedder's helpers that a call by register reaches: those with numbers below.

@@ -14,6 +14,10 @@ struct Bounds;
 // A helper as compiled code calls it: five registers and the invocation as hidden sixth argument.
 using HelperFn = u64 (*)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, Invocation* invocation);
 
+// What a map's type does for bpf_map_lookup_elem(), called without the helper where the proof names
+// the map: its handle, the key, and Invocation::slot. The value's address or 0.
+using LookupFn = void* (*)(void* map, const void* key, u32 slot);
+
 // A program as the execution context calls it: r1 and r2 at entry (r2 is the context's size where
 // an embedder wants it, else 0). System V or Windows x64 convention, as the Target said.
 using EntryFn = u64 (*)(void* r1, u64 r2, Invocation* invocation);
@@ -52,19 +56,26 @@ struct Invocation {
     u64 context_size = 0;           // offset 72
     void* runtime = nullptr;        // the execution context's own state
     const void* program = nullptr;  // offset 88: the one running
-    u32 slot = 0;                   // execution slot: the CPU number that programs see
+    u32 slot = 0;                   // offset 96: execution slot, the CPU that programs see
     u32 tail_calls = 0;             // offset 100: done so far, at most kMaxTailCalls
     // Offset 104: not null for code that checks what the run accesses and calls (bounds.hpp).
     Bounds* bounds = nullptr;
 };
 inline constexpr u32 kMaxTailCalls = 33;
 
-// A prog array as compiled code sees it, so that a tail call can be a jump: slots of 8 bytes, each
-// null or the address of a program (Invocation::program), and before the first the number of them.
+// An array of objects as compiled code sees it: slots of 8 bytes, each null or the address of a
+// program (Invocation::program) or the handle of a map, and before the first the number of them.
+// With it a lookup in an array of maps is a load, and a tail call through a prog array a jump.
 // Where the jump is not possible (no such program, too many calls, an interpreted program), code
 // calls the helper, which says what happens.
-inline constexpr i32 kProgSlotCount = -8;  // a u32, from the first slot
-inline constexpr i32 kProgramEntry = 80;   // an EntryFn, in a program; null if it is interpreted
+inline constexpr i32 kSlotCount = -8;     // a u32, from the first slot
+inline constexpr i32 kProgramEntry = 80;  // an EntryFn, in a program; null if it is interpreted
+
+// Bytes from one slot's values in a per-CPU array, which has so many, to the next slot's: whole
+// cache lines.
+constexpr u64 percpu_block(u64 values_bytes) {
+    return (values_bytes + 63) & ~u64{63};
+}
 
 // A callback as programs hand it to helpers: the value of a two-slot instruction of kind Function.
 // Of machine code it is the address of a HelperFn. Of an interpreted program it is the address of

@@ -50,7 +50,7 @@ constexpr u64 kEnumerators<code::EngineKind> = code::kEngineCount;
 template <>
 constexpr u64 kEnumerators<code::Cpu> = static_cast<u64>(code::Cpu::AArch64) + 1;
 template <>
-constexpr u64 kEnumerators<code::RelocKind> = static_cast<u64>(code::RelocKind::ProgSlots64) + 1;
+constexpr u64 kEnumerators<code::RelocKind> = static_cast<u64>(code::RelocKind::LookupNear32) + 1;
 template <>
 constexpr u64 kEnumerators<jit::Level> = static_cast<u64>(jit::Level::Optimise) + 1;
 template <>

@@ -112,32 +112,43 @@ u64 Lowering::next_key() {
     return z ^ z >> 31;
 }
 
-std::optional<u32> Lowering::constant_map(const Insn& call, spec::Helper helper,
-                                          spec::MapType type) const {
+std::optional<u32> Lowering::constant_map(const Insn& call, spec::Helper helper) const {
     if (facts_.insns.empty() || call.imm != static_cast<i64>(helper)) return {};
     const auto map = static_cast<u32>(facts_.insns[at_].constant_map);  // -1 is none
-    if (map >= program_.maps.size() || program_.maps[map].type != type) return {};
+    if (map >= program_.maps.size()) return {};
     return map;
 }
 
 std::optional<u32> Lowering::tail_jump(const Insn& call) const {
     if (!is_entry(function_)) return {};
-    return constant_map(call, spec::Helper::tail_call, spec::MapType::ProgArray);
+    const auto map = constant_map(call, spec::Helper::tail_call);
+    return map && program_.maps[*map].type == spec::MapType::ProgArray ? map : std::nullopt;
 }
 
-std::optional<Lowering::ArrayLookup> Lowering::array_lookup(const Insn& call) const {
+std::optional<Lowering::Lookup> Lowering::direct_lookup(const Insn& call) const {
+    using spec::MapType;
+    const auto map = constant_map(call, spec::Helper::map_lookup_elem);
+    if (!map) return {};
+    const MapType type = program_.maps[*map].type;
+    if (type == MapType::ArrayOfMaps) return ObjectLookup{*map};
+    if (type == MapType::Array || type == MapType::PercpuArray)
+        if (const auto array = array_lookup(*map)) return *array;
+    return OwnLookup{*map};
+}
+
+std::optional<Lowering::ArrayLookup> Lowering::array_lookup(u32 index) const {
     // Where constants are blinded, the size is one, and a call has none.
     if (options_.blind_constants) return {};
-    const auto index = constant_map(call, spec::Helper::map_lookup_elem, spec::MapType::Array);
-    if (!index) return {};
     const ir::InsnFacts& fact = facts_.insns[at_];
-    const ir::MapDef& map = program_.maps[*index];
+    const ir::MapDef& map = program_.maps[index];
     constexpr u64 kReach = 0x7fff'ffff;  // of an immediate
     const u64 stride = spec::value_stride(map.value_size);
-    if (map.value_size == 0 || stride > kReach) return {};
-    ArrayLookup lookup{.map = *index,
+    const u64 block = spec::info(map.type).percpu ? code::percpu_block(stride * map.max_entries) : 0;
+    if (map.value_size == 0 || stride > kReach || block > kReach) return {};
+    ArrayLookup lookup{.map = index,
                        .entries = map.max_entries,
                        .stride = static_cast<u32>(stride),
+                       .slot_stride = static_cast<u32>(block),
                        .offset = {}};
     const u64 offset = u64{fact.key} * stride;
     if (fact.constant_key && fact.key < map.max_entries && offset <= kReach)

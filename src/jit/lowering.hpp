@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <variant>
 
 #include "code/code.hpp"
 #include "code/engine.hpp"
@@ -57,15 +58,25 @@ class Lowering {
     // Unsupported for what has no address here, OutOfBounds for a map that the program lacks.
     Result<std::optional<code::Relocation>> address_of(const isa::Insn& insn, u32 target) const;
 
-    // A helper call that looks up an element of an array which the proof names: bounds and address
-    // of it are arithmetic.
+    // A lookup in a map that the proof names needs no helper. In an array, bounds and address of
+    // the element are arithmetic.
     struct ArrayLookup {
         u32 map = 0;
         u32 entries = 0;
         u32 stride = 0;             // bytes from value to value, a multiple of 8
+        u32 slot_stride = 0;        // of a per-CPU array: from one slot's values to the next's
         std::optional<i32> offset;  // of the value, where the key is a constant
     };
-    std::optional<ArrayLookup> array_lookup(const isa::Insn& call) const;
+    // In an array of maps it is a load (code/engine.hpp).
+    struct ObjectLookup {
+        u32 map = 0;
+    };
+    // In any other map it is a call of the map's own code::LookupFn.
+    struct OwnLookup {
+        u32 map = 0;
+    };
+    using Lookup = std::variant<ArrayLookup, ObjectLookup, OwnLookup>;
+    std::optional<Lookup> direct_lookup(const isa::Insn& call) const;
 
     // The prog array of the tail call at at_, where that can be a jump: out of the entry's frame,
     // through a map that the proof names. (A subprogram's caller goes on, as the program that it
@@ -90,9 +101,9 @@ class Lowering {
     // Labels that a code generator numbers itself, from 0.
     u32 own_label(u32 which) const { return insn_count_ + (2 + kFaults) * function_count_ + which; }
 
-    // The map that a call of `helper` at at_ works on, where the proof names it and it has `type`.
-    std::optional<u32> constant_map(const isa::Insn& call, spec::Helper helper,
-                                    spec::MapType type) const;
+    // The map that a call of `helper` at at_ works on, where the proof names it.
+    std::optional<u32> constant_map(const isa::Insn& call, spec::Helper helper) const;
+    std::optional<ArrayLookup> array_lookup(u32 map) const;
     bool ends_payment(const isa::Insn& insn) const;
     // Where a jump to `target` leads in the end.
     u32 destination(u32 target) const;

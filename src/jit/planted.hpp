@@ -41,6 +41,11 @@
     X(TailCallIsNotCounted)      \
     X(TailCallIndexIs64)         \
     X(TailCallOfOneMoreSlot)     \
+    X(LookupOfOneMoreElement)    \
+    X(LookupKeyIs64)             \
+    X(LookupInSlot0)             \
+    X(LookupOfOneMoreMap)        \
+    X(OwnLookupKeepsR3)          \
     X(DeadForgetsR5)             \
     X(SlotsIgnoreAddresses)      \
     X(SlotsOfManyWidths)         \

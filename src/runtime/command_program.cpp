@@ -42,12 +42,12 @@ struct Addresses {
         const Map& map = *program.maps[index];
         if (map.max_entries != entries)
             return fail(Errc::InvalidArgument, {}, "entries of the array", map.max_entries);
-        return map_value(index, 0);
+        return known(runtime::array_values(map), index);
     }
-    Result<u64> prog_slots(u32 index) const {
-        const void* slots = prog_array_slots(*program.maps[index]);
-        if (slots == nullptr) return fail(Errc::InvalidArgument, {}, "not a prog array", index);
-        return reinterpret_cast<u64>(slots);
+    // What a layout or a function of one kind of map is; null for other maps.
+    static Result<u64> known(const void* address, u32 index) {
+        if (address == nullptr) return fail(Errc::InvalidArgument, {}, "type of map", index);
+        return reinterpret_cast<u64>(address);
     }
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend) {
         const auto& addresses = *static_cast<const Addresses*>(self);
@@ -60,11 +60,16 @@ struct Addresses {
                 return addresses.map_value(index, addend);
             case code::RelocKind::ArrayValues64:
                 return addresses.array_values(index, addend);
-            case code::RelocKind::ProgSlots64:
-                return addresses.prog_slots(index);
+            case code::RelocKind::ObjectSlots64:
+                return known(object_slots(*addresses.program.maps[index]), index);
+            case code::RelocKind::Lookup64:
+                return known(
+                    reinterpret_cast<const void*>(addresses.program.maps[index]->ops->lookup),
+                    index);
             case code::RelocKind::Function64:
             case code::RelocKind::HelperOrNull64:
             case code::RelocKind::HelperNear32:
+            case code::RelocKind::LookupNear32:
                 break;  // relocate()'s own
         }
         return fail(Errc::BadFormat, {}, "relocation kind", static_cast<u32>(kind));

@@ -177,8 +177,10 @@ struct Program;
 // since they share the context. The first to come says which: a program that is put in or one that
 // is installed with the map. InvalidArgument for others. Does nothing for other maps.
 Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect);
-// The first slot of a prog array, for compiled code (code/engine.hpp); null for other maps.
-const void* prog_array_slots(const Map& map);
+// For compiled code, which knows the layouts: the first value of an array, or slot 0's of a per-CPU
+// array; the first slot of a prog array or an array of maps (code/engine.hpp). Null for other maps.
+const void* array_values(const Map& map);
+const void* object_slots(const Map& map);
 // The program at `index` of a prog array, or null; valid inside the epoch.
 const Program* prog_array_at(const Map& map, u64 index);
 

@@ -19,12 +19,10 @@ u32 index_of(const void* key) {
     return index;
 }
 
-constexpr u64 kLine = 64;
-
 // Bytes of one slot's values.
 u64 block_bytes(const Map& map) {
     const u64 bytes = u64{map.value_stride} * map.max_entries;
-    return map.info->percpu ? (bytes + kLine - 1) / kLine * kLine : bytes;
+    return map.info->percpu ? code::percpu_block(bytes) : bytes;
 }
 
 std::byte* entry(const Map& map, u32 index, u32 slot = 0) {
@@ -186,6 +184,10 @@ bool memory(const Map& map, u32 part, MapMemory& memory) {
 }
 
 }  // namespace
+
+const void* array_values(const Map& map) {
+    return map.ops == &kArrayOps || map.ops == &kPercpuArrayOps ? map.state : nullptr;
+}
 
 const MapOps kArrayOps = {.create = create,
                           .destroy = destroy,

@@ -21,10 +21,10 @@ struct Entries {
     bool typed = false;
     spec::ProgramType type{};
     spec::Dialect dialect{};
-    u64 count = 0;  // here for compiled code, as code::kProgSlotCount says
+    u64 count = 0;  // here for compiled code, as code::kSlotCount says
     std::atomic<Object*> objects[];
 };
-static_assert(offsetof(Entries, objects) + code::kProgSlotCount == offsetof(Entries, count));
+static_assert(offsetof(Entries, objects) + code::kSlotCount == offsetof(Entries, count));
 
 Entries& entries_of(const Map& map) {
     return *static_cast<Entries*>(map.state);
@@ -150,8 +150,9 @@ Status prog_array_bind(Map& map, spec::ProgramType type, spec::Dialect dialect) 
     return {};
 }
 
-const void* prog_array_slots(const Map& map) {
-    return map.ops == &kProgArrayOps ? entries_of(map).objects : nullptr;
+const void* object_slots(const Map& map) {
+    const bool known = map.ops == &kProgArrayOps || map.ops == &kArrayOfMapsOps;
+    return known ? entries_of(map).objects : nullptr;
 }
 
 const Program* prog_array_at(const Map& map, u64 index) {

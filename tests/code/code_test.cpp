@@ -65,7 +65,7 @@ TEST_F(Validate, Relocations) {
     EXPECT_EQ(with({.offset = 57, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = ~u32{0}, .kind = RelocKind::Helper64}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind{0}}), "BadFormat: relocation kind");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{9}}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind{11}}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Helper64, .reserved = {0, 1, 0}}),
               "ReservedField: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Map64, .index = 2}), "OutOfBounds: map index");
@@ -81,11 +81,15 @@ TEST_F(Validate, Relocations) {
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ArrayValues64, .index = 1, .addend = 9}), "Ok");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ArrayValues64, .index = 2}),
               "OutOfBounds: map index");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ProgSlots64, .index = 1}), "Ok");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ProgSlots64, .index = 2}),
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ObjectSlots64, .index = 1}), "Ok");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ObjectSlots64, .index = 2}),
               "OutOfBounds: map index");
-    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ProgSlots64, .index = 1, .addend = 1}),
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::ObjectSlots64, .index = 1, .addend = 1}),
               "ReservedField: addend");
+    EXPECT_EQ(with({.offset = 0, .kind = RelocKind::Lookup64, .index = 1}), "Ok");
+    EXPECT_EQ(with({.offset = 60, .kind = RelocKind::LookupNear32, .index = 1}), "Ok");
+    EXPECT_EQ(with({.offset = 60, .kind = RelocKind::LookupNear32, .index = 2}),
+              "OutOfBounds: map index");
     EXPECT_EQ(with({.offset = 60, .kind = RelocKind::HelperNear32}), "Ok");
     EXPECT_EQ(with({.offset = 61, .kind = RelocKind::HelperNear32}), "OutOfBounds: relocation");
     EXPECT_EQ(with({.offset = 0, .kind = RelocKind::HelperNear32, .addend = 1}),
@@ -114,7 +118,8 @@ TEST_F(Validate, Interpreter) {
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Helper64}), "Ok");
     EXPECT_EQ(with({.offset = 48, .kind = RelocKind::HelperNear32}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 48, .kind = RelocKind::ArrayValues64}), "BadFormat: relocation kind");
-    EXPECT_EQ(with({.offset = 48, .kind = RelocKind::ProgSlots64}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 48, .kind = RelocKind::Lookup64}), "BadFormat: relocation kind");
+    EXPECT_EQ(with({.offset = 48, .kind = RelocKind::ObjectSlots64}), "BadFormat: relocation kind");
     EXPECT_EQ(with({.offset = 56, .kind = RelocKind::Map64}), "OutOfBounds: relocation");
     relocations_.clear();
     view_.text = Bytes(text_).first(63);

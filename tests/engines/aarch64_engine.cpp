@@ -90,10 +90,14 @@ class AArch64Engine : public Engine {
         return emulate(output, memory, helpers);
     }
 
-    // Machine code without helpers; the values of arrays stand where the code begins.
-    static Result<u64> run(const jit::Output& output, MutableBytes memory) {
-        return emulate(output, memory, {});
+    // Machine code as it is; the values of arrays stand where the code begins, the slots of arrays
+    // of maps are its last kObjects words. A map's own lookup is the helper of the map's number.
+    static Result<u64> run(const jit::Output& output, MutableBytes memory,
+                           const Helpers& helpers = {}) {
+        return emulate(output, memory, helpers);
     }
+    static constexpr u32 kObjects = 3;
+    static constexpr u32 kSlot = 3;  // of the invocation: a64_runner.c
 
   private:
     static constexpr std::size_t kHelpers = 8;  // a64_runner.c
@@ -109,6 +113,9 @@ class AArch64Engine : public Engine {
                 relocations.insert(relocations.end(), {r.offset, 1, r.addend});
             } else if (r.kind == code::RelocKind::ArrayValues64) {
                 relocations.insert(relocations.end(), {r.offset, 1, 0});
+            } else if (r.kind == code::RelocKind::ObjectSlots64) {
+                relocations.insert(relocations.end(),
+                                   {r.offset, 1, output.text.size() - kObjects * sizeof(u64)});
             } else if (r.kind == code::RelocKind::Map64) {
                 relocations.insert(relocations.end(), {r.offset, 2, 0});
             } else if (found != helpers.end()) {
@@ -174,11 +181,14 @@ Insn mov(isa::Reg dst, isa::Reg src) {
             .src = src};
 }
 
-// The distance from an array's value at a constant key to that at the key in memory, plus 1; or 0
-// where there is none.
-ir::Program distance_program(u32 entries, u32 value_size) {
+// The distance from an array's value at a constant key to the value of a map like it, but for the
+// type, at the key in memory, plus 1; or 0 where there is none.
+ir::Program distance_program(u32 entries, u32 value_size,
+                             spec::MapType type = spec::MapType::Array) {
     const Insn map{
         .form = isa::Form::Wide, .kind = static_cast<u8>(isa::WideKind::MapIndex), .dst = 1};
+    Insn array = map;
+    array.imm = 1;
     const Insn lookup{.form = isa::Form::Call,
                       .imm = static_cast<i64>(spec::Helper::map_lookup_elem)};
     Insn none{.form = isa::Form::JmpImm, .kind = static_cast<u8>(isa::Cond::Eq)};
@@ -194,22 +204,27 @@ ir::Program distance_program(u32 entries, u32 value_size) {
                      lookup,
                      none,
                      mov(6, 0),
-                     map,
+                     array,
                      mov(2, 7),
                      lookup,
                      subtract,
                      mov(0, 6),
                      increment,
                      {.form = isa::Form::Exit}};
-    program.maps.push_back({.name = {},
-                            .type = spec::MapType::Array,
-                            .key_size = 4,
-                            .value_size = value_size,
-                            .max_entries = entries,
-                            .initial = {}});
+    for (const spec::MapType each : {type, spec::MapType::Array}) {
+        program.maps.push_back({.name = {},
+                                .type = each,
+                                .key_size = 4,
+                                .value_size = value_size,
+                                .max_entries = entries,
+                                .initial = {}});
+    }
     EXPECT_TRUE(ir::resolve_control_flow(program));
     return program;
 }
+
+constexpr jit::Target kTarget{.cpu = code::Cpu::AArch64,
+                              .convention = jit::CallingConvention::Aapcs64};
 
 TEST(AArch64, LooksUpInArrays) {
     for (const u32 entries : {1u, 2u, 4096u, 70000u, 0x7FFF'FFFFu, ~u32{0}}) {
@@ -217,13 +232,12 @@ TEST(AArch64, LooksUpInArrays) {
             const ir::Program program = distance_program(entries, size);
             ir::Facts facts;
             facts.insns.assign(program.insns.size(), {.reachable = true});
-            facts.insns[3].constant_map = facts.insns[8].constant_map = 0;
+            facts.insns[3].constant_map = 0;
+            facts.insns[8].constant_map = 1;
             facts.insns[8].constant_key = true;
             const u64 origin = entries > 1 ? 1 : 0;
             facts.insns[8].key = static_cast<u32>(origin);
-            const jit::Target target{.cpu = code::Cpu::AArch64,
-                                     .convention = jit::CallingConvention::Aapcs64};
-            const auto output = jit::compile(program, facts, target);
+            const auto output = jit::compile(program, facts, kTarget);
             ASSERT_TRUE(output);
             ASSERT_TRUE(code::validate(output->view(0)));
             for (const u32 key : {0u, 1u, 2u, 4095u, 69999u, 70000u, 0x7FFF'FFFEu, ~u32{0}}) {
@@ -236,6 +250,95 @@ TEST(AArch64, LooksUpInArrays) {
                     << entries << " " << size;
             }
         }
+    }
+}
+
+TEST(AArch64, LooksUpInPercpuArrays) {
+    for (const u32 entries : {1u, 3u, 70000u}) {
+        for (const bool constant : {false, true}) {
+            const ir::Program program = distance_program(entries, 12, spec::MapType::PercpuArray);
+            ir::Facts facts;
+            facts.insns.assign(program.insns.size(), {.reachable = true});
+            facts.insns[3].constant_map = 0;
+            facts.insns[8].constant_map = 1;
+            facts.insns[8].constant_key = true;  // 0
+            facts.insns[3].constant_key = constant;
+            facts.insns[3].key = entries - 1;
+            const auto output = jit::compile(program, facts, kTarget);
+            ASSERT_TRUE(output);
+            ASSERT_TRUE(code::validate(output->view(0)));
+            for (const u32 key : {0u, entries - 1, entries, ~u32{0}}) {
+                if (constant && key != entries - 1) continue;
+                std::array<u32, 2> memory{key, ~u32{0}};
+                const auto r0 =
+                    AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)));
+                ASSERT_TRUE(r0);
+                const u64 block = (u64{entries} * 16 + 63) / 64 * 64;
+                EXPECT_EQ(*r0, key < entries ? AArch64Engine::kSlot * block + key * 16 + 1 : 0);
+            }
+        }
+    }
+}
+
+// r0 = lookup(map 0, r1).
+ir::Program lookup_program(spec::MapType type) {
+    ir::Program program;
+    program.insns = {
+        mov(2, 1),
+        {.form = isa::Form::Wide, .kind = static_cast<u8>(isa::WideKind::MapIndex), .dst = 1},
+        {.form = isa::Form::Call, .imm = static_cast<i64>(spec::Helper::map_lookup_elem)},
+        {.form = isa::Form::Exit}};
+    program.maps.push_back({.name = {},
+                            .type = type,
+                            .key_size = 4,
+                            .value_size = 4,
+                            .max_entries = AArch64Engine::kObjects - 1,
+                            .initial = {}});
+    EXPECT_TRUE(ir::resolve_control_flow(program));
+    return program;
+}
+
+ir::Facts facts_of_lookup() {
+    ir::Facts facts;
+    facts.insns.assign(4, {.reachable = true});
+    facts.insns[2].constant_map = 0;
+    return facts;
+}
+
+TEST(AArch64, LoadsFromArraysOfMaps) {
+    const ir::Program program = lookup_program(spec::MapType::ArrayOfMaps);
+    auto output = jit::compile(program, facts_of_lookup(), kTarget);
+    ASSERT_TRUE(output);
+    ASSERT_TRUE(code::validate(output->view(0)));
+    output->text.resize((output->text.size() + 7) / 8 * 8);
+    constexpr u64 kWords[] = {AArch64Engine::kObjects - 1, 0, 1022, 1033};  // the last is not in it
+    const Bytes words = std::as_bytes(std::span(kWords));
+    output->text.insert(output->text.end(), words.begin(), words.end());
+    for (const u32 key : {0u, 1u, 2u, 0x8000'0000u, ~u32{0}}) {
+        std::array<u32, 2> memory{key, ~u32{0}};
+        const auto r0 = AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)));
+        ASSERT_TRUE(r0);
+        EXPECT_EQ(*r0, key == 1 ? 1022u : 0u) << key;
+    }
+}
+
+TEST(AArch64, CallsTheMapsOwnLookup) {
+    const ir::Program program = lookup_program(spec::MapType::Hash);
+    for (const jit::Options& options :
+         {jit::Options{}, jit::Options{.level = jit::Level::Optimise},
+          jit::Options{.blind_constants = true, .blinding_seed = 5}}) {
+        const auto output = jit::compile(program, facts_of_lookup(), kTarget, options);
+        ASSERT_TRUE(output);
+        ASSERT_TRUE(code::validate(output->view(0)));
+        std::array<u32, 2> memory{};
+        const Helpers helpers = {
+            {0, [](u64 map, u64 key, u64 slot, u64, u64, code::Invocation*) -> u64 {
+                 return map == 0 && key != 0 ? 500 + slot : 0;
+             }}};
+        const auto r0 =
+            AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)), helpers);
+        ASSERT_TRUE(r0);
+        EXPECT_EQ(*r0, 500 + AArch64Engine::kSlot);
     }
 }
 

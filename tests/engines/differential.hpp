@@ -8,6 +8,7 @@
 //   mutated     real ones with a few instructions changed, and run if the verifier still accepts
 //               them; the facts of its proof go to the code generator, as they do in earnest
 //   tail calls  among a few generated ones, some of which stay interpreted
+//   lookups     in maps of all shapes that compiled code knows
 #pragma once
 
 #include <optional>
@@ -45,6 +46,11 @@ std::optional<std::string> try_mutated(u64 seed, const std::vector<BaseProgram>&
 
 // Of programs that tail-call each other; `calls` says how often they did.
 std::optional<std::string> try_tail_calls(u64 seed, const Variant& variant, u32* calls = nullptr);
+
+// Of programs that look up elements of maps which the proof names; `compiled_in` counts the lookups
+// without the helper.
+std::optional<std::string> try_lookups(u64 seed, const Variant& variant,
+                                       u32* compiled_in = nullptr);
 
 // Of programs that nobody verified, mutated so that many access what is not theirs: `ended` counts
 // those that end for that reason.

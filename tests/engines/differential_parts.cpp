@@ -54,17 +54,21 @@ void call_custom_helpers(ir::Program& program) {
 }
 
 std::optional<Interpreted> Interpreted::prepare(Bytes slots) {
+    return prepare(slots, {nullptr, [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
+                               return helper_address(index, jit::CallingConvention::SystemV);
+                           }});
+}
+
+std::optional<Interpreted> Interpreted::prepare(Bytes slots, const code::Resolver& resolver,
+                                                u32 map_count) {
     const auto count = interpreter::relocations_of(slots, {});
     if (!count) return {};
     std::vector<code::Relocation> relocations(*count);
     (void)interpreter::relocations_of(slots, relocations);
-    for (auto& r : relocations) r.index |= code::kCustomHelper;
-    const code::CodeView view{
-        .engine = code::EngineKind::Interpreter, .text = slots, .relocations = relocations};
-    const code::Resolver resolver{
-        nullptr, [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
-            return helper_address(index & ~code::kCustomHelper, jit::CallingConvention::SystemV);
-        }};
+    const code::CodeView view{.engine = code::EngineKind::Interpreter,
+                              .map_count = map_count,
+                              .text = slots,
+                              .relocations = relocations};
     const Result<u64> size = interpreter::kEngine.prepared_size(view);
     if (!size) return {};
     Interpreted made;

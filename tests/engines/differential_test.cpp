@@ -41,7 +41,8 @@ bool finds(u32 planted, const std::vector<BaseProgram>& bases) {
         for (Variant variant : variants()) {
             variant.options.planted = planted;
             if (try_generated(seed, variant) || try_mutated(seed, bases, variant) ||
-                try_tail_calls(seed, variant) || try_checked(seed, bases, variant))
+                try_tail_calls(seed, variant) || try_lookups(seed, variant) ||
+                try_checked(seed, bases, variant))
                 return true;
         }
     }
@@ -61,6 +62,7 @@ TEST(Planted, EachIsFound) {
             ASSERT_FALSE(try_generated(seed, variant)) << variant.name;
             ASSERT_FALSE(try_mutated(seed, bases, variant)) << variant.name;
             ASSERT_FALSE(try_tail_calls(seed, variant)) << variant.name;
+            ASSERT_FALSE(try_lookups(seed, variant)) << variant.name;
             ASSERT_FALSE(try_checked(seed, bases, variant)) << variant.name;
         }
     }
@@ -157,6 +159,31 @@ TEST(Differential, TailCalls) {
     }
     EXPECT_GT(18 * at_the_limit, tried);
     EXPECT_GT(total, 2 * tried);
+}
+
+TEST(Differential, Lookups) {
+    auto all = variants();
+    for (const Variant& variant : variants()) {
+        all.push_back({"hardened",
+                       variant.target,
+                       {.blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true}});
+        all.push_back({"limited", variant.target, {.metered = true, .cancellable = true}});
+        all.push_back({"checked", variant.target, {.metered = true, .checked = true}});
+    }
+    for (const Variant& variant : all) {
+        u32 compiled_in = 0, tried = 0;
+        for (u64 seed = 0; seed < tries(1000); ++seed) {
+            const auto difference = try_lookups(seed, variant, &compiled_in);
+            ++tried;
+            ASSERT_FALSE(difference) << variant.name << ", seed " << seed << ": " << *difference;
+        }
+        // Of what nobody proved nothing is known.
+        if (variant.options.checked) {
+            EXPECT_EQ(compiled_in, 0u);
+        } else {
+            EXPECT_GT(compiled_in, tried) << variant.name;
+        }
+    }
 }
 
 #endif

@@ -43,7 +43,9 @@ Result<u64> resolve(void* self, RelocKind kind, u32 index, u32 addend) {
         case RelocKind::HelperOrNull64:
         case RelocKind::HelperNear32:
         case RelocKind::ArrayValues64:
-        case RelocKind::ProgSlots64:
+        case RelocKind::ObjectSlots64:
+        case RelocKind::Lookup64:
+        case RelocKind::LookupNear32:
             break;
     }
     return fail(Errc::Unsupported);

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "differential.hpp"
-#include "interpreter/interpreter.hpp"
+#include "differential_parts.hpp"
 #include "isa/text/text.hpp"
 #include "placed.hpp"
 #include "spec/helpers.hpp"
@@ -88,7 +88,7 @@ struct Program {
     u64 number = 0;
     CallingConvention convention{};
     std::unique_ptr<jit::test::Placed> placed;
-    std::vector<std::max_align_t> prepared;
+    std::unique_ptr<Interpreted> interpreted;
 };
 static_assert(offsetof(Program, entry) == code::kProgramEntry);
 
@@ -96,7 +96,7 @@ struct Array {
     u64 count = kSlots;
     const Program* slots[kSlots + 1] = {};  // one too many, which nobody may see
 };
-static_assert(offsetof(Array, slots) + code::kProgSlotCount == offsetof(Array, count));
+static_assert(offsetof(Array, slots) + code::kSlotCount == offsetof(Array, count));
 Array array;
 
 u64 run_tail(Invocation* invocation);
@@ -115,7 +115,7 @@ u64 enter(const Program& program, Invocation* invocation) {
     const u64 r2 = invocation->context_size;
     const u64 r0 = program.placed != nullptr
                        ? program.placed->run(r1, r2, invocation)
-                       : interpreter::kEngine.run(program.prepared.data(), r1, r2, invocation);
+                       : program.interpreted->run(r1, r2, invocation);
     invocation->run_tail = outer;
     return r0;
 }
@@ -148,12 +148,7 @@ u64 who_runs(u64, u64, u64, u64, u64, Invocation* invocation) {
     return static_cast<const Program*>(invocation->program)->number;
 }
 
-template <code::HelperFn helper>
-__attribute__((ms_abi)) u64 windows(u64 a, u64 b, u64 c, u64 d, u64 e, Invocation* invocation) {
-    return helper(a, b, c, d, e, invocation);
-}
-
-u64 helper_address(u32 number, CallingConvention convention) {
+u64 tail_helper_address(u32 number, CallingConvention convention) {
     const bool tail = (number & ~code::kCustomHelper) == kTailCall;
     if (convention == CallingConvention::WindowsX64)
         return tail ? reinterpret_cast<u64>(&windows<tail_call>)
@@ -164,22 +159,12 @@ u64 helper_address(u32 number, CallingConvention convention) {
 // --- both ways ----------------------------------------------------------------------------------
 
 bool interpret(Program& program, Bytes slots) {
-    const auto count = interpreter::relocations_of(slots, {});
-    if (!count) return false;
-    std::vector<code::Relocation> relocations(*count);
-    (void)interpreter::relocations_of(slots, relocations);
-    const code::CodeView view{
-        .engine = code::EngineKind::Interpreter, .text = slots, .relocations = relocations};
-    const code::Resolver resolver{nullptr,
-                                  [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
-                                      return helper_address(index, CallingConvention::SystemV);
-                                  }};
-    const Result<u64> size = interpreter::kEngine.prepared_size(view);
-    if (!size) return false;
-    program.prepared.resize(*size / sizeof(std::max_align_t) + 1);
-    return interpreter::kEngine
-        .prepare(view, resolver, std::as_writable_bytes(std::span(program.prepared)))
-        .has_value();
+    auto prepared = Interpreted::prepare(
+        slots, {nullptr, [](void*, code::RelocKind, u32 index, u32) -> Result<u64> {
+                    return tail_helper_address(index, CallingConvention::SystemV);
+                }});
+    if (prepared) program.interpreted = std::make_unique<Interpreted>(std::move(*prepared));
+    return prepared.has_value();
 }
 
 bool compile(Program& program, Bytes slots, const Variant& variant) {
@@ -201,8 +186,8 @@ bool compile(Program& program, Bytes slots, const Variant& variant) {
     program.convention = convention;
     program.placed =
         std::make_unique<jit::test::Placed>(*output, convention, [&](const code::Relocation& r) {
-            return r.kind == code::RelocKind::ProgSlots64 ? reinterpret_cast<u64>(array.slots)
-                                                          : helper_address(r.index, convention);
+            return r.kind == code::RelocKind::ObjectSlots64 ? reinterpret_cast<u64>(array.slots)
+                                                            : tail_helper_address(r.index, convention);
         });
     program.entry = program.placed->at(output->entry);
     return true;

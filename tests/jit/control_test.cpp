@@ -703,7 +703,7 @@ TEST_P(Control, TailCallsThroughKnownArraysAreJumps) {
             return std::ranges::count(output.relocations, kind, &code::Relocation::kind);
         };
         EXPECT_EQ(of_kind(code::RelocKind::Helper64), 1);
-        return of_kind(code::RelocKind::ProgSlots64) == 1;
+        return of_kind(code::RelocKind::ObjectSlots64) == 1;
     };
     const Insn tail_call = call_helper(static_cast<u32>(spec::Helper::tail_call));
     EXPECT_TRUE(jumps({tail_call, exit()}, 0, spec::MapType::ProgArray, 0));
@@ -768,8 +768,8 @@ struct LookupProgram {
         const auto output = compile(program, facts, target, options);
         EXPECT_TRUE(output);
         return output && std::ranges::any_of(output->relocations, [](const code::Relocation& r) {
-                   return r.kind == code::RelocKind::HelperNear32 ||
-                          r.kind == code::RelocKind::Helper64;
+                   using enum code::RelocKind;
+                   return r.kind == HelperNear32 || r.kind == Helper64 || r.kind == LookupNear32;
                });
     }
 };
@@ -819,13 +819,83 @@ TEST_P(Control, LookupsAtConstantsAreAddresses) {
     }
 }
 
+TEST_P(Control, LookupsInPercpuArraysAreOfTheSlot) {
+    for (const u32 entries : {1u, 4u, 9u}) {
+        for (const bool constant : {false, true}) {
+            LookupProgram lookup(entries, 12);
+            lookup.program.maps[0].type = spec::MapType::PercpuArray;
+            lookup.facts.insns[2].constant_key = constant;
+            lookup.facts.insns[2].key = entries - 1;
+            EXPECT_FALSE(lookup.calls(GetParam()));
+            const Output output = compiled(lookup.program, GetParam(), lookup.facts);
+            EXPECT_TRUE(code::validate(output.view(0)));
+            const Placed code(output, GetParam().convention, values_of_array);
+            const u64 block = (u64{entries} * 16 + 63) / 64 * 64;
+            for (const u32 slot : {0u, 1u, 200u}) {
+                code::Invocation invocation{.slot = slot};
+                u32 key = entries - 1;
+                EXPECT_EQ(code.run(&key, 0, &invocation), kValues + slot * block + key * 16);
+                key = entries;
+                if (constant) continue;
+                EXPECT_EQ(code.run(&key, 0, &invocation), 0u);
+            }
+        }
+    }
+}
+
+TEST_P(Control, LookupsInArraysOfMapsAreLoads) {
+    struct {
+        u64 count = 3;
+        u64 slots[4] = {11, 0, 33, 44};  // one more than there are
+    } objects;
+    LookupProgram lookup(3, 4);
+    lookup.program.maps[0].type = spec::MapType::ArrayOfMaps;
+    EXPECT_FALSE(lookup.calls(GetParam()));
+    const Output output = compiled(lookup.program, GetParam(), lookup.facts);
+    EXPECT_TRUE(code::validate(output.view(0)));
+    const Placed code(output, GetParam().convention, [&](const code::Relocation& r) {
+        return r.kind == code::RelocKind::ObjectSlots64 ? reinterpret_cast<u64>(objects.slots) : 1;
+    });
+    for (u32 key : {0u, 1u, 2u, 3u, 0x8000'0000u, ~u32{0}}) {
+        code::Invocation invocation;
+        EXPECT_EQ(code.run(&key, 0, &invocation), key < 3 ? objects.slots[key] : 0) << key;
+    }
+}
+
+u64 number_of(const void* map, const void* key, u32 slot) {
+    u32 index;
+    std::memcpy(&index, key, sizeof index);
+    return reinterpret_cast<u64>(map) + 100 * u64{slot} + index;
+}
+u64 lookup_here(const void* map, const void* key, u32 slot) {
+    return number_of(map, key, slot);
+}
+__attribute__((ms_abi)) u64 lookup_windows(const void* map, const void* key, u32 slot) {
+    return number_of(map, key, slot);
+}
+
+TEST_P(Control, OtherLookupsCallTheMapsOwnFunction) {
+    LookupProgram lookup(4, 8);
+    lookup.program.maps[0].type = spec::MapType::Hash;
+    const bool windows = GetParam().convention == CallingConvention::WindowsX64;
+    const u64 function =
+        windows ? reinterpret_cast<u64>(&lookup_windows) : reinterpret_cast<u64>(&lookup_here);
+    const Output output = compiled(lookup.program, GetParam(), lookup.facts);
+    EXPECT_TRUE(code::validate(output.view(0)));
+    const Placed code(output, GetParam().convention, [&](const code::Relocation& r) {
+        return r.kind == code::RelocKind::Map64 ? u64{7000} : function;
+    });
+    u32 key = 5;
+    code::Invocation invocation{.slot = 3};
+    EXPECT_EQ(code.run(&key, 0, &invocation), 7305u);
+}
+
 TEST_P(Control, OtherLookupsAreCalls) {
     EXPECT_FALSE(LookupProgram(4, 8).calls(GetParam()));
     EXPECT_TRUE(LookupProgram(4, 8).calls(GetParam(), {.blind_constants = true}));
     EXPECT_TRUE(LookupProgram(4, 0x7FFF'FFF9).calls(GetParam()));  // no immediate
     LookupProgram other(4, 8);
-    for (const auto type : {spec::MapType::Hash, spec::MapType::PercpuArray,
-                            spec::MapType::ArrayOfMaps, spec::MapType::LpmTrie}) {
+    for (const auto type : {spec::MapType::Hash, spec::MapType::LruHash, spec::MapType::LpmTrie}) {
         other.program.maps[0].type = type;
         EXPECT_TRUE(other.calls(GetParam()));
     }

@@ -15,7 +15,7 @@ Placed::Placed(const Output& output, CallingConvention convention, const Resolve
     for (const code::Relocation& r : output.relocations) {
         const bool function = r.kind == code::RelocKind::Function64;
         const u64 value = function ? reinterpret_cast<u64>(memory_ + r.addend) : resolve(r);
-        if (r.kind != code::RelocKind::HelperNear32) {
+        if (r.kind != code::RelocKind::HelperNear32 && r.kind != code::RelocKind::LookupNear32) {
             std::memcpy(memory_ + r.offset, &value, sizeof value);
             continue;
         }

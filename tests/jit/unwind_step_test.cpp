@@ -81,8 +81,8 @@ void step_through(const ir::Program& program, const ir::Facts& facts, const Opti
     const auto output = compile(program, facts, Target::host(), options);
     ASSERT_TRUE(output);
     const Placed placed(*output, Target::host().convention, [](const code::Relocation& r) {
-        return r.kind == code::RelocKind::ProgSlots64 ? reinterpret_cast<u64>(array.slots)
-                                                      : reinterpret_cast<u64>(&helper);
+        return r.kind == code::RelocKind::ObjectSlots64 ? reinterpret_cast<u64>(array.slots)
+                                                        : reinterpret_cast<u64>(&helper);
     });
     next.entry = placed.at(placed.entry());
     text = static_cast<const std::byte*>(placed.at(0));

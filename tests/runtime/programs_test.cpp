@@ -459,7 +459,7 @@ TEST_F(Installing, Refuses) {
     // Machine code that takes one map for another one.
     const u32 array = static_cast<u32>(create({.type = spec::MapType::Array}));
     const std::byte text[16] = {};
-    code::Relocation relocation{.kind = code::RelocKind::ProgSlots64};
+    code::Relocation relocation{.kind = code::RelocKind::ObjectSlots64};
     spec::ProgInstallAttr machine = attr;
     machine.engine = static_cast<u32>(code::EngineKind::Jit);
     machine.cpu = static_cast<u32>(jit::Target::host().cpu);
@@ -470,7 +470,7 @@ TEST_F(Installing, Refuses) {
     machine.relocations = reinterpret_cast<u64>(&relocation);
     machine.relocation_count = 1;
     EXPECT_EQ(run(spec::Command::ProgInstall, machine), failed(Errc::InvalidArgument));
-    EXPECT_STREQ(last_.what, "not a prog array");
+    EXPECT_STREQ(last_.what, "type of map");
     relocation.kind = code::RelocKind::ArrayValues64;
     relocation.addend = 5;
     EXPECT_EQ(run(spec::Command::ProgInstall, machine), failed(Errc::InvalidArgument));

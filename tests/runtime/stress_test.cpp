@@ -473,5 +473,79 @@ TEST_F(Stress, SessionsInParallel) {
     EXPECT_EQ(runtime_->live(ObjectKind::Map), 12u) << "what is pinned";
 }
 
+// The same through a program, whose lookups machine code does itself: what it reads is the value of
+// a map that was in the array, or there was none.
+TEST_F(Stress, ProgramsInMapsThatAreExchanged) {
+    constexpr u64 kValue = 77;
+    const i64 outer = create_some(spec::info(spec::MapType::ArrayOfMaps));
+    ASSERT_GT(outer, 0);
+    const std::vector<Insn> insns = {load(isa::Width::W32, 6, 1, 0),
+                                     store(isa::Width::W32, 10, -4, 6),
+                                     mov_reg(2, 10),
+                                     add(2, -4),
+                                     map_index(1, 0),
+                                     call(spec::Helper::map_lookup_elem),
+                                     jeq(0, 0, 7),
+                                     mov_reg(1, 0),
+                                     store_imm(isa::Width::W32, 10, -4, 3),
+                                     mov_reg(2, 10),
+                                     add(2, -4),
+                                     call(spec::Helper::map_lookup_elem),
+                                     jeq(0, 0, 1),
+                                     load(isa::Width::W64, 0, 0, 0),
+                                     exit()};
+    for (const Engine engine : {Engine::Interpreter, Engine::Jit}) {
+        const i64 program = install(engine, insns, {outer});
+        ASSERT_GT(program, 0);
+        for (const u32 outside : {4u, 5u, 0x8000'0000u, ~u32{0}})
+            EXPECT_EQ(test_run(program, outside, 1), 0) << outside;
+        std::atomic<u64> wrong{0}, found{0};
+        in_threads(3, [&](u32 thread) {
+            if (thread == 0) {
+                for (u32 i = 0; i < 3000; ++i) {
+                    const i64 value = test_run(program, i % 4, 10);
+                    if (value != 0 && value != kValue) ++wrong;
+                    found += value != 0;
+                }
+                return;
+            }
+            void* const session = door_.open_session(door_.self);
+            const spec::Caller who{session, dialect_, true};
+            spec::MapGetFdByIdAttr open;
+            open.map_id = 2;
+            const u32 own = static_cast<u32>(*door_(who, spec::Command::MapGetFdById, &open));
+            for (u32 i = 0; i < 1000; ++i) {
+                const u32 key = (i * 7 + thread) % 4, first = 3;
+                spec::MapCreateAttr create;
+                create.map_type = 2;
+                create.key_size = 4;
+                create.value_size = 8;
+                create.max_entries = 4;
+                const u32 inner = static_cast<u32>(*door_(who, spec::Command::MapCreate, &create));
+                spec::MapUpdateElemAttr put;
+                put.map_fd = inner;
+                put.key = reinterpret_cast<u64>(&first);
+                put.value = reinterpret_cast<u64>(&kValue);
+                if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
+                put.map_fd = own;
+                put.key = reinterpret_cast<u64>(&key);
+                put.value = reinterpret_cast<u64>(&inner);
+                if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
+                spec::HandleCloseAttr close;
+                close.fd = inner;
+                (void)door_(who, spec::Command::HandleClose, &close);
+                spec::MapDeleteElemAttr remove;
+                remove.map_fd = own;
+                remove.key = reinterpret_cast<u64>(&key);
+                if (i % 4 == 0) (void)door_(who, spec::Command::MapDeleteElem, &remove);
+            }
+            door_.close_session(door_.self, session);
+        });
+        EXPECT_EQ(wrong, 0u);
+        EXPECT_GT(found, 0u);
+        EXPECT_EQ(close(program), 0);
+    }
+}
+
 }  // namespace
 }  // namespace ebpf::runtime::test

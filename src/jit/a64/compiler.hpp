@@ -139,7 +139,9 @@ class Compiler : private Lowering {
     void settle_for_call(const isa::Insn& insn);
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
-    void lower_array_lookup(const ArrayLookup& lookup);
+    void lower_lookup(const ArrayLookup& lookup);
+    void lower_lookup(const ObjectLookup& lookup);
+    void lower_lookup(const OwnLookup& lookup);
     void helper_call(u32 helper);
     void finish_helper_call();
 

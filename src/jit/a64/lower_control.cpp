@@ -159,8 +159,8 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             check_fault();
             return {};
         case CallKind::Helper:
-            if (const auto lookup = array_lookup(insn)) {
-                lower_array_lookup(*lookup);
+            if (const auto found = direct_lookup(insn)) {
+                std::visit([&](const auto& kind) { lower_lookup(kind); }, *found);
                 return {};
             }
             helper_call(static_cast<u32>(insn.imm));
@@ -173,13 +173,20 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
 }
 
 // r0 = the key < entries ? values + key * stride : 0.
-void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
+void Compiler::lower_lookup(const ArrayLookup& lookup) {
     const Gpr result = kReg[0];
+    const auto to_slot = [&] {
+        if (lookup.slot_stride == 0) return;
+        load_field(Width::W32, kTemp, offsetof(Invocation, slot));
+        a_.mov_imm(kTemp2, lookup.slot_stride);
+        a_.rrrr(op::kMadd, Width::W64, result, kTemp, kTemp2, result);
+    };
     const code::Relocation values{
         .kind = code::RelocKind::ArrayValues64, .index = lookup.map, .addend = lookup.entries};
     if (lookup.offset) {
         a_.literal(result, values);
         if (*lookup.offset != 0) values_.add_imm(Width::W64, result, result, *lookup.offset);
+        to_slot();
         return;
     }
     const Label outside = a_.new_label();
@@ -191,7 +198,32 @@ void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
     a_.mov_imm(kTemp2, lookup.stride);
     a_.literal(kTemp3, values);
     a_.rrrr(op::kMadd, Width::W64, result, kTemp, kTemp2, kTemp3);
+    to_slot();
     a_.bind(outside);
+}
+
+// r0 = the key < the number of slots ? the slot : 0. What the slot points to is read by way of that
+// load, which orders it.
+void Compiler::lower_lookup(const ObjectLookup& lookup) {
+    const Gpr result = kReg[0];
+    const Label outside = a_.new_label();
+    a_.access(Access::Load, Width::W32, kTemp, kReg[2], 0, kTemp3);
+    a_.literal(kTemp2, {.kind = code::RelocKind::ObjectSlots64, .index = lookup.map});
+    a_.access(Access::Load, Width::W32, kTemp4, kTemp2, code::kSlotCount, kTemp3);
+    a_.mov(Width::W64, result, kZero);
+    a_.rrr(op::kSubs, Width::W32, kZero, kTemp, kTemp4);
+    a_.jump(Cc::Hs, outside);
+    a_.access_indexed(Access::Load, Width::W64, result, kTemp2, {kTemp, Operand::Lsl, 3});
+    a_.bind(outside);
+}
+
+// r0 = its own function(the map, the key, the slot): r1 and r2 are where it takes them, r3 is the
+// third place.
+void Compiler::lower_lookup(const OwnLookup& lookup) {
+    load_field(Width::W32, kReg[3], offsetof(Invocation, slot));
+    a_.literal(kTemp, {.kind = code::RelocKind::Lookup64, .index = lookup.map});
+    a_.rr(op::kBlr, 0, kTemp);
+    a_.mov(Width::W64, kReg[0], kResult);
 }
 
 // r1 to r5 are where helpers take them.

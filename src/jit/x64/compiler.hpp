@@ -189,12 +189,14 @@ class Compiler : private Lowering {
     Status lower_call(const isa::Insn& insn, u32 target);
     Status lower_call_reg(const isa::Insn& insn);
     void indexed_call(Gpr number);
-    void lower_array_lookup(const ArrayLookup& lookup);
+    void lower_lookup(const ArrayLookup& lookup);
+    void lower_lookup(const ObjectLookup& lookup);
+    void lower_lookup(const OwnLookup& lookup);
     void pass_arguments();
     void helper_call(u32 helper);
     void lower_tail_call(const isa::Insn& insn);
     void jump_to_program(u32 array);
-    void call_near(u32 helper);
+    void call_near(code::RelocKind kind, u32 index);
     void detours();
     Status lower_wide(const isa::Insn& insn, u32 target);
 
@@ -230,7 +232,7 @@ class Compiler : private Lowering {
     std::vector<Frame> frames_;
     std::vector<PendingRelocation> relocations_;
     std::vector<SlowCheck> slow_checks_;
-    std::map<u32, Label> detours_;  // by helper, see call_near()
+    std::map<std::pair<code::RelocKind, u32>, Label> detours_;  // see call_near()
 
     // The flags right behind the arithmetic that ended here: of this register in that width.
     struct Flags {

@@ -77,8 +77,8 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             forget_arguments();
             return {};
         case CallKind::Helper:
-            if (const auto lookup = array_lookup(insn)) {
-                lower_array_lookup(*lookup);
+            if (const auto found = direct_lookup(insn)) {
+                std::visit([&](const auto& kind) { lower_lookup(kind); }, *found);
                 return {};
             }
             if (insn.imm == static_cast<i64>(spec::Helper::tail_call)) {
@@ -95,23 +95,54 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
     return unsupported("kind of call", insn.kind);
 }
 
+// r0 = the key < the number of slots ? the slot : 0.
+void Compiler::lower_lookup(const ObjectLookup& lookup) {
+    const Gpr result = reg(0);
+    a_.load(Width::W32, kScratch, memory(2, 0));
+    relocate(a_.mov_imm64(kScratch2, 0), code::RelocKind::ObjectSlots64, lookup.map);
+    a_.mov_imm(result, 0);
+    a_.arith(Arith::Cmp, Width::W32, kScratch, Mem{kScratch2, code::kSlotCount});
+    const u32 outside = a_.code.hop(PLANTED(LookupOfOneMoreMap) ? Cc::A : Cc::AE);
+    a_.load(Width::W64, result, {kScratch2, 0, kScratch, 3});
+    a_.code.land(outside);
+}
+
+// r0 = its own function(the map, the key, the slot).
+void Compiler::lower_lookup(const OwnLookup& lookup) {
+    for (u32 i = 0; i < 2; ++i) {
+        const Gpr from = reg(static_cast<isa::Reg>(i + 1)), to = abi_.helper_arg[i];
+        if (to != from) a_.mov(Width::W64, to, from);
+    }
+    if (!PLANTED(OwnLookupKeepsR3))
+        a_.load(Width::W32, abi_.helper_arg[2], field(offsetof(code::Invocation, slot)));
+    call_near(code::RelocKind::LookupNear32, lookup.map);
+}
+
 // r0 = the key < entries ? values + key * stride : 0. The multiples of 8 that strides are come from
 // the address's scale.
-void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
+void Compiler::lower_lookup(const ArrayLookup& lookup) {
     const Gpr result = reg(0);
     const auto values = [&] {
         relocate(a_.mov_imm64(result, 0), code::RelocKind::ArrayValues64, lookup.map,
                  lookup.entries);
     };
+    const auto to_slot = [&] {
+        if (lookup.slot_stride == 0 || PLANTED(LookupInSlot0)) return;
+        a_.load(Width::W32, kScratch, field(offsetof(code::Invocation, slot)));
+        a_.imul(Width::W64, kScratch, kScratch, static_cast<i32>(lookup.slot_stride));
+        a_.arith(Arith::Add, Width::W64, result, kScratch);
+    };
     if (lookup.offset) {
         values();
         if (*lookup.offset != 0) a_.arith(Arith::Add, Width::W64, result, *lookup.offset);
+        to_slot();
         return;
     }
-    a_.load(Width::W32, kScratch, memory(2, 0));
+    const Width key = PLANTED(LookupKeyIs64) ? Width::W64 : Width::W32;
+    a_.load(key, kScratch, memory(2, 0));
     a_.mov_imm(result, 0);
-    a_.arith(Arith::Cmp, Width::W32, kScratch, static_cast<i32>(lookup.entries));
-    const u32 outside = a_.code.hop(Cc::AE);
+    a_.arith(Arith::Cmp, key, kScratch, static_cast<i32>(lookup.entries));
+    const u32 outside = a_.code.hop(PLANTED(LookupOfOneMoreElement) ? Cc::A : Cc::AE);
     constexpr u8 kScaleLog2 = 3;
     const u32 factor = lookup.stride >> kScaleLog2;
     if (std::has_single_bit(factor)) {
@@ -122,6 +153,7 @@ void Compiler::lower_array_lookup(const ArrayLookup& lookup) {
     }
     values();
     a_.lea(Width::W64, result, {result, 0, kScratch, kScaleLog2});
+    to_slot();
     a_.code.land(outside);
 }
 
@@ -161,24 +193,26 @@ void Compiler::pass_arguments() {
     }
 }
 
-// A direct call: of the helper where that is near enough in the end, else of a detour behind the
-// code, which can go anywhere.
-void Compiler::call_near(u32 helper) {
-    const auto [detour, is_new] = detours_.try_emplace(helper);
+// A direct call, of kind HelperNear32 or LookupNear32: of the function where that is near enough in
+// the end, else of a detour behind the code, which can go anywhere.
+void Compiler::call_near(code::RelocKind kind, u32 index) {
+    const auto [detour, is_new] = detours_.try_emplace({kind, index});
     if (is_new) detour->second = a_.code.new_label();
     a_.code.jump(Cc::Call, detour->second);
     constexpr u32 kDisplacement = 4;  // the call's last bytes
     const Place after = a_.code.here();
-    relocate({after.bytes - kDisplacement, after.jumps}, code::RelocKind::HelperNear32, helper);
+    relocate({after.bytes - kDisplacement, after.jumps}, kind, index);
 }
 
 void Compiler::detours() {
     if (detours_.empty()) return;
     begin_frame();
-    for (const auto& [helper, label] : detours_) {
+    for (const auto& [called, label] : detours_) {
+        const bool helper = called.first == code::RelocKind::HelperNear32;
         a_.code.reserve();
         a_.code.bind(label);
-        relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
+        relocate(a_.mov_imm64(Gpr::Rax, 0),
+                 helper ? code::RelocKind::Helper64 : code::RelocKind::Lookup64, called.second);
         if (options_.safe_indirect_calls) {
             a_.code.jump(Cc::Always, own_label(kRetpoline));
         } else {
@@ -190,7 +224,7 @@ void Compiler::detours() {
 
 void Compiler::helper_call(u32 helper) {
     pass_arguments();
-    if (!options_.checked) return call_near(helper);
+    if (!options_.checked) return call_near(code::RelocKind::HelperNear32, helper);
     relocate(a_.mov_imm64(Gpr::Rax, 0), code::RelocKind::Helper64, helper);
     call_helper_checked();
 }
@@ -223,9 +257,9 @@ void Compiler::jump_to_program(u32 array) {
     a_.arith(Arith::Cmp, Width::W32, calls,
              static_cast<i32>(code::kMaxTailCalls + (PLANTED(OneMoreTailCall) ? 1 : 0)));
     a_.code.jump(Cc::AE, other);
-    relocate(a_.mov_imm64(kScratch, 0), code::RelocKind::ProgSlots64, array);
+    relocate(a_.mov_imm64(kScratch, 0), code::RelocKind::ObjectSlots64, array);
     a_.mov(PLANTED(TailCallIndexIs64) ? Width::W64 : Width::W32, program, reg(3));
-    a_.arith(Arith::Cmp, Width::W32, program, Mem{kScratch, code::kProgSlotCount});
+    a_.arith(Arith::Cmp, Width::W32, program, Mem{kScratch, code::kSlotCount});
     a_.code.jump(PLANTED(TailCallOfOneMoreSlot) ? Cc::A : Cc::AE, other);
     a_.load(Width::W64, program, {kScratch, 0, program, 3});
     a_.test(Width::W64, program, program);
