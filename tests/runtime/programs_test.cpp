@@ -99,7 +99,7 @@ TEST_P(Programs, CodeForAnArrayOfAnotherSizeIsRefused) {
     // And an array it must be.
     const i64 hash = create({.type = spec::MapType::Hash, .entries = 5});
     created_[hash].type = spec::MapType::Array;
-    EXPECT_EQ(install(lookup, {hash}) == failed(Errc::OutOfBounds), compiled_in);
+    EXPECT_EQ(install(lookup, {hash}) == failed(Errc::InvalidArgument), compiled_in);
 }
 
 TEST_P(Programs, LookUpAndUpdateMaps) {
