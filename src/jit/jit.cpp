@@ -91,11 +91,13 @@ Result<Output> generate(const ir::Program& program, const ir::Facts& proven, con
 
 Result<Optimised> optimise_for(const ir::Program& program, const ir::Facts& facts,
                                const Target& target, const Options& options, PassSet which) {
-    TRY_ASSIGN(const Analysis analysis, analyze(program, facts));
-    std::vector<RegSet> spare = target.cpu == code::Cpu::AArch64
-                                    ? a64::spare_registers(analysis)
-                                    : x64::spare_registers(program, analysis, target, options);
-    return optimise(program, facts, std::move(spare), options, which);
+    TRY(analyze(program, facts));  // as given, it names BPF's registers only
+    const auto spare = [&](const ir::Program& now, const Analysis& analysis) {
+        return target.cpu == code::Cpu::AArch64
+                   ? a64::spare_registers(analysis)
+                   : x64::spare_registers(now, analysis, target, options);
+    };
+    return optimise(program, facts, spare, options, which);
 }
 
 Result<Output> compile(const Optimised& code, const Target& target, const Options& options) {

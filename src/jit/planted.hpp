@@ -61,7 +61,10 @@
     X(ExtentsForgetCarry)        \
     X(ExtentsOfOneWay)           \
     X(LoadsIgnoreOrder)          \
-    X(LoadsPassStores)
+    X(LoadsPassStores)           \
+    X(InlinedForgetsSaved)       \
+    X(InlinedEndsTheCaller)      \
+    X(InlinedSharesFrames)
 
 namespace ebpf::jit {
 

@@ -6,6 +6,9 @@
 //   r8         loop counter; read by anything, changed by the loop only
 //   r9         address of the memory (in functions: of 64 bytes of their own stack)
 //
+// Small functions, which an engine may put where they are called, have r0 to r5 and perhaps one of
+// r6 to r8.
+//
 // After a call r1..r5 hold nothing that is defined, so constants are put there.
 #include "random_program.hpp"
 
@@ -86,6 +89,11 @@ class Generator {
             starts.push_back(code_.size());
             function();
         }
+        in_function_ = false;
+        for (int i = 0; i < kSmallFunctions; ++i) {
+            starts.push_back(code_.size());
+            small_function();
+        }
         for (const auto& [at, callee] : calls_) {
             code_[at].imm = slots(at + 1, starts[static_cast<std::size_t>(callee)]);
         }
@@ -105,8 +113,12 @@ class Generator {
                 return kInteresting[below(std::size(kInteresting))];
         }
     }
-    Reg data() { return static_cast<Reg>(below(8)); }
-    Reg readable() { return static_cast<Reg>(below(9)); }
+    Reg data() { return in_small_ ? small_data() : static_cast<Reg>(below(8)); }
+    Reg readable() { return in_small_ ? small_data() : static_cast<Reg>(below(9)); }
+    Reg small_data() {
+        const auto r = static_cast<Reg>(below(7));
+        return r == 6 ? extra_ : r;
+    }
 
     void add(const Insn& insn) { code_.push_back(insn); }
     static Insn alu_reg(AluOp op, Reg dst, Reg src) {
@@ -161,6 +173,35 @@ class Generator {
         add({.form = Form::Exit});
     }
 
+    // What it returns depends on its arguments and on what it does with them; it may return early,
+    // and have a frame.
+    void small_function() {
+        in_small_ = true;
+        extra_ = below(3) == 0 ? static_cast<Reg>(6 + below(3)) : Reg{0};
+        has_frame_ = below(3) == 0;
+        add(alu_reg(AluOp::Mov, 0, static_cast<Reg>(1 + below(5))));
+        if (extra_ != 0) add(alu_reg(AluOp::Mov, extra_, static_cast<Reg>(1 + below(5))));
+        if (has_frame_) {
+            for (int i = 1; i <= 8; ++i) {
+                add({.form = Form::StoreReg,
+                     .dst = isa::kFramePointer,
+                     .src = static_cast<Reg>(1 + below(5)),
+                     .off = static_cast<i16>(-8 * i)});
+            }
+        }
+        for (u64 n = 1 + below(5); n > 0; --n) {
+            operation();
+            if (below(4) != 0) continue;
+            Insn jump = condition();
+            jump.off = 1;
+            add(jump);
+            add({.form = Form::Exit});
+        }
+        add(alu_reg(AluOp::Xor, 0, data()));
+        add({.form = Form::Exit});
+        in_small_ = false;
+    }
+
     void block(u64 statements, int depth) {
         for (u64 i = 0; i < statements; ++i) {
             const u64 kind = below(12);
@@ -189,6 +230,7 @@ class Generator {
             return rows;
         }();
         const Encoding& e = *kRows[below(kRows.size())];
+        if (in_small_ && !has_frame_ && e.off == isa::Rule::Any) return;
         Insn insn;
         insn.form = e.form;
         insn.kind = e.kind;
@@ -342,7 +384,7 @@ class Generator {
     void place(Insn& insn) {
         const u64 size = static_cast<u64>(isa::bytes(insn.width));
         const u64 at = below(kRandomMemory / size) * size;
-        const bool stack = below(2) == 0;
+        const bool stack = below(2) == 0 || in_small_;
         const Reg base = stack ? isa::kFramePointer : kBase;
         insn.off = static_cast<i16>(stack ? static_cast<i64>(at) - 64 : static_cast<i64>(at));
         (insn.form == Form::Load || insn.form == Form::LoadSx ? insn.src : insn.dst) = base;
@@ -405,9 +447,11 @@ class Generator {
     }
 
     void call() {
-        if (!in_function_ && functions_ > 0 && below(2) == 0) {
-            calls_.emplace_back(code_.size(),
-                                static_cast<int>(below(static_cast<u64>(functions_))));
+        const u64 callees =
+            static_cast<u64>(in_function_ ? kSmallFunctions : functions_ + kSmallFunctions);
+        if (below(2) == 0) {
+            const u64 first = static_cast<u64>(in_function_ ? functions_ : 0);
+            calls_.emplace_back(code_.size(), static_cast<int>(first + below(callees)));
             add({.form = Form::Call, .kind = static_cast<u8>(CallKind::Local)});
         } else {
             add({.form = Form::Call,
@@ -415,13 +459,17 @@ class Generator {
                  .imm = static_cast<i64>(kRandomHelper + below(3))});
         }
         for (Reg r = 1; r <= 5; ++r) constant(r);
+        if (below(3) == 0) constant(static_cast<Reg>(6 + below(2)));
     }
 
     std::mt19937_64 random_;
     std::vector<Insn> code_;
     std::vector<std::pair<std::size_t, int>> calls_;
+    static constexpr int kSmallFunctions = 2;
     int functions_ = 0;
     bool in_function_ = false;
+    bool in_small_ = false, has_frame_ = false;  // of the small function
+    Reg extra_ = 0;                              // its register besides r0 to r5
     bool in_loop_ = false;
     std::vector<std::size_t> ways_out_;  // of the loop
 };

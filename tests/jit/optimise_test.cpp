@@ -8,6 +8,7 @@
 #include <bit>
 
 #include "jit/optimise/optimise.hpp"
+#include "spec/helpers.hpp"
 #include "support.hpp"
 
 namespace ebpf::jit::test {
@@ -57,6 +58,77 @@ TEST(Dead, OneWayIsEnoughToNeedIt) {
     const Insns insns{mov_imm(3, 1), mov_imm(0, 2), jump_imm(Cond::Eq, W64, 1, 0, 1), mov(0, 3),
                       exit()};
     EXPECT_EQ(after("dead", insns), insns);
+}
+
+// What is left of a function that is not called any more.
+const Insns kStub{exit()};
+
+TEST(Inlined, ASmallFunctionStandsWhereItIsCalled) {
+    const Insns function{mov(0, 1), alu(AluOp::Add, W64, 0, 2)};
+    EXPECT_EQ(after("inlined", Insns{mov_imm(1, 1), call_local(2), mov(6, 0), exit()} + function +
+                                   Insns{exit()}),
+              Insns{mov_imm(1, 1)} + function + Insns({mov(6, 0), exit()}) + kStub);
+}
+
+TEST(Inlined, ReturnsGoBehindTheCall) {
+    EXPECT_EQ(after("inlined", {call_local(3), call_local(2), mov(6, 0), exit(), mov(0, 1),
+                                jump_imm(Cond::Eq, W64, 1, 0, 1), exit(), mov_imm(0, 2), exit()}),
+              Insns({mov(0, 1), jump_imm(Cond::Eq, W64, 1, 0, 1), ja(1), mov_imm(0, 2), mov(0, 1),
+                     jump_imm(Cond::Eq, W64, 1, 0, 1), ja(1), mov_imm(0, 2), mov(6, 0), exit()}) +
+                  kStub);
+}
+
+TEST(Inlined, FunctionsOfFunctions) {
+    EXPECT_EQ(after("inlined", {call_local(2), mov(6, 0), exit(), call_local(2), mov(5, 0), exit(),
+                                mov(0, 1), exit()}),
+              Insns({mov(0, 1), mov(5, 0), mov(6, 0), exit()}) + kStub + kStub);
+}
+
+TEST(Inlined, OtherRegistersForThoseTheCallerWants) {
+    const Insns function{mov(6, 1), mov(0, 6), exit()};
+    EXPECT_EQ(after("inlined",
+                    Insns{mov(6, 1), call_local(3), alu(AluOp::Add, W64, 0, 6), exit(), exit()} +
+                        function),
+              Insns({mov(6, 1), mov(7, 1), mov(0, 7), alu(AluOp::Add, W64, 0, 6), exit(), exit()}) +
+                  kStub);
+    Insns all{mov_imm(6, 6), mov_imm(7, 7), mov_imm(8, 8), mov_imm(9, 9), call_local(5)};
+    for (Reg r = 6; r <= 9; ++r) all.push_back(alu(AluOp::Add, W64, 0, r));
+    all.push_back(exit());
+    EXPECT_EQ(after("inlined", all + function), all + function);
+}
+
+TEST(Inlined, WhatIsNotLikeItsCallerStays) {
+    const Insns start{call_local(2), mov(6, 0), exit()};
+    Insns large;
+    for (int i = 0; i < 30; ++i) large.push_back(alu_imm(AluOp::Mul, W64, 1, 3));
+    const Insns twice{call_local(2), call_local(1), exit()};
+    for (const Insns& stays : {
+             // one that reads its caller's register, or ends its caller; frames; large
+             start + Insns{mov(0, 7), exit()},
+             start + Insns{call_helper(static_cast<u32>(spec::Helper::tail_call)), exit()},
+             Insns{store(W64, 10, -8, 1)} + start + Insns{store(W64, 10, -8, 1), exit()},
+             twice + large + Insns{mov(0, 1), exit()},
+             // itself, and the program
+             start + Insns{call_local(-1), exit()},
+             Insns{jump_imm(Cond::Eq, W64, 1, 0, 1), call_local(-2), mov_imm(0, 1), exit()},
+         }) {
+        EXPECT_EQ(after("inlined", stays), stays);
+    }
+}
+
+TEST(Inlined, AFrameIsItsCallersWhereThatHasNone) {
+    const Insns function{store(W64, 10, -8, 1), load(W64, 0, 10, -8)};
+    const Insns insns = Insns{call_local(2), mov(6, 0), exit()} + function + Insns{exit()};
+    EXPECT_EQ(after("inlined", insns), function + Insns({mov(6, 0), exit()}) + kStub);
+    ir::Facts facts;
+    facts.insns.assign(insns.size(), {.reachable = true});
+    facts.stack_used = {0, 8};
+    facts.max_call_depth = 2;
+    const auto code = optimise(link(insns), facts, {}, {}, only("inlined"));
+    ASSERT_TRUE(code);
+    EXPECT_EQ(code->facts.stack_used, (std::vector<u32>{8, 8}));
+    EXPECT_EQ(code->origin, (std::vector<u32>{3, 4, 1, 2, 5}));
+    EXPECT_EQ(code->place, (std::vector<u32>{0, 0, 1, 2, 5}));
 }
 
 // x rotated by n in pieces: a = x >> width - n; b = x << n; b |= a
@@ -352,6 +424,14 @@ TEST(Optimise, OffsetsAreOfTheOriginal) {
     ASSERT_EQ(out->insn_offset.size(), insns.size());
     EXPECT_TRUE(std::ranges::is_sorted(out->insn_offset));
     EXPECT_EQ(out->insn_offset[1], out->insn_offset[2]) << "it went elsewhere";
+}
+
+TEST(Optimise, OffsetsOfWhatWasInlinedAreTheCalls) {
+    const Insns insns{mov_imm(1, 7), call_local(2), mov(6, 0), exit(), mov(0, 1), exit()};
+    const auto out = compile(link(insns), {}, system_v(), {.level = Level::Optimise});
+    ASSERT_TRUE(out);
+    EXPECT_TRUE(std::ranges::is_sorted(out->insn_offset));
+    EXPECT_EQ(out->function_offset.size(), 3u);
 }
 
 TEST(Optimise, MeteredCodeIsThatOfTheDefaultLevel) {

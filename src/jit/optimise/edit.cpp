@@ -16,6 +16,7 @@ void Edit::put(u32 from) {
     out_.program.target.push_back(old.target[from]);
     out_.program.slot_of.push_back(old.slot_of[from]);
     out_.origin.push_back(code_.origin[from]);
+    out_.place.push_back(code_.place[from]);
     if (!code_.facts.insns.empty()) out_.facts.insns.push_back(code_.facts.insns[from]);
 }
 
@@ -90,6 +91,7 @@ void Edit::finish() {
     kept.subprograms = std::move(p.subprograms);
     code_.facts.insns = std::move(out_.facts.insns);
     code_.origin = std::move(out_.origin);
+    code_.place = std::move(out_.place);
 }
 
 }  // namespace ebpf::jit

@@ -22,10 +22,9 @@ std::span<const Pass> passes() {
     return kPasses;
 }
 
-Result<Optimised> optimise(const ir::Program& program, const ir::Facts& facts,
-                           std::vector<RegSet> spare, const Options& options, PassSet which) {
+Result<Optimised> optimise(const ir::Program& program, const ir::Facts& facts, const Spare& spare,
+                           const Options& options, PassSet which) {
     Optimised code;
-    code.spare = std::move(spare);
     code.program.name = program.name;
     code.program.type = program.type;
     code.program.insns = program.insns;
@@ -36,9 +35,11 @@ Result<Optimised> optimise(const ir::Program& program, const ir::Facts& facts,
     code.facts = facts;
     code.origin.resize(program.insns.size());
     std::iota(code.origin.begin(), code.origin.end(), 0u);
+    code.place = code.origin;
     for (u32 i = 0; i < std::size(kPasses); ++i) {
         if ((which >> i & 1) == 0) continue;
         TRY_ASSIGN(const Analysis analysis, analyze(code.program, code.facts, kRegisters));
+        if (spare) code.spare = spare(code.program, analysis);
         kPasses[i].run(code, analysis, options);
     }
     return code;
@@ -47,7 +48,7 @@ Result<Optimised> optimise(const ir::Program& program, const ir::Facts& facts,
 std::vector<u32> original_offsets(const Optimised& code, std::span<const u32> offsets, u32 count) {
     std::vector<u32> out(count, ~u32{0});
     for (std::size_t i = 0; i < offsets.size(); ++i) {
-        u32& offset = out[code.origin[i]];
+        u32& offset = out[code.place[i]];
         offset = std::min(offset, offsets[i]);
     }
     // Nothing is left of the last: it stands where the code ends.

@@ -129,6 +129,7 @@ class Gatherer {
         permute(code_.program.insns, first, all);
         permute(code_.program.slot_of, first, all);
         permute(code_.origin, first, all);
+        permute(code_.place, first, all);
         permute(code_.program.target, first, all);
         if (!code_.facts.insns.empty()) permute(code_.facts.insns, first, all);
     }

@@ -52,6 +52,7 @@ Result<Compiled> compile(const ir::Program& program, const ir::Facts& facts,
     if (!optimise) {
         compiled.origin.resize(lowered.program.insns.size());
         std::iota(compiled.origin.begin(), compiled.origin.end(), 0);
+        compiled.place = compiled.origin;
         TRY_ASSIGN(compiled.output, jit::compile(lowered.program, lowered.facts, target));
         return compiled;
     }
@@ -60,6 +61,7 @@ Result<Compiled> compile(const ir::Program& program, const ir::Facts& facts,
     jit::carry_lines(code, lowered.program);
     code.program.name = lowered.program.name;
     compiled.origin = std::move(code.origin);
+    compiled.place = std::move(code.place);
     lowered = {std::move(code.program), std::move(code.facts)};
     return compiled;
 }

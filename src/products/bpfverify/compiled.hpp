@@ -15,6 +15,7 @@ namespace ebpf::bpfverify {
 struct Compiled {
     ir::Lowered lowered;      // what was compiled: at the optimising level, what that made of it
     std::vector<u32> origin;  // per instruction of it: the one of the program that it comes from
+    std::vector<u32> place;   // ... and at whose place it stands (jit::Optimised)
     jit::Output output;
 
     // The machine code in front of all instructions, and that of instruction `at`; empty where it

@@ -97,7 +97,9 @@ class SideBySide {
   private:
     void insn(u32 at) {
         const u32 origin = compiled_.origin[at];
-        vanished(origin);
+        // A call stands before what it became.
+        const u32 place = compiled_.place[at];
+        vanished(place == origin ? place : place + 1);
         source_line(origin);
         Block block;
         if (origin != last_) block[0] = {original(origin)};
