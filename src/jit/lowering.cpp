@@ -143,7 +143,8 @@ std::optional<Lowering::ArrayLookup> Lowering::array_lookup(u32 index) const {
     const ir::MapDef& map = program_.maps[index];
     constexpr u64 kReach = 0x7fff'ffff;  // of an immediate
     const u64 stride = spec::value_stride(map.value_size);
-    const u64 block = spec::info(map.type).percpu ? code::percpu_block(stride * map.max_entries) : 0;
+    const u64 block =
+        spec::info(map.type).percpu ? code::percpu_block(stride * map.max_entries) : 0;
     if (map.value_size == 0 || stride > kReach || block > kReach) return {};
     ArrayLookup lookup{.map = index,
                        .entries = map.max_entries,

@@ -129,8 +129,8 @@ static void serve(void) {
     for (u64 at = 0; at < q.code_bytes; at += 4)
         __asm__ volatile("dc cvau, %0\n dsb ish\n ic ivau, %0\n" : : "r"(code + at) : "memory");
     __asm__ volatile("dsb ish\n isb" : : : "memory");
-    struct invocation invocation = {.fuel = q.fuel, .cancel = &never, .may_goto = 8 << 20,
-                                    .slot_and_tail_calls = 3};
+    struct invocation invocation = {
+        .fuel = q.fuel, .cancel = &never, .may_goto = 8 << 20, .slot_and_tail_calls = 3};
     u64 changed = 0;
     u64 r0 = enter_checked((u64)(code + q.entry), q.memory_bytes ? memory : 0, q.memory_bytes,
                            &invocation, &changed);

@@ -164,9 +164,10 @@ TEST(Differential, TailCalls) {
 TEST(Differential, Lookups) {
     auto all = variants();
     for (const Variant& variant : variants()) {
-        all.push_back({"hardened",
-                       variant.target,
-                       {.blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true}});
+        all.push_back(
+            {"hardened",
+             variant.target,
+             {.blind_constants = true, .blinding_seed = 99, .safe_indirect_calls = true}});
         all.push_back({"limited", variant.target, {.metered = true, .cancellable = true}});
         all.push_back({"checked", variant.target, {.metered = true, .checked = true}});
     }

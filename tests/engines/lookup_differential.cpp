@@ -280,13 +280,13 @@ std::optional<std::string> try_lookups(u64 seed, const Variant& variant, u32* co
     const std::string text = Writer(seed).program();
     const auto slots = assembled(text);
     if (slots.empty()) return "no program:\n" + text;
-    const auto interpreted = Interpreted::prepare(
-        slots,
-        {nullptr,
-         [](void*, RelocKind kind, u32 index, u32) -> Result<u64> {
-             return address_of(kind, index, CallingConvention::SystemV);
-         }},
-        kNamed);
+    const auto interpreted =
+        Interpreted::prepare(slots,
+                             {nullptr,
+                              [](void*, RelocKind kind, u32 index, u32) -> Result<u64> {
+                                  return address_of(kind, index, CallingConvention::SystemV);
+                              }},
+                             kNamed);
     Result<ir::Program> program = ir::decode_program(slots);
     if (!interpreted || !program) return "refused:\n" + text;
     for (u32 m = 0; m < kNamed; ++m) {
@@ -299,8 +299,7 @@ std::optional<std::string> try_lookups(u64 seed, const Variant& variant, u32* co
     }
     start(seed);  // before addresses are asked for
     const auto convention = variant.target.convention;
-    const auto output =
-        jit::compile(*program, facts_of(*program), variant.target, variant.options);
+    const auto output = jit::compile(*program, facts_of(*program), variant.target, variant.options);
     if (!output || !code::validate(output->view(0))) return "the JIT refuses:\n" + text;
     const jit::test::Placed placed(*output, convention, [&](const code::Relocation& r) {
         return address_of(r.kind, r.index, convention);

@@ -113,9 +113,8 @@ u64 enter(const Program& program, Invocation* invocation) {
             reinterpret_cast<u64 (*)(Invocation*)>(reinterpret_cast<void*>(&windows_run_tail));
     void* const r1 = invocation->context;
     const u64 r2 = invocation->context_size;
-    const u64 r0 = program.placed != nullptr
-                       ? program.placed->run(r1, r2, invocation)
-                       : program.interpreted->run(r1, r2, invocation);
+    const u64 r0 = program.placed != nullptr ? program.placed->run(r1, r2, invocation)
+                                             : program.interpreted->run(r1, r2, invocation);
     invocation->run_tail = outer;
     return r0;
 }
@@ -186,8 +185,9 @@ bool compile(Program& program, Bytes slots, const Variant& variant) {
     program.convention = convention;
     program.placed =
         std::make_unique<jit::test::Placed>(*output, convention, [&](const code::Relocation& r) {
-            return r.kind == code::RelocKind::ObjectSlots64 ? reinterpret_cast<u64>(array.slots)
-                                                            : tail_helper_address(r.index, convention);
+            return r.kind == code::RelocKind::ObjectSlots64
+                       ? reinterpret_cast<u64>(array.slots)
+                       : tail_helper_address(r.index, convention);
         });
     program.entry = program.placed->at(output->entry);
     return true;

@@ -500,9 +500,12 @@ TEST_F(Stress, ProgramsInMapsThatAreExchanged) {
         for (const u32 outside : {4u, 5u, 0x8000'0000u, ~u32{0}})
             EXPECT_EQ(test_run(program, outside, 1), 0) << outside;
         std::atomic<u64> wrong{0}, found{0};
+        std::atomic<u32> writing{2};
         in_threads(3, [&](u32 thread) {
             if (thread == 0) {
-                for (u32 i = 0; i < 3000; ++i) {
+                // Each key once more when all is written: some have a map then.
+                for (u32 i = 0, left = 4; left != 0; ++i) {
+                    if (i >= 3000 && writing == 0) --left;
                     const i64 value = test_run(program, i % 4, 10);
                     if (value != 0 && value != kValue) ++wrong;
                     found += value != 0;
@@ -540,6 +543,7 @@ TEST_F(Stress, ProgramsInMapsThatAreExchanged) {
                 if (i % 4 == 0) (void)door_(who, spec::Command::MapDeleteElem, &remove);
             }
             door_.close_session(door_.self, session);
+            --writing;
         });
         EXPECT_EQ(wrong, 0u);
         EXPECT_GT(found, 0u);
