@@ -475,12 +475,17 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
 
 bool Analyzer::set_result(const CallSite& site) {
     Reg result;
+    const bool of_socket_map = site.proto->ret == RetKind::MapValueOrNull && site.map >= 0 &&
+                               spec::gives_sockets(map(static_cast<u32>(site.map)).type);
+    const RetKind kind = of_socket_map ? RetKind::SocketOrNull : site.proto->ret;
+    const bool acquires =
+        site.proto->flags.acquires || kind == RetKind::AllocMemOrNull || of_socket_map;
     const auto acquire = [&] {
-        if (!site.proto->flags.acquires && site.proto->ret != RetKind::AllocMemOrNull) return;
+        if (!acquires) return;
         result.ref = fresh_id();
         now_.refs.push_back(result.ref);
     };
-    switch (site.proto->ret) {
+    switch (kind) {
         case RetKind::Void:
             result.lost = Lost::Call;
             result.index = now_.pc;
@@ -498,14 +503,6 @@ bool Analyzer::set_result(const CallSite& site) {
         case RetKind::MapValue: {
             if (site.map < 0) return unsupported(std::string("the helper ") + site.proto->name);
             const ir::MapDef& m = map(static_cast<u32>(site.map));
-            if (spec::gives_sockets(m.type)) {
-                result = Reg::pointer(Kind::Object);
-                result.object = static_cast<u8>(RetKind::SocketOrNull);
-                result.nullable = true;
-                result.id = result.ref = fresh_id();
-                now_.refs.push_back(result.ref);
-                break;
-            }
             if (spec::info(m.type).holds == spec::Holds::Map) {
                 if (m.inner < 0 || m.inner >= static_cast<i32>(program_.maps.size()))
                     return unsupported("the map of maps " + m.name +
@@ -517,9 +514,10 @@ bool Analyzer::set_result(const CallSite& site) {
                 result = Reg::pointer(Kind::MapValue);
                 result.index = static_cast<u32>(site.map);
             }
-            result.nullable = site.proto->ret != RetKind::MapValue && !is_always_there(site);
+            const bool found = is_always_there(site);
+            result.nullable = kind != RetKind::MapValue && !found;
             if (result.nullable || m.spin_lock_offset >= 0) result.id = fresh_id();
-            if (is_always_there(site) && !planted(224)) need(site.key);
+            if (found && !planted(224)) need(site.key);
             break;
         }
         case RetKind::AllocMemOrNull:
@@ -548,7 +546,7 @@ bool Analyzer::set_result(const CallSite& site) {
         case RetKind::TcpSocketOrNull:
         case RetKind::SocketCommonOrNull:
             result = Reg::pointer(Kind::Object);
-            result.object = static_cast<u8>(site.proto->ret);
+            result.object = static_cast<u8>(kind);
             result.nullable = true;
             result.id = fresh_id();
             acquire();

@@ -514,6 +514,12 @@ bool Machine::helper(const spec::HelperProto& proto) {
                 if (!helper_memory(value, size(), writes, reads)) return fail("the buffer");
                 break;
             }
+            case ArgKind::ReadableMem20:
+            case ArgKind::ReadableMem40:
+                if (!helper_memory(value, proto.args[n] == ArgKind::ReadableMem20 ? 20 : 40, false,
+                                   true))
+                    return fail("the header");
+                break;
             case ArgKind::ConstAllocSize:
                 alloc = value;
                 break;
