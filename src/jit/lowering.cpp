@@ -126,12 +126,11 @@ std::optional<u32> Lowering::tail_jump(const Insn& call) const {
 }
 
 std::optional<Lowering::Lookup> Lowering::direct_lookup(const Insn& call) const {
-    using spec::MapType;
     const auto map = constant_map(call, spec::Helper::map_lookup_elem);
     if (!map) return {};
-    const MapType type = program_.maps[*map].type;
-    if (type == MapType::ArrayOfMaps) return ObjectLookup{*map};
-    if (type == MapType::Array || type == MapType::PercpuArray)
+    const spec::MapTypeInfo& type = spec::info(program_.maps[*map].type);
+    if (type.index_key && type.holds == spec::Holds::Map) return ObjectLookup{*map};
+    if (type.index_key && type.holds == spec::Holds::Bytes)
         if (const auto array = array_lookup(*map)) return *array;
     return OwnLookup{*map};
 }
