@@ -220,6 +220,55 @@ INSTANTIATE_TEST_SUITE_P(Types, TwoSlotsOfObjects,
                                          &spec::info(spec::MapType::HashOfMaps)),
                          type_name);
 
+// A session of a thread's own, with map 2, one of maps, open in it.
+class OwnSession {
+  public:
+    OwnSession(const spec::Door& door, spec::Dialect dialect)
+        : door_(door), who_{door.open_session(door.self), dialect, true} {
+        spec::MapGetFdByIdAttr open;
+        open.map_id = 2;
+        outer_ = static_cast<u32>(*door_(who_, spec::Command::MapGetFdById, &open));
+    }
+    ~OwnSession() { door_.close_session(door_.self, who_.session); }
+    OwnSession(const OwnSession&) = delete;
+    OwnSession& operator=(const OwnSession&) = delete;
+
+    // An array of four numbers, which is what the maps in map 2 are like.
+    u32 make_inner() {
+        spec::MapCreateAttr create;
+        create.map_type = 2;
+        create.key_size = 4;
+        create.value_size = 8;
+        create.max_entries = 4;
+        return static_cast<u32>(*door_(who_, spec::Command::MapCreate, &create));
+    }
+    template <typename Value>
+    bool put(u32 map, u32 key, const Value& value) {
+        spec::MapUpdateElemAttr attr;
+        attr.map_fd = map;
+        attr.key = reinterpret_cast<u64>(&key);
+        attr.value = reinterpret_cast<u64>(&value);
+        return door_(who_, spec::Command::MapUpdateElem, &attr).has_value();
+    }
+    void close(u32 fd) {
+        spec::HandleCloseAttr attr;
+        attr.fd = fd;
+        (void)door_(who_, spec::Command::HandleClose, &attr);
+    }
+    void remove(u32 key) {
+        spec::MapDeleteElemAttr attr;
+        attr.map_fd = outer_;
+        attr.key = reinterpret_cast<u64>(&key);
+        (void)door_(who_, spec::Command::MapDeleteElem, &attr);
+    }
+    u32 outer() const { return outer_; }
+
+  private:
+    const spec::Door& door_;
+    spec::Caller who_;
+    u32 outer_ = 0;
+};
+
 TEST_P(TwoSlotsOfObjects, ManyThreads) {
     const i64 fd = create_some(*GetParam());
     ASSERT_GT(fd, 0);
@@ -227,27 +276,12 @@ TEST_P(TwoSlotsOfObjects, ManyThreads) {
     std::atomic<u64> wrong{0}, seen{0};
     in_threads(kThreads, [&](u32 thread) {
         std::mt19937 random(thread);
-        void* const session = door_.open_session(door_.self);
-        const spec::Caller who{session, dialect_, true};
-        spec::MapGetFdByIdAttr open;
-        open.map_id = 2;
-        const u32 own = static_cast<u32>(*door_(who, spec::Command::MapGetFdById, &open));
+        OwnSession session(door_, dialect_);
         for (u32 i = 0; i < kRounds / 10; ++i) {
             const u32 key = random() % 3;
-            spec::MapCreateAttr create;
-            create.map_type = 2;
-            create.key_size = 4;
-            create.value_size = 8;
-            create.max_entries = 4;
-            const u32 inner = static_cast<u32>(*door_(who, spec::Command::MapCreate, &create));
-            spec::MapUpdateElemAttr put;
-            put.map_fd = own;
-            put.key = reinterpret_cast<u64>(&key);
-            put.value = reinterpret_cast<u64>(&inner);
-            if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
-            spec::HandleCloseAttr close;
-            close.fd = inner;
-            (void)door_(who, spec::Command::HandleClose, &close);
+            const u32 inner = session.make_inner();
+            if (!session.put(session.outer(), key, inner)) ++wrong;
+            session.close(inner);
             EpochGuard guard(runtime_->epochs());
             if (!guard.status()) continue;
             auto* found = static_cast<Map*>(outer.ops->lookup(outer, &key, guard.slot()));
@@ -257,7 +291,6 @@ TEST_P(TwoSlotsOfObjects, ManyThreads) {
             auto* word = static_cast<u64*>(found->ops->lookup(*found, &first, guard.slot()));
             if (word == nullptr || *word != 0) ++wrong;
         }
-        door_.close_session(door_.self, session);
     });
     EXPECT_EQ(wrong, 0u);
     EXPECT_GT(seen, 0u);
@@ -512,37 +545,15 @@ TEST_F(Stress, ProgramsInMapsThatAreExchanged) {
                 }
                 return;
             }
-            void* const session = door_.open_session(door_.self);
-            const spec::Caller who{session, dialect_, true};
-            spec::MapGetFdByIdAttr open;
-            open.map_id = 2;
-            const u32 own = static_cast<u32>(*door_(who, spec::Command::MapGetFdById, &open));
+            OwnSession session(door_, dialect_);
             for (u32 i = 0; i < 1000; ++i) {
-                const u32 key = (i * 7 + thread) % 4, first = 3;
-                spec::MapCreateAttr create;
-                create.map_type = 2;
-                create.key_size = 4;
-                create.value_size = 8;
-                create.max_entries = 4;
-                const u32 inner = static_cast<u32>(*door_(who, spec::Command::MapCreate, &create));
-                spec::MapUpdateElemAttr put;
-                put.map_fd = inner;
-                put.key = reinterpret_cast<u64>(&first);
-                put.value = reinterpret_cast<u64>(&kValue);
-                if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
-                put.map_fd = own;
-                put.key = reinterpret_cast<u64>(&key);
-                put.value = reinterpret_cast<u64>(&inner);
-                if (!door_(who, spec::Command::MapUpdateElem, &put)) ++wrong;
-                spec::HandleCloseAttr close;
-                close.fd = inner;
-                (void)door_(who, spec::Command::HandleClose, &close);
-                spec::MapDeleteElemAttr remove;
-                remove.map_fd = own;
-                remove.key = reinterpret_cast<u64>(&key);
-                if (i % 4 == 0) (void)door_(who, spec::Command::MapDeleteElem, &remove);
+                const u32 key = (i * 7 + thread) % 4;
+                const u32 inner = session.make_inner();
+                if (!session.put(inner, 3, kValue)) ++wrong;
+                if (!session.put(session.outer(), key, inner)) ++wrong;
+                session.close(inner);
+                if (i % 4 == 0) session.remove(key);
             }
-            door_.close_session(door_.self, session);
             --writing;
         });
         EXPECT_EQ(wrong, 0u);
