@@ -17,6 +17,7 @@
 #include "engine/program_btf.hpp"
 #include "engine/report_text.hpp"
 #include "engine/types_file.hpp"
+#include "platform/file_content.hpp"
 #include "spec/attach_types.hpp"
 #include "spec/map_types.hpp"
 #include "spec/program_types.hpp"
@@ -26,28 +27,9 @@ using api::negative;
 
 namespace {
 
-constexpr long kMaxFile = 512l << 20;
+constexpr size_t kMaxFile = size_t{512} << 20;
 
 // --- Opening -------------------------------------------------------------------------------------
-
-// The whole file; an errno value when it cannot be read.
-std::expected<std::vector<std::byte>, int> read_file(const char* path) {
-    struct CloseFile {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-    const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path, "rb"));
-    if (!file) return std::unexpected(errno);
-    std::vector<std::byte> bytes;
-    std::byte part[65536];
-    size_t n = 0;
-    do {
-        n = std::fread(part, 1, sizeof part, file.get());
-        if (bytes.size() + n > kMaxFile) return std::unexpected(E2BIG);
-        bytes.insert(bytes.end(), part, part + n);
-    } while (n == sizeof part);
-    if (std::ferror(file.get())) return std::unexpected(errno ? errno : EIO);
-    return bytes;
-}
 
 // The file's name without folders and without what follows the first dot, as libbpf names objects.
 std::string name_of_path(std::string_view path) {
@@ -112,12 +94,12 @@ std::unique_ptr<bpf_program> make_program(bpf_object& object, const engine::Obje
 // cannot be read.
 std::expected<std::shared_ptr<const btf::Types>, int> read_target(const char* path) {
     if (!path) return nullptr;
-    const auto bytes = read_file(path);
-    const auto types = bytes ? engine::read_types(*bytes) : fail(Errc::IoError);
+    const auto file = platform::FileContent::open(path, kMaxFile);
+    const auto types = file ? engine::read_types(file->bytes()) : fail(Errc::IoError);
     if (types) return *types;
-    const int error = bytes ? api::errno_of(types.error()) : bytes.error();
+    const int error = file ? api::errno_of(types.error()) : file.error();
     api::print(LIBBPF_WARN, "libbpf: failed to parse target BTF %s: %s\n", path,
-               bytes ? engine::error_text(nullptr, types.error()).c_str() : std::strerror(error));
+               file ? engine::error_text(nullptr, types.error()).c_str() : std::strerror(error));
     return std::unexpected(error);
 }
 
@@ -498,13 +480,14 @@ bpf_object* api::open_file(const char* path, const bpf_object_open_opts* opts,
                            std::optional<spec::Dialect> dialect) {
     if (!path || !valid_open(opts)) return api::null(EINVAL);
     const bpf_object_open_opts o = api::known(opts);
-    const auto file = read_file(path);
+    const auto file = platform::FileContent::open(path, kMaxFile);
     if (!file) {
         api::print(LIBBPF_WARN, "libbpf: failed to open %s: %s\n", path,
                    std::strerror(file.error()));
         return api::null(file.error());
     }
-    return open_bytes(*file, o.object_name ? o.object_name : name_of_path(path), o, dialect);
+    return open_bytes(file->bytes(), o.object_name ? o.object_name : name_of_path(path), o,
+                      dialect);
 }
 
 bpf_object* api::open_mem(const void* bytes, size_t size, const bpf_object_open_opts* opts,

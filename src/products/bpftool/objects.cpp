@@ -7,9 +7,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
+#include "platform/file_content.hpp"
 #include "products/bpftool/tool.hpp"
 #include "spec/commands.hpp"
 
@@ -138,16 +137,15 @@ void fail_error(const std::string& what, const ebpf::Error& error) {
 
 std::vector<unsigned char> read_file(const std::string& path, size_t most,
                                      const std::string& failing, int status) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) fail_errno(failing, status);
-    std::vector<unsigned char> bytes;
-    for (std::istreambuf_iterator<char> at(file), end; at != end; ++at) {
-        if (bytes.size() == most)
-            throw Failure(fmt::format("{}: longer than {} MiB", failing, most >> 20), status);
-        bytes.push_back(static_cast<unsigned char>(*at));
+    const auto file = ebpf::platform::FileContent::open(path.c_str(), most);
+    if (!file && file.error() == EFBIG)
+        throw Failure(fmt::format("{}: longer than {} MiB", failing, most >> 20), status);
+    if (!file) {
+        errno = file.error();
+        fail_errno(failing, status);
     }
-    if (file.bad()) fail_errno(failing, status);
-    return bytes;
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(file->bytes().data());
+    return {bytes, bytes + file->bytes().size()};
 }
 
 bool is_short_for(const std::string& word, const char* whole) {

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -13,6 +12,7 @@
 #include "engine/object.hpp"
 #include "engine/report_text.hpp"
 #include "engine/types_file.hpp"
+#include "platform/file_content.hpp"
 #include "products/bpfverify/dump.hpp"
 #include "spec/program_types.hpp"
 #include "verifier/render.hpp"
@@ -27,31 +27,6 @@ constexpr u32 kDumpedVisits = 16;  // of each instruction: loops would fill disk
 // Microseconds of CPU time of this process.
 double cpu_usec() {
     return 1e6 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-}
-
-std::optional<std::vector<std::byte>> read_file(const std::string& path, std::string& why) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                               &std::fclose);
-    if (!file) {
-        why = std::strerror(errno);
-        return std::nullopt;
-    }
-    std::vector<std::byte> bytes;
-    std::byte part[65536];
-    size_t n = 0;
-    do {
-        n = std::fread(part, 1, sizeof part, file.get());
-        bytes.insert(bytes.end(), part, part + n);
-        if (bytes.size() > kMaxFile) {
-            why = "larger than 512 MiB";
-            return std::nullopt;
-        }
-    } while (n == sizeof part);
-    if (std::ferror(file.get())) {
-        why = std::strerror(errno);
-        return std::nullopt;
-    }
-    return bytes;
 }
 
 std::optional<spec::ProgramType> type_named(const std::string& name) {
@@ -154,15 +129,14 @@ int run(const Options& options) {
     if (!options.type.empty() && !type_named(options.type)) {
         return unreadable(options.file, "no such program type: " + options.type);
     }
-    std::string why;
-    const auto file = read_file(options.file, why);
-    if (!file) return unreadable(options.file, why);
+    const auto file = platform::FileContent::open(options.file.c_str(), kMaxFile);
+    if (!file) return unreadable(options.file, std::strerror(file.error()));
 
     std::shared_ptr<const btf::Types> kernel_types;
     if (!options.kernel_types.empty()) {
-        const auto bytes = read_file(options.kernel_types, why);
-        if (!bytes) return unreadable(options.kernel_types, why);
-        const auto parsed = engine::read_types(*bytes);
+        const auto content = platform::FileContent::open(options.kernel_types.c_str(), kMaxFile);
+        if (!content) return unreadable(options.kernel_types, std::strerror(content.error()));
+        const auto parsed = engine::read_types(content->bytes());
         if (!parsed)
             return unreadable(options.kernel_types, engine::error_text(nullptr, parsed.error()));
         kernel_types = *parsed;
@@ -175,8 +149,8 @@ int run(const Options& options) {
     read.section = options.section;
     read.program = options.program;
     if (!options.type.empty()) read.default_type = type_named(options.type);
-    const auto object = engine::read_object(*file, read);
-    if (!object) return unreadable(options.file, engine::describe(object.error(), *file));
+    const auto object = engine::read_object(file->bytes(), read);
+    if (!object) return unreadable(options.file, engine::describe(object.error(), file->bytes()));
     // Decoding was for all programs together; each has its share by instructions.
     const double decode_usec = cpu_usec() - start;
     const u64 all = std::max<u64>(instructions(*object), 1);

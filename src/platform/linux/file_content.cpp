@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "platform/file_content.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+namespace ebpf::platform {
+namespace {
+
+class Descriptor {
+  public:
+    explicit Descriptor(int number) : number_(number) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (number_ >= 0) close(number_);
+    }
+    int get() const { return number_; }
+
+  private:
+    int number_;
+};
+
+struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+};
+
+}  // namespace
+
+std::expected<FileContent, int> FileContent::open(const char* path, std::size_t most) {
+    const Descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
+    struct stat status{};
+    if (file.get() < 0 || fstat(file.get(), &status) != 0) return std::unexpected(errno);
+    if (!S_ISREG(status.st_mode) || status.st_size <= 0) return read(file.get(), most);
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size > most) return std::unexpected(EFBIG);
+    void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (memory == MAP_FAILED) return read(file.get(), most);
+    return FileContent({static_cast<const std::byte*>(memory), size}, true);
+}
+
+std::expected<FileContent, int> FileContent::read(int descriptor, std::size_t most) {
+    std::unique_ptr<std::byte, Free> bytes;
+    std::size_t size = 0, room = 0;
+    while (true) {
+        if (size == room) {
+            room = std::max<std::size_t>(65536, 2 * room);
+            void* const larger = std::realloc(bytes.get(), room);
+            if (larger == nullptr) return std::unexpected(ENOMEM);
+            (void)bytes.release();
+            bytes.reset(static_cast<std::byte*>(larger));
+        }
+        const ssize_t n = ::read(descriptor, bytes.get() + size, room - size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return std::unexpected(errno);
+        if (n == 0) return FileContent({bytes.release(), size}, false);
+        size += static_cast<std::size_t>(n);
+        if (size > most) return std::unexpected(EFBIG);
+    }
+}
+
+FileContent::~FileContent() {
+    if (bytes_.data() == nullptr) return;
+    auto* const memory = const_cast<std::byte*>(bytes_.data());
+    if (mapped_)
+        munmap(memory, bytes_.size());
+    else
+        std::free(memory);
+}
+
+}  // namespace ebpf::platform
