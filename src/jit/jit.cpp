@@ -68,7 +68,6 @@ Status check(const Target& target, const Options& options) {
     if ((target.convention == CallingConvention::Aapcs64) != arm) {
         return fail(Errc::InvalidArgument, {}, "a calling convention of another CPU");
     }
-    if (arm && options.checked) return fail(Errc::Unsupported, {}, "checked code on AArch64");
     if (arm && options.safe_indirect_calls)
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
     if (arm && target.unwind != UnwindFormat::None)

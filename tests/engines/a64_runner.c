@@ -6,21 +6,41 @@
  *
  * Request:  struct request, code, relocations (three words each: offset, kind, value), memory.
  * Answers:  any number of helper calls ('H', helper, r1 to r5, invocation; the caller answers with
- *           r0), then 'R', r0, fault, frames, fuel, address of the memory, memory.
+ *           r0), then 'R', r0, fault, changed registers, fuel, address of the memory, whether a
+ *           caller's frame was accessed, memory.
  */
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long u64;
 
 struct request {
-    u64 code_bytes, entry, relocations, memory_bytes, fuel;
+    u64 code_bytes, entry, relocations, memory_bytes, fuel, may_goto, checked, memory_at;
 };
-struct invocation { /* code/engine.hpp; the test compares its size */
+struct range {
+    u64 begin, size, writable;
+};
+struct frame {
+    struct range memory;
+    const struct frame* outer;
+};
+struct invocation;
+typedef u64 helper(u64, u64, u64, u64, u64, struct invocation*);
+struct bounds { /* code/bounds.hpp; the test compares its size */
+    u64 begin, room[4];
+    const struct frame* frames;
+    helper* callee;
+    u64 (*access)(const struct bounds*, u64 address, u64 access);
+    helper* call;
+    struct range memory;
+    u64 unused[4];
+};
+struct invocation { /* code/engine.hpp; the same */
     u64 tail_pending, run_tail, fuel, fault;
     u32 frames, reserved;
     const u32* cancel;
     u64 may_goto;
-    u64 call_interpreted, context, context_size, runtime, program, slot_and_tail_calls, bounds;
+    u64 call_interpreted, context, context_size, runtime, program, slot_and_tail_calls;
+    struct bounds* bounds;
 };
 
 enum { kRead = 63, kWrite = 64, kExit = 93, kMunmap = 215, kMmap = 222, kMprotect = 226 };
@@ -68,7 +88,6 @@ static u64 ask(u64 helper, u64 a, u64 b, u64 c, u64 d, u64 e, struct invocation*
     return answer;
 }
 
-typedef u64 helper(u64, u64, u64, u64, u64, struct invocation*);
 #define HELPER(n)                                                                    \
     static u64 helper_##n(u64 a, u64 b, u64 c, u64 d, u64 e, struct invocation* i) { \
         return ask(n, a, b, c, d, e, i);                                             \
@@ -84,6 +103,28 @@ HELPER(7)
 
 static helper* const helpers[] = {helper_0, helper_1, helper_2, helper_3,
                                   helper_4, helper_5, helper_6, helper_7};
+
+/* What code/bounds.cpp does, here. */
+static u64 reached_outer_frame, refuses_calls;
+static int contains(const struct range* r, u64 address, u64 size) {
+    return size <= r->size && address - r->begin <= r->size - size;
+}
+static u64 access_allowed(const struct bounds* bounds, u64 address, u64 access) {
+    const u64 size = access & 255;
+    for (const struct frame* f = bounds->frames; f != 0; f = f->outer) {
+        if (!contains(&f->memory, address, size)) continue;
+        reached_outer_frame |= f != bounds->frames;
+        return ~0UL << 8 | 1; /* a bool, which is eight bits */
+    }
+    return ~0UL << 8 | (u64)contains(&bounds->memory, address, size);
+}
+static u64 call_checked(u64 a, u64 b, u64 c, u64 d, u64 e, struct invocation* i) {
+    if (refuses_calls && a % 16 == 3) {
+        i->fault = 5;
+        return 0;
+    }
+    return i->bounds->callee(a, b, c, d, e, i);
+}
 
 /* What the convention wants back: x19 to x28 hold known numbers across the call. */
 u64 enter_checked(u64 entry, void* memory, u64 size, struct invocation* invocation, u64* changed);
@@ -115,7 +156,10 @@ static void serve(void) {
     read_all(&q, sizeof q);
     const u64 size = q.code_bytes + q.memory_bytes + 4096 & ~4095UL;
     u8* const code = (u8*)call(kMmap, 0, (long)size, 3, 0x22, -1, 0);
-    u8* const memory = (u8*)call(kMmap, 0, (long)size, 3, 0x22, -1, 0);
+    /* Anonymous and private; where it is to be, there and not over something else. */
+    u8* const memory =
+        (u8*)call(kMmap, (long)q.memory_at, (long)size, 3, q.memory_at ? 0x100022 : 0x22, -1, 0);
+    if (q.memory_at != 0 && memory != (u8*)q.memory_at) leave(3);
     read_all(code, q.code_bytes);
     for (u64 i = 0; i < q.relocations; ++i) {
         u64 r[3], value = 0; /* kinds: 0 a helper's number, 1 an offset in the code, 2 null */
@@ -129,12 +173,24 @@ static void serve(void) {
     for (u64 at = 0; at < q.code_bytes; at += 4)
         __asm__ volatile("dc cvau, %0\n dsb ish\n ic ivau, %0\n" : : "r"(code + at) : "memory");
     __asm__ volatile("dsb ish\n isb" : : : "memory");
-    struct invocation invocation = {
-        .fuel = q.fuel, .cancel = &never, .may_goto = 8 << 20, .slot_and_tail_calls = 3};
+    struct bounds bounds = {.access = access_allowed,
+                            .call = call_checked,
+                            .begin = (u64)memory,
+                            .memory = {(u64)memory, q.memory_bytes, 1}};
+    for (u64 n = 0; n < 4; ++n)
+        bounds.room[n] = 1UL << n <= q.memory_bytes ? q.memory_bytes - (1UL << n) + 1 : 0;
+    struct invocation invocation = {.fuel = q.fuel,
+                                    .cancel = &never,
+                                    .may_goto = q.may_goto,
+                                    .slot_and_tail_calls = 3,
+                                    .bounds = q.checked ? &bounds : 0};
+    reached_outer_frame = 0;
+    refuses_calls = q.checked == 2;
     u64 changed = 0;
     u64 r0 = enter_checked((u64)(code + q.entry), q.memory_bytes ? memory : 0, q.memory_bytes,
                            &invocation, &changed);
-    const u64 answer[] = {'R', r0, invocation.fault, changed, invocation.fuel, (u64)memory};
+    const u64 answer[] = {
+        'R', r0, invocation.fault, changed, invocation.fuel, (u64)memory, reached_outer_frame};
     write_all(answer, sizeof answer);
     write_all(memory, q.memory_bytes);
     call(kMunmap, (long)code, (long)size, 0, 0, 0, 0);

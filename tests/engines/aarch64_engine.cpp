@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Machine code for AArch64, run by a small program for that CPU (a64_runner.c) under qemu-aarch64.
-// One emulator serves the whole test program. Helpers are called back over its pipes: they run
-// here, so that they see numbers, not the emulated program's memory.
+// Machine code for AArch64, run by an emulator (a64_emulator.hpp).
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstring>
 #include <utility>
 
+#include "a64_emulator.hpp"
 #include "engine.hpp"
 #include "jit/jit.hpp"
 #include "spec/helpers.hpp"
@@ -20,50 +16,6 @@ namespace ebpf::engines {
 namespace {
 
 using isa::Insn;
-
-static_assert(sizeof(code::Invocation) == 112, "a64_runner.c has it too");
-
-class Emulator {
-  public:
-    Emulator() {
-        int pair[2];
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return;
-        child_ = fork();
-        if (child_ == 0) {
-            dup2(pair[1], 0);
-            dup2(pair[1], 1);
-            execl(QEMU_AARCH64, "qemu-aarch64", A64_RUNNER, nullptr);
-            _exit(127);
-        }
-        close(pair[1]);
-        socket_ = pair[0];
-    }
-    ~Emulator() {
-        if (socket_ < 0) return;
-        close(socket_);  // its input ends, and so does it
-        waitpid(child_, nullptr, 0);
-    }
-    Emulator(const Emulator&) = delete;
-    Emulator& operator=(const Emulator&) = delete;
-
-    bool send(const void* data, std::size_t size) {
-        const auto* at = static_cast<const std::byte*>(data);
-        while (size > 0) {
-            const ssize_t n = ::send(socket_, at, size, MSG_NOSIGNAL);
-            if (n <= 0) return false;
-            at += n;
-            size -= static_cast<std::size_t>(n);
-        }
-        return true;
-    }
-    bool receive(void* data, std::size_t size) {
-        return size == 0 || recv(socket_, data, size, MSG_WAITALL) == static_cast<ssize_t>(size);
-    }
-
-  private:
-    pid_t child_ = -1;
-    int socket_ = -1;
-};
 
 class AArch64Engine : public Engine {
   public:
@@ -83,92 +35,24 @@ class AArch64Engine : public Engine {
                 insn.form == isa::Form::Call && insn.call() == isa::CallKind::Helper;
             if (helper) insn.imm |= code::kCustomHelper;
         }
-        const jit::Target target{.cpu = code::Cpu::AArch64,
-                                 .convention = jit::CallingConvention::Aapcs64};
-        TRY_ASSIGN(const jit::Output output, jit::compile(*program, {}, target, options_));
+        TRY_ASSIGN(const jit::Output output, jit::compile(*program, {}, kEmulatedTarget, options_));
         TRY(code::validate(output.view(0)));
-        return emulate(output, memory, helpers);
+        TRY_ASSIGN(const Emulated end,
+                   emulate(output, memory, helpers, {.checked = options_.checked}));
+        TRY(code::fault_status(end.fault));
+        return end.r0;
     }
 
-    // Machine code as it is; the values of arrays stand where the code begins, the slots of arrays
-    // of maps are its last kObjects words. A map's own lookup is the helper of the map's number.
+    // Machine code as it is.
+
     static Result<u64> run(const jit::Output& output, MutableBytes memory,
                            const Helpers& helpers = {}) {
-        return emulate(output, memory, helpers);
+        TRY_ASSIGN(const Emulated end, emulate(output, memory, helpers, {}));
+        TRY(code::fault_status(end.fault));
+        return end.r0;
     }
-    static constexpr u32 kObjects = 3;
-    static constexpr u32 kSlot = 3;  // of the invocation: a64_runner.c
 
   private:
-    static constexpr std::size_t kHelpers = 8;  // a64_runner.c
-
-    static Result<u64> emulate(const jit::Output& output, MutableBytes memory,
-                               const Helpers& helpers) {
-        static Emulator emulator;
-        std::vector<code::HelperFn> called;
-        std::vector<u64> relocations;
-        for (const code::Relocation& r : output.relocations) {
-            const auto found = helpers.find(r.index & ~code::kCustomHelper);
-            if (r.kind == code::RelocKind::Function64) {
-                relocations.insert(relocations.end(), {r.offset, 1, r.addend});
-            } else if (r.kind == code::RelocKind::ArrayValues64) {
-                relocations.insert(relocations.end(), {r.offset, 1, 0});
-            } else if (r.kind == code::RelocKind::ObjectSlots64) {
-                relocations.insert(relocations.end(),
-                                   {r.offset, 1, output.text.size() - kObjects * sizeof(u64)});
-            } else if (r.kind == code::RelocKind::Map64) {
-                relocations.insert(relocations.end(), {r.offset, 2, 0});
-            } else if (found != helpers.end()) {
-                relocations.insert(relocations.end(), {r.offset, 0, called.size()});
-                called.push_back(found->second);
-            } else if (r.kind == code::RelocKind::HelperOrNull64) {
-                relocations.insert(relocations.end(), {r.offset, 2, 0});
-            } else {
-                return fail(Errc::UnresolvedSymbol, {}, "helper", r.index);
-            }
-        }
-        if (called.size() > kHelpers) return fail(Errc::Unsupported, {}, "so many helpers");
-        const u64 request[] = {output.text.size(), output.entry, relocations.size() / 3,
-                               memory.size(), ~u64{0}};
-        if (!emulator.send(request, sizeof request) ||
-            !emulator.send(output.text.data(), output.text.size()) ||
-            !emulator.send(relocations.data(), relocations.size() * sizeof(u64)) ||
-            !emulator.send(memory.data(), memory.size())) {
-            return fail(Errc::Failed, {}, "the emulator is gone");
-        }
-        return answer(emulator, memory, called);
-    }
-
-    static Result<u64> answer(Emulator& emulator, MutableBytes memory,
-                              const std::vector<code::HelperFn>& called) {
-        for (;;) {
-            std::array<u64, 2> head{};
-            if (!emulator.receive(head.data(), sizeof head))
-                return fail(Errc::Failed, {}, "the emulated program crashed");
-            if (head[0] == 'H') {
-                std::array<u64, 6> args{};
-                if (!emulator.receive(args.data(), sizeof args) || head[1] >= called.size())
-                    return fail(Errc::Failed, {}, "the emulated program crashed");
-                const u64 r0 = called[head[1]](args[0], args[1], args[2], args[3], args[4],
-                                               reinterpret_cast<code::Invocation*>(args[5]));
-                if (!emulator.send(&r0, sizeof r0)) return fail(Errc::Failed);
-                continue;
-            }
-            std::array<u64, 4> tail{};  // fault, registers that changed, fuel, the memory's address
-            if (!emulator.receive(tail.data(), sizeof tail) ||
-                !emulator.receive(memory.data(), memory.size())) {
-                return fail(Errc::Failed, {}, "the emulated program crashed");
-            }
-            if (tail[1] != 0) return fail(Errc::Failed, {}, "saved registers changed", tail[1]);
-            TRY(code::fault_status(tail[0]));
-            // The memory's address there stands for its address here.
-            const u64 offset = head[1] - tail[3];
-            if (!memory.empty() && offset < memory.size())
-                return reinterpret_cast<u64>(memory.data()) + offset;
-            return head[1];
-        }
-    }
-
     std::string name_;
     jit::Options options_;
 };
@@ -223,9 +107,6 @@ ir::Program distance_program(u32 entries, u32 value_size,
     return program;
 }
 
-constexpr jit::Target kTarget{.cpu = code::Cpu::AArch64,
-                              .convention = jit::CallingConvention::Aapcs64};
-
 TEST(AArch64, LooksUpInArrays) {
     for (const u32 entries : {1u, 2u, 4096u, 70000u, 0x7FFF'FFFFu, ~u32{0}}) {
         for (const u32 size : {1u, 8u, 12u, 24u, 4096u, 70000u, 0x7FFF'FFF8u}) {
@@ -237,7 +118,7 @@ TEST(AArch64, LooksUpInArrays) {
             facts.insns[8].constant_key = true;
             const u64 origin = entries > 1 ? 1 : 0;
             facts.insns[8].key = static_cast<u32>(origin);
-            const auto output = jit::compile(program, facts, kTarget);
+            const auto output = jit::compile(program, facts, kEmulatedTarget);
             ASSERT_TRUE(output);
             ASSERT_TRUE(code::validate(output->view(0)));
             for (const u32 key : {0u, 1u, 2u, 4095u, 69999u, 70000u, 0x7FFF'FFFEu, ~u32{0}}) {
@@ -264,7 +145,7 @@ TEST(AArch64, LooksUpInPercpuArrays) {
             facts.insns[8].constant_key = true;  // 0
             facts.insns[3].constant_key = constant;
             facts.insns[3].key = entries - 1;
-            const auto output = jit::compile(program, facts, kTarget);
+            const auto output = jit::compile(program, facts, kEmulatedTarget);
             ASSERT_TRUE(output);
             ASSERT_TRUE(code::validate(output->view(0)));
             for (const u32 key : {0u, entries - 1, entries, ~u32{0}}) {
@@ -274,7 +155,7 @@ TEST(AArch64, LooksUpInPercpuArrays) {
                     AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)));
                 ASSERT_TRUE(r0);
                 const u64 block = (u64{entries} * 16 + 63) / 64 * 64;
-                EXPECT_EQ(*r0, key < entries ? AArch64Engine::kSlot * block + key * 16 + 1 : 0);
+                EXPECT_EQ(*r0, key < entries ? kEmulatedSlot * block + key * 16 + 1 : 0);
             }
         }
     }
@@ -292,7 +173,7 @@ ir::Program lookup_program(spec::MapType type) {
                             .type = type,
                             .key_size = 4,
                             .value_size = 4,
-                            .max_entries = AArch64Engine::kObjects - 1,
+                            .max_entries = kEmulatedObjects - 1,
                             .initial = {}});
     EXPECT_TRUE(ir::resolve_control_flow(program));
     return program;
@@ -307,11 +188,11 @@ ir::Facts facts_of_lookup() {
 
 TEST(AArch64, LoadsFromArraysOfMaps) {
     const ir::Program program = lookup_program(spec::MapType::ArrayOfMaps);
-    auto output = jit::compile(program, facts_of_lookup(), kTarget);
+    auto output = jit::compile(program, facts_of_lookup(), kEmulatedTarget);
     ASSERT_TRUE(output);
     ASSERT_TRUE(code::validate(output->view(0)));
     output->text.resize((output->text.size() + 7) / 8 * 8);
-    constexpr u64 kWords[] = {AArch64Engine::kObjects - 1, 0, 1022, 1033};  // the last is not in it
+    constexpr u64 kWords[] = {kEmulatedObjects - 1, 0, 1022, 1033};  // the last is not in it
     const Bytes words = std::as_bytes(std::span(kWords));
     output->text.insert(output->text.end(), words.begin(), words.end());
     for (const u32 key : {0u, 1u, 2u, 0x8000'0000u, ~u32{0}}) {
@@ -327,7 +208,7 @@ TEST(AArch64, CallsTheMapsOwnLookup) {
     for (const jit::Options& options :
          {jit::Options{}, jit::Options{.level = jit::Level::Optimise},
           jit::Options{.blind_constants = true, .blinding_seed = 5}}) {
-        const auto output = jit::compile(program, facts_of_lookup(), kTarget, options);
+        const auto output = jit::compile(program, facts_of_lookup(), kEmulatedTarget, options);
         ASSERT_TRUE(output);
         ASSERT_TRUE(code::validate(output->view(0)));
         std::array<u32, 2> memory{};
@@ -338,7 +219,40 @@ TEST(AArch64, CallsTheMapsOwnLookup) {
         const auto r0 =
             AArch64Engine::run(*output, std::as_writable_bytes(std::span(memory)), helpers);
         ASSERT_TRUE(r0);
-        EXPECT_EQ(*r0, 500 + AArch64Engine::kSlot);
+        EXPECT_EQ(*r0, 500 + kEmulatedSlot);
+    }
+}
+
+// However much stands between a check and its slow way, jumps reach it.
+TEST(AArch64, ChecksProgramsOfAnySize) {
+    const Insn add{.form = isa::Form::Atomic,
+                   .kind = static_cast<u8>(isa::AtomicOp::FetchAdd),
+                   .width = isa::Width::W64,
+                   .dst = 1,
+                   .src = 2,
+                   .off = 0};
+    for (const std::size_t count : {100u, 4990u, 5001u, 20'000u}) {
+        ir::Program program;
+        program.insns.assign(count, add);
+        program.insns.push_back(mov(0, 2));
+        program.insns.push_back({.form = isa::Form::Exit});
+        ASSERT_TRUE(ir::resolve_control_flow(program));
+        const auto output = jit::compile(program, {}, kEmulatedTarget,
+                                         {.metered = true,
+                                          .cancellable = true,
+                                          .blind_constants = true,
+                                          .blinding_seed = 7,
+                                          .checked = true});
+        ASSERT_TRUE(output) << count;
+        std::array<u64, 1> memory{1};  // and 8, 1, 9, 10, 19, ... of r2 and it
+        const auto end =
+            emulate(*output, std::as_writable_bytes(std::span(memory)), {}, {.checked = true});
+        ASSERT_TRUE(end);
+        u64 number = 8, there = 1;
+        for (std::size_t i = 0; i < count; ++i) number = std::exchange(there, there + number);
+        EXPECT_EQ(end->fault, 0u);
+        EXPECT_EQ(end->r0, number);
+        EXPECT_EQ(memory[0], there);
     }
 }
 
@@ -368,10 +282,8 @@ TEST(AArch64, BlindsConstants) {
     program.insns.insert(program.insns.end(),
                          {store, jump, with_imm(isa::Form::Wide, 0), {.form = isa::Form::Exit}});
     ASSERT_TRUE(ir::resolve_control_flow(program));
-    const jit::Target target{.cpu = code::Cpu::AArch64,
-                             .convention = jit::CallingConvention::Aapcs64};
     for (const bool blinded : {false, true}) {
-        const auto output = jit::compile(program, {}, target,
+        const auto output = jit::compile(program, {}, kEmulatedTarget,
                                          {.blind_constants = blinded, .blinding_seed = 0x5EED});
         ASSERT_TRUE(output);
         u32 found = 0;
@@ -387,6 +299,8 @@ const bool kRegistered =
                                                     jit::Options{.level = jit::Level::Optimise})) &&
     register_engine(std::make_unique<AArch64Engine>(
         "jit_aarch64_limited", jit::Options{.metered = true, .cancellable = true})) &&
+    register_engine(
+        std::make_unique<AArch64Engine>("jit_aarch64_checked", jit::Options{.checked = true})) &&
     register_engine(std::make_unique<AArch64Engine>(
         "jit_aarch64_blinded",
         jit::Options{.blind_constants = true, .blinding_seed = 0x1234'5678'9abc'def0}));

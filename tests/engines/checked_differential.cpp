@@ -3,10 +3,16 @@
 // Programs that nobody verified, checked at every access and call: interpreter and machine code end
 // each run at the same instruction, for the same reason. Programs are generated and real ones with
 // some instructions changed at random, so that many of them access what is not theirs.
+#include <pthread.h>
+#include <sys/mman.h>
+#undef MAP_TYPE  // which our tables call their rows by
+
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <random>
 
+#include "a64_emulator.hpp"
 #include "code/bounds.hpp"
 #include "differential.hpp"
 #include "differential_parts.hpp"
@@ -58,6 +64,34 @@ __attribute__((ms_abi)) u64 windows_call(u64 a, u64 b, u64 c, u64 d, u64 e,
     }
     return reinterpret_cast<WindowsHelper>(invocation->bounds->callee)(a, b, c, d, e, invocation);
 }
+
+// Memory and a stack that the emulated programs have at the same address, and in another part of
+// the address space.
+MutableBytes mapped(u64 address, std::size_t size) {
+    void* const at = mmap(reinterpret_cast<void*>(address), size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at != reinterpret_cast<void*>(address)) std::abort();
+    return {static_cast<std::byte*>(at), size};
+}
+MutableBytes shared_memory() {
+    static const MutableBytes memory = mapped(0x10'0000'0000, 64 * 1024);
+    return memory;
+}
+void run_elsewhere(std::function<void()> what) {
+    static const MutableBytes stack = mapped(0x20'0000'0000, 256 * 1024);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, stack.data(), stack.size());
+    pthread_t thread{};
+    const auto start = [](void* f) -> void* {
+        (*static_cast<std::function<void()>*>(f))();
+        return nullptr;
+    };
+    if (pthread_create(&thread, &attributes, start, &what) != 0) std::abort();
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+}
+
 class Mutator {
   public:
     explicit Mutator(u64 seed) : random_(seed) {}
@@ -97,8 +131,14 @@ class Mutator {
 
 class CheckedPair {
   public:
-    CheckedPair(std::vector<std::byte> slots, std::vector<std::byte> memory, u64 fuel)
-        : slots_(std::move(slots)), initial_(std::move(memory)), memory_(initial_), fuel_(fuel) {}
+    CheckedPair(std::vector<std::byte> slots, std::vector<std::byte> memory, u64 fuel,
+                bool emulated)
+        : slots_(std::move(slots)),
+          initial_(std::move(memory)),
+          own_(initial_),
+          memory_(emulated ? shared_memory().first(own_.size()) : MutableBytes(own_)),
+          fuel_(fuel),
+          emulated_(emulated) {}
 
     std::optional<std::string> compare(const Variant& variant, u64* ended) {
         Result<ir::Program> program = ir::decode_program(slots_);
@@ -109,27 +149,17 @@ class CheckedPair {
         for (const std::size_t depth : {48, 5008, 70'000}) {
             if (interpret(depth) != expected) return {};
         }
+        if (emulated_ && interpret_elsewhere() != expected) return {};
         call_custom_helpers(*program);
         jit::Options options = variant.options;
         options.checked = options.metered = true;
         const auto output = jit::compile(*program, {}, variant.target, options);
         if (!output) return text("the JIT refuses");
         if (!code::validate(output->view(0))) return text("invalid code");
-        const jit::test::Placed placed(
-            *output, variant.target.convention, [&](const code::Relocation& r) {
-                return helper_address(r.index & ~code::kCustomHelper, variant.target.convention);
-            });
-        const bool windows = variant.target.convention == jit::CallingConvention::WindowsX64;
         reached_outer_frame = false;
-        Outcome got = run([&](void* r1, u64 r2, code::Invocation* invocation) {
-            invocation->bounds->access = &noting_access;
-            if (windows) {
-                invocation->bounds->access =
-                    reinterpret_cast<decltype(invocation->bounds->access)>(windows_access);
-                invocation->bounds->call = reinterpret_cast<code::HelperFn>(windows_call);
-            }
-            return placed.run(r1, r2, invocation);
-        });
+        const auto end = emulated_ ? emulate(*output) : run_here(*output, variant.target);
+        if (!end) return text(end.error().what);
+        Outcome got = *end;
         if (ended != nullptr && expected.fault == static_cast<u64>(code::Fault::BadAccess))
             ++*ended;
         // The interpreter pays at once for the few instructions that one handler runs, so where
@@ -146,6 +176,38 @@ class CheckedPair {
     }
 
   private:
+    Result<Outcome> emulate(const jit::Output& output) {
+        random_map() = {};
+        std::ranges::copy(initial_, memory_.begin());
+        Helpers helpers;
+        for (const u32 helper : {kRandomHelper, kRandomMapStore, kRandomMapLoad})
+            helpers[helper] = random_helper(helper);
+        TRY_ASSIGN(const Emulated end, engines::emulate(output, memory_, helpers,
+                                                        {.fuel = fuel_,
+                                                         .may_goto = kMayGoto,
+                                                         .checked = true,
+                                                         .refuses_calls = true,
+                                                         .same_address = true}));
+        reached_outer_frame = end.reached_outer_frame;
+        return outcome(end.r0, end.fault, end.fuel);
+    }
+
+    Result<Outcome> run_here(const jit::Output& output, const jit::Target& target) {
+        const jit::test::Placed placed(output, target.convention, [&](const code::Relocation& r) {
+            return helper_address(r.index & ~code::kCustomHelper, target.convention);
+        });
+        const bool windows = target.convention == jit::CallingConvention::WindowsX64;
+        return run([&](void* r1, u64 r2, code::Invocation* invocation) {
+            invocation->bounds->access = &noting_access;
+            if (windows) {
+                invocation->bounds->access =
+                    reinterpret_cast<decltype(invocation->bounds->access)>(windows_access);
+                invocation->bounds->call = reinterpret_cast<code::HelperFn>(windows_call);
+            }
+            return placed.run(r1, r2, invocation);
+        });
+    }
+
     std::string text(const char* what) const {
         return std::string(what) + "\n" +
                isa::text::disassemble(slots_, isa::text::Dialect::Llvm).value_or("");
@@ -170,13 +232,25 @@ class CheckedPair {
         code::Invocation invocation{.fuel = fuel_, .may_goto = kMayGoto, .bounds = &bounds};
         const u64 r0 =
             enter(memory_.empty() ? nullptr : memory_.data(), memory_.size(), &invocation);
-        return {r0, invocation.fault, invocation.fuel, memory_, random_map()};
+        return outcome(r0, invocation.fault, invocation.fuel);
+    }
+
+    Outcome interpret_elsewhere() {
+        Outcome outcome;
+        run_elsewhere([&] { outcome = interpret(0); });
+        return outcome;
+    }
+
+    Outcome outcome(u64 r0, u64 fault, u64 fuel) const {
+        return {r0, fault, fuel, {memory_.begin(), memory_.end()}, random_map()};
     }
 
     std::vector<std::byte> slots_;
-    std::vector<std::byte> initial_, memory_;  // the second stays where it is
+    std::vector<std::byte> initial_, own_;
+    MutableBytes memory_;  // stays where it is
     std::optional<Interpreted> interpreted_;
     u64 fuel_;
+    bool emulated_;
 };
 
 }  // namespace
@@ -201,7 +275,8 @@ std::optional<std::string> try_checked(u64 seed, const std::vector<BaseProgram>&
     const u64 fuel = mutator.below(2) == 0 ? mutator.below(400) : kManyInstructions;
     std::vector<std::byte> slots = encoded(insns);
     if (slots.empty()) return {};
-    return CheckedPair(std::move(slots), std::move(memory), fuel).compare(variant, ended);
+    const bool emulated = variant.target.cpu == code::Cpu::AArch64;
+    return CheckedPair(std::move(slots), std::move(memory), fuel, emulated).compare(variant, ended);
 }
 
 }  // namespace ebpf::engines

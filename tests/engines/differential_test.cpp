@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../effort.hpp"
+#include "a64_emulator.hpp"
 #include "jit/planted.hpp"
 
 namespace ebpf::engines {
@@ -18,6 +19,9 @@ namespace {
 jit::Target target(jit::CallingConvention convention, bool bmi2) {
     return {.cpu = code::Cpu::X86_64, .convention = convention, .bmi2 = bmi2};
 }
+
+// Checked programs only: what else it has, tests/engines compares (aarch64_engine.cpp).
+const Variant kAArch64{"aarch64", kEmulatedTarget};
 
 constexpr jit::Options kOptimised{.level = jit::Level::Optimise};
 
@@ -77,6 +81,26 @@ TEST(Planted, EachIsFound) {
     }
 }
 
+// The code generator for AArch64 has the faults of checks only.
+TEST(Planted, EachCheckIsFoundOnAArch64) {
+    if (!emulates()) GTEST_SKIP() << "needs qemu-user, clang-19 and lld-19";
+    const auto bases = base_programs(ENGINE_DATA);
+    const auto found = [&](jit::Planted planted, u64 programs) {
+        Variant variant = kAArch64;
+        variant.options.planted = static_cast<u32>(planted);
+        for (u64 seed = 1; seed <= programs; ++seed) {
+            if (try_checked(seed, bases, variant)) return true;
+        }
+        return false;
+    };
+    EXPECT_FALSE(found(jit::Planted::None, 200));
+    for (const jit::Planted planted :
+         {jit::Planted::CheckOfHalfTheSize, jit::Planted::CheckForgetsAlignment,
+          jit::Planted::CheckedFrameKeepsContent}) {
+        EXPECT_TRUE(found(planted, kPrograms)) << jit::planted_name(static_cast<u32>(planted));
+    }
+}
+
 #else
 
 TEST(Differential, GeneratedPrograms) {
@@ -126,6 +150,12 @@ TEST(Differential, CheckedPrograms) {
     for (Variant variant : variants()) {
         variant.options = hardened;
         all.push_back(variant);
+    }
+    if (emulates()) {
+        all.push_back(kAArch64);
+        all.push_back({"aarch64_blinded",
+                       kAArch64.target,
+                       {.cancellable = true, .blind_constants = true, .blinding_seed = 99}});
     }
     u64 ended = 0, tried = 0;
     for (const Variant& variant : all) {

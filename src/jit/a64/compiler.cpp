@@ -7,24 +7,27 @@ namespace ebpf::jit::a64 {
 
 using code::Fault;
 using code::Invocation;
-using isa::Form;
-using isa::Insn;
 
 namespace {
 constexpr u32 kExpectedWords = 2;  // of an instruction
 constexpr u32 kFarFrom = 12'000;   // instructions, from which conditions may not reach
-constexpr u32 kStubBytes = 64;     // stack of a callback thunk or an entry stub, at most
+constexpr u32 kCheckedFarFrom = 5'000;
+constexpr u32 kCheckBytes = 256;  // stack of ask_bounds() and of whom it calls
+constexpr u32 kStubBytes = 64;    // stack of a callback thunk or an entry stub, at most
 constexpr u32 kPair = 16;
+constexpr RegSet kUnsetAtEntry = isa::kCallArgs & ~(reg_set(1) | reg_set(2));
 }  // namespace
 
 Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
                    const Analysis& analysis)
     : Lowering(program, facts, options, analysis),
-      a_(own_label(kOwnLabels), kExpectedWords * insn_count_, insn_count_ > kFarFrom),
+      a_(own_label(kOwnLabels), kExpectedWords * insn_count_,
+         insn_count_ > (options.checked ? kCheckedFarFrom : kFarFrom)),
       resident_saved_(function_count_) {}
 
 std::vector<RegSet> spare_registers(const Analysis& analysis) {
     std::vector<RegSet> spare;
+    spare.reserve(analysis.functions.size());
     for (const Function& f : analysis.functions)
         spare.push_back(f.calls ? RegSet{0}
                                 : static_cast<RegSet>(((1u << kSpareCount) - 1) << kSpare));
@@ -41,6 +44,7 @@ Result<Output> Compiler::run() {
         if (analysis_.functions[f].is_callback) callback_thunk(f);
     }
     if (analysis_.entry_is_called) entry_stub();
+    if (options_.checked) ask_bounds();
     if (analysis_.indexed_calls) helper_table();
     return finish();
 }
@@ -50,7 +54,7 @@ Compiler::Saved Compiler::saved(u32 function) const {
     Saved s;
     const auto add = [&](Gpr r) { s.reg[s.count++] = r; };
     for (isa::Reg r = 6; r <= 9; ++r) {
-        if (f.written & reg_set(r)) add(kReg[r]);
+        if (options_.checked || (f.written & reg_set(r)) != 0) add(kReg[r]);
     }
     for_resident_saved(function, s);
     if (is_entry(function) && uses_invocation_) add(kInvocation);
@@ -60,25 +64,30 @@ Compiler::Saved Compiler::saved(u32 function) const {
 
 u32 Compiler::native_bytes(u32 function) const {
     const Function& f = analysis_.functions[function];
-    return (f.calls ? kPair : 0) + saved(function).count / 2 * kPair + f.frame_bytes + kPair;
+    return (links(function) ? kPair : 0) + saved(function).count / 2 * kPair + f.frame_bytes +
+           frame_record(function) + kPair;
 }
 
 void Compiler::prologue(u32 function) {
-    const Function& f = analysis_.functions[function];
-    if (f.calls) {
+    const u32 frame = analysis_.functions[function].frame_bytes + frame_record(function);
+    if (links(function)) {
         a_.push_pair(kFp, kLr);
         a_.rri12(op::kAddImm, Width::W64, kFp, kSp, 0);
     }
     const Saved s = saved(function);
     for (u32 i = 0; i < s.count; i += 2) a_.push_pair(s.reg[i], s.reg[i + 1]);
     if (is_entry(function)) take_invocation();
-    if (f.frame_bytes != 0) a_.rri12(op::kSubImm, Width::W64, kSp, kSp, f.frame_bytes);
+    if (frame != 0) a_.rri12(op::kSubImm, Width::W64, kSp, kSp, frame);
+    if (options_.checked) open_checked_frame(function);
+    clear_registers(isa::kCalleeSaved | reg_set(0));
+    if (is_entry(function)) clear_registers(kUnsetAtEntry);
     if (!is_entry(function) && analysis_.count_frames) count_frame();
 }
 
 void Compiler::epilogue(u32 function, Gpr result) {
-    const Function& f = analysis_.functions[function];
-    if (f.frame_bytes != 0) a_.rri12(op::kAddImm, Width::W64, kSp, kSp, f.frame_bytes);
+    const u32 frame = analysis_.functions[function].frame_bytes + frame_record(function);
+    close_checked_frame(function);
+    if (frame != 0) a_.rri12(op::kAddImm, Width::W64, kSp, kSp, frame);
     if (is_entry(function)) {
         put_frames_back();
         if (result != kResult) a_.mov(Width::W64, kResult, result);
@@ -89,7 +98,7 @@ void Compiler::epilogue(u32 function, Gpr result) {
     }
     const Saved s = saved(function);
     for (u32 i = s.count; i > 0; i -= 2) a_.pop_pair(s.reg[i - 2], s.reg[i - 1]);
-    if (f.calls) a_.pop_pair(kFp, kLr);
+    if (links(function)) a_.pop_pair(kFp, kLr);
     a_.put(op::kRet);
 }
 
@@ -116,6 +125,7 @@ void Compiler::entry_stub() {
     a_.push_pair(kFp, kLr);
     if (uses_invocation_) a_.push_pair(kInvocation, kZero);
     take_invocation();
+    clear_registers(kUnsetAtEntry);
     a_.call(function_label(0));
     put_frames_back();
     a_.mov(Width::W64, kResult, kReg[0]);
@@ -170,6 +180,7 @@ Status Compiler::compile_function(u32 function) {
         }
         at += count;
     }
+    slow_checks(function);
     fault_exits(function);
     return {};
 }
@@ -242,6 +253,7 @@ Result<Output> Compiler::finish() {
     std::vector<u32> bytes(function_count_);
     for (u32 f = 0; f < function_count_; ++f) bytes[f] = native_bytes(f);
     out.stack_bytes = deepest_chain(bytes, kStubBytes, kStubBytes);
+    if (options_.checked) out.stack_bytes += kCheckBytes;
     out.map_count = static_cast<u32>(program_.maps.size());
     out.insn_offset.resize(insn_count_);
     for (u32 i = 0; i < insn_count_; ++i) out.insn_offset[i] = a_.label_offset(i);

@@ -29,8 +29,11 @@
 #include "jit/a64/values.hpp"
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
+#include "jit/planted.hpp"
 
 namespace ebpf::jit::a64 {
+
+inline constexpr u32 kFrameRecord = 32;  // bytes, see checks.cpp
 
 // Per function, registers from kSpare on that nothing else uses: where it calls nobody.
 std::vector<RegSet> spare_registers(const Analysis& analysis);
@@ -53,6 +56,14 @@ class Compiler : private Lowering {
     };
     Saved saved(u32 function) const;
     u32 native_bytes(u32 function) const;
+    // Whether the function has to save the return address.
+    bool links(u32 function) const {
+        return analysis_.functions[function].calls || options_.checked;
+    }
+    // Bytes above its BPF stack.
+    u32 frame_record(u32 function) const {
+        return options_.checked && analysis_.functions[function].uses_frame ? kFrameRecord : 0;
+    }
     Status compile_function(u32 function);
     void prologue(u32 function);
     void epilogue(u32 function, Gpr result);
@@ -66,6 +77,25 @@ class Compiler : private Lowering {
     void fault_exits(u32 function);
     void helper_table();
     Result<Output> finish();
+
+    // checks.cpp
+    struct Place {
+        Gpr base;
+        i64 off;
+        std::optional<Operand> index;
+    };
+    struct SlowCheck {
+        Label label, back;
+        u32 size;
+        bool writes;
+    };
+    Place check_access(const Place& place, u32 size, bool writes, bool atomic = false);
+    void slow_checks(u32 function);
+    void ask_bounds();
+    void open_checked_frame(u32 function);
+    void close_checked_frame(u32 function);
+    void clear_registers(RegSet which);
+    void route_helper_call();
 
     // residents.cpp
     struct Resident {
@@ -107,11 +137,6 @@ class Compiler : private Lowering {
     void put_constant(Gpr d, u64 value);
 
     // lower_memory.cpp
-    struct Place {
-        Gpr base;
-        i64 off;
-        std::optional<Operand> index;
-    };
     Place place_of(Reg base, i64 off, Width w);
     void access(Access kind, Width w, Gpr t, const Place& place);
     void lower_load(const isa::Insn& insn);
@@ -133,7 +158,7 @@ class Compiler : private Lowering {
     };
     static std::optional<CompareFields> compare_fields(Width w, u64 bits);
     // Whether jumps that test a bit reach everything.
-    bool tests_bits() const { return insn_count_ < kNearFrom; }
+    bool tests_bits() const { return insn_count_ < kNearFrom && !options_.checked; }
     u32 lower_bit_test(const Sequence& s);
     void lower_exit();
     void settle_for_call(const isa::Insn& insn);
@@ -151,11 +176,12 @@ class Compiler : private Lowering {
     void store_field(Width w, Gpr t, std::size_t offset) {
         a_.access(Access::Store, w, t, kInvocation, static_cast<i64>(offset), kTemp3);
     }
-    enum : u32 { kEntry, kHelperTable, kFunctionsEnd, kOwnLabels };
+    enum : u32 { kEntry, kHelperTable, kFunctionsEnd, kAskBounds, kOwnLabels };
 
     Assembler a_;
     Values values_{a_};
     std::vector<Resident> residents_;      // of the function being compiled
+    std::vector<SlowCheck> slow_checks_;   // likewise
     std::vector<RegSet> resident_saved_;   // per function, see residents.cpp
     std::vector<code::Relocation> table_;  // of helpers, behind the code
 };

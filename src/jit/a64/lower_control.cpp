@@ -157,6 +157,7 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
         case CallKind::Local:
             a_.call(function_label(function_at(target)));
             check_fault();
+            clear_registers(isa::kCallArgs);
             return {};
         case CallKind::Helper:
             if (const auto found = direct_lookup(insn)) {
@@ -165,6 +166,7 @@ Status Compiler::lower_call(const Insn& insn, u32 target) {
             }
             helper_call(static_cast<u32>(insn.imm));
             check_fault();  // of a callback
+            clear_registers(isa::kCallArgs);
             return {};
         case CallKind::Kfunc:
             return unsupported("call of a kernel function", static_cast<u64>(insn.imm));
@@ -228,6 +230,7 @@ void Compiler::lower_lookup(const OwnLookup& lookup) {
 
 // r1 to r5 are where helpers take them.
 void Compiler::finish_helper_call() {
+    route_helper_call();
     a_.mov(Width::W64, kInvocationArg, kInvocation);
     a_.rr(op::kBlr, 0, kTemp);
     a_.mov(Width::W64, kReg[0], kResult);
@@ -267,6 +270,7 @@ Status Compiler::lower_call_reg(const Insn& insn) {
         finish_helper_call();
     }
     check_fault();
+    clear_registers(isa::kCallArgs);
     return {};
 }
 

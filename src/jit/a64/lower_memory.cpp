@@ -27,7 +27,8 @@ void Compiler::access(Access kind, Width w, Gpr t, const Place& place) {
 }
 
 void Compiler::lower_load(const Insn& insn) {
-    const Place place = place_of(insn.src, insn.off, insn.width);
+    const Place place = check_access(place_of(insn.src, insn.off, insn.width),
+                                     static_cast<u32>(isa::bytes(insn.width)), false);
     const bool sign = insn.form == Form::LoadSx;
     const u8 bits = sign ? u8{64} : static_cast<u8>(isa::bits(insn.width));
     access(sign ? Access::LoadSigned : Access::Load, insn.width, values_.define(insn.dst, bits),
@@ -43,13 +44,15 @@ void Compiler::lower_store(const Insn& insn) {
     } else if (const auto there = resident(static_cast<u64>(insn.imm))) {
         value = *there;
     }
-    const Place place = place_of(insn.dst, insn.off, insn.width);
+    const Place place = check_access(place_of(insn.dst, insn.off, insn.width),
+                                     static_cast<u32>(isa::bytes(insn.width)), true);
     if (value == kTemp3) put_constant(kTemp3, static_cast<u64>(insn.imm));
     access(Access::Store, insn.width, value, place);
 }
 
 // Two loads or two stores of neighbours at once.
 u32 Compiler::lower_pair(u32 at) {
+    if (options_.checked) return 0;  // each access is checked by itself
     const Sequence s{program_, analysis_, at, program_.subprograms[function_].end};
     const Insn *a = s[0], *b = s[1];
     if (a == nullptr || b == nullptr || a->width != b->width) return 0;
@@ -99,6 +102,7 @@ void Compiler::lower_atomic(const Insn& insn) {
     const Gpr src = values_.plain(insn.src, w);
     Place place = place_of(insn.dst, insn.off, w);
     if (place.index) place = {values_.plain(insn.dst, Width::W64), insn.off, {}};
+    place = check_access(place, static_cast<u32>(isa::bytes(w)), true, true);
     Gpr address = place.base;
     if (place.off != 0 || address == kSp) {
         values_.add_imm(Width::W64, kTemp4, address, place.off);
