@@ -11,7 +11,9 @@ namespace {
 
 constexpr u32 kMinBatch = 32;
 constexpr u32 kMaxBatch = 256;
-constexpr u32 kSurplus = 2048;  // free elements that a slot keeps at most
+constexpr u64 kMany = 512;             // retired elements
+constexpr u64 kManyBytes = 64 * 1024;  // ... or this much
+constexpr u32 kSurplus = 2048;         // free elements that a slot keeps at most
 constexpr u32 kFirstChunk = 16;
 constexpr u64 kMaxChunkBytes = u64{8} << 20;
 constexpr u64 kLine = 64;
@@ -39,6 +41,8 @@ Status ElementPool::initialize(Epochs& epochs, const Layout& layout) {
     epochs_ = &epochs;
     layout_ = layout;
     batch_ = std::clamp(layout.expected / 64, kMinBatch, kMaxBatch);
+    const u64 many = std::min(kMany, kManyBytes / bytes_of_one());
+    many_ = std::max(batch_, static_cast<u32>(many));
     slots_memory_ = platform::allocate(epochs.slots() * sizeof(Slot) + kLine);
     if (slots_memory_ == nullptr) return fail(Errc::NoMemory, {}, "element pool", epochs.slots());
     slots_ = static_cast<Slot*>(at_line(slots_memory_));
@@ -58,8 +62,11 @@ ElementPool::~ElementPool() {
 
 PoolItem* ElementPool::take() {
     Slot& slot = slots_[Epochs::current_slot()];
-    if (slot.free.count == 0) recycle(slot);
-    if (slot.free.count == 0 && !refill(slot)) return nullptr;
+    if (slot.free.count == 0) recycle(slot, barrier_for(slot));
+    if (slot.free.count == 0 && !refill(slot)) {
+        recycle(slot, Epochs::Barrier::WhereNeeded);
+        if (slot.free.count == 0) return nullptr;
+    }
     return slot.free.pop();
 }
 
@@ -70,15 +77,19 @@ void ElementPool::give_back(PoolItem* item) {
 void ElementPool::retire(PoolItem* item) {
     Slot& slot = slots_[Epochs::current_slot()];
     slot.recent.push(item);
-    // Asking for the oldest reader costs as much as a few updates; while this one's own program
-    // keeps everything alive, it would be in vain.
-    if (slot.recent.count % batch_ != 0) return;
-    recycle(slot);
+    // Asking who reads costs as much as a few updates.
+    if (slot.recent.count % batch_ == 0) recycle(slot, barrier_for(slot));
 }
 
-void ElementPool::recycle(Slot& slot) {
-    if (slot.waiting.count != 0) {
-        if (epochs_->oldest_reader() < slot.epoch) return;
+Epochs::Barrier ElementPool::barrier_for(const Slot& slot) const {
+    return slot.waiting.count + slot.recent.count >= many_ ? Epochs::Barrier::WhereNeeded
+                                                           : Epochs::Barrier::Never;
+}
+
+void ElementPool::recycle(Slot& slot, Epochs::Barrier barrier) {
+    // As long as this thread's own run keeps what waits, more may join that.
+    if (slot.waiting.count != 0 && epochs_->entered_since(slot.epoch)) {
+        if (!epochs_->passed(slot.epoch, barrier)) return;
         if (slot.free.count < kSurplus) {
             slot.free.take_all(slot.waiting);
         } else {
@@ -86,8 +97,7 @@ void ElementPool::recycle(Slot& slot) {
         }
     }
     if (slot.recent.count != 0) {
-        slot.waiting = slot.recent;
-        slot.recent = {};
+        slot.waiting.take_all(slot.recent);
         slot.epoch = epochs_->advance();
     }
 }
@@ -108,7 +118,7 @@ bool ElementPool::refill(Slot& slot) {
 // Doubles what there is, up to a chunk's limit and not much beyond what the map may need. Under
 // the lock.
 bool ElementPool::grow() {
-    const u64 each = layout_.item_size + u64{layout_.side_size} * epochs_->slots();
+    const u64 each = bytes_of_one();
     u64 count = total_ < kFirstChunk ? kFirstChunk : total_;
     const u64 missing = layout_.expected > total_ ? layout_.expected - total_ : 0;
     // What programs replaced lives on for a while: beyond the map's size, more at a time.

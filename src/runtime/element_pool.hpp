@@ -5,8 +5,10 @@
 // lists to himself, so taking and giving back lock nothing but for whole batches.
 //
 // An element that was unlinked passes through two lists of its slot: `recent`, and `waiting`, which
-// got a new epoch when it was made of the former. When every reader entered in that epoch or later,
-// the list is free. So one step of the global epoch serves a batch.
+// gets a new epoch whenever the former joins it. When every reader entered in that epoch or later,
+// the list is free, and what became free last is used first. So one step of the global epoch serves
+// a batch; and it takes many batches to make all threads pass a barrier (Epochs::passed), without
+// which nothing is known of those that have been idle.
 #pragma once
 
 #include "runtime/epoch.hpp"
@@ -90,7 +92,11 @@ class ElementPool {
     // elements that lie in another processor's cache.
     static constexpr u32 kSharedLists = 64;
 
-    void recycle(Slot& slot);
+    void recycle(Slot& slot, Epochs::Barrier barrier);
+    Epochs::Barrier barrier_for(const Slot& slot) const;
+    u64 bytes_of_one() const {
+        return layout_.item_size + u64{layout_.side_size} * epochs_->slots();
+    }
     void share(List& list);
     bool refill(Slot& slot);
     bool grow();
@@ -98,6 +104,7 @@ class ElementPool {
     Epochs* epochs_ = nullptr;
     Layout layout_{};
     u32 batch_ = 0;  // retired elements that share an epoch
+    u32 many_ = 0;   // ... that are worth a barrier
     void* slots_memory_ = nullptr;
     Slot* slots_ = nullptr;
     platform::SpinLock lock_;

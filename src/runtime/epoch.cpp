@@ -158,6 +158,40 @@ u64 Epochs::oldest_reader() const {
     return oldest;
 }
 
+bool Epochs::entered_since(u64 epoch) const {
+    const Slot& slot = slots_[current_slot()];
+    const u64 shared = slot.epoch.load(std::memory_order_relaxed);
+    const u64 shown = shared != 0 ? shared : slot.home_epoch.load(std::memory_order_relaxed);
+    return shown >= epoch;
+}
+
+// What can be known of a slot without a barrier. Unknown is a home whose thread was out all the
+// time: it may have come back with a store that is not visible yet.
+Epochs::Passed Epochs::passed(const Slot& slot, u64 epoch) const {
+    const u64 shared = slot.epoch.load(std::memory_order_seq_cst);
+    if (shared != 0 && shared < epoch) return Passed::No;
+    if (slot.last_epoch.load(std::memory_order_acquire) >= epoch) return Passed::Yes;
+    // share() had the barrier.
+    const bool is_shared = slot.use.load(std::memory_order_acquire) == Use::Shared;
+    if (slot.home_epoch.load(std::memory_order_acquire) != 0) return Passed::No;
+    // Who settles from now on passes a fence before it reads anything.
+    const platform::ThreadWord* home = slot.home.load(std::memory_order_relaxed);
+    const bool known = is_shared || home == nullptr || home == &platform::thread_word();
+    return known ? Passed::Yes : Passed::Unknown;
+}
+
+bool Epochs::passed(u64 epoch, Barrier barrier) const {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    bool known = true;
+    for (u32 i = 0; i < slot_count_; ++i) {
+        const Passed one = passed(slots_[i], epoch);
+        if (one == Passed::No) return false;
+        known = known && one == Passed::Yes;
+    }
+    if (known) return true;
+    return barrier == Barrier::WhereNeeded && oldest_reader() >= epoch;
+}
+
 void Epochs::retire(Retired* item) {
     {
         platform::LockGuard guard(lock_);

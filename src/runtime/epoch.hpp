@@ -73,12 +73,15 @@ class Epochs {
     void synchronize();
 
     // For pools that recycle memory themselves. advance() begins a new epoch and returns it: what
-    // was unlinked before the call can be seen by nobody once oldest_reader() is at least that.
-    // Any level.
+    // was unlinked before the call can be seen by nobody once passed() says so of that epoch.
+    // Without a barrier in all threads, which costs microseconds, it says so only where that needs
+    // none: of threads that are in, that entered again, or that share slots. Any level.
     u64 advance() { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
-    u64 oldest_reader() const;
-    // The slot of this thread, which has entered.
+    enum class Barrier : u8 { Never, WhereNeeded };
+    bool passed(u64 epoch, Barrier barrier) const;
+    // Of this thread, which has entered: its slot, and whether it did so in that epoch or later.
     static u32 current_slot() { return platform::thread_word().held.slot; }
+    bool entered_since(u64 epoch) const;
 
     u32 slots() const { return slot_count_; }
     // How often a thread found its CPU's slot and all others taken.
@@ -90,6 +93,7 @@ class Epochs {
     struct alignas(64) Slot {
         std::atomic<u64> epoch{0};       // of who holds it, when it is shared
         std::atomic<u64> home_epoch{0};  // of its own thread, the only one to write this
+        std::atomic<u64> last_epoch{0};  // the same, and not 0 while it is out
         std::atomic<const platform::ThreadWord*> home{nullptr};  // that thread's; set once
         std::atomic<Use> use{Use::Home};
     };
@@ -103,6 +107,9 @@ class Epochs {
     std::atomic<u64>* take(platform::ThreadWord& word, u32 at, bool from_others);
     bool take_slot(platform::ThreadWord& word, Entry& entry);
     bool others_at_home() const;
+    u64 oldest_reader() const;
+    enum class Passed : u8 { Yes, No, Unknown };
+    Passed passed(const Slot& slot, u64 epoch) const;
     bool wait_for_slot(platform::ThreadWord& word, Entry& entry);
 
     Slot* slots_ = nullptr;
@@ -117,13 +124,18 @@ class Epochs {
     Retired* deferred_ = nullptr;  // nobody sees them any more, they wait for PASSIVE
 };
 
-// The store need not be visible before what the thread reads next: oldest_reader() and share() make
-// it so by their barrier. Null when the thread has no home, is in it already, or lost it.
+// The store need not be visible before what the thread reads next: oldest_reader(), passed() and
+// share() make it so by their barrier. Null when the thread has no home, is in it already, or lost
+// it.
 inline std::atomic<u64>* Epochs::take_home(platform::ThreadWord& word) {
     if (word.home.owner != id_) return nullptr;
     Slot& slot = slots_[word.home.slot];
     if (slot.home_epoch.load(std::memory_order_relaxed) != 0) return nullptr;
-    slot.home_epoch.store(epoch_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    // Who sees that this is the last epoch knows without a barrier: what the thread read before, it
+    // has read, and whatever was unlinked before that epoch, it will not find.
+    const u64 epoch = epoch_.load(std::memory_order_acquire);
+    slot.home_epoch.store(epoch, std::memory_order_relaxed);
+    slot.last_epoch.store(epoch, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (slot.use.load(std::memory_order_relaxed) == Use::Home) return &slot.home_epoch;
     slot.home_epoch.store(0, std::memory_order_release);

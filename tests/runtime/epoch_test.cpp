@@ -266,15 +266,17 @@ TEST_F(EpochTest, NoTwoThreadsHoldTheSameSlot) {
     EXPECT_EQ(clashes, 0);
 }
 
-TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
-    start(4);
-    struct Seen : Retired {
-        std::atomic<bool> gone{false};
-        Seen() {
-            destroy = [](Retired* self) { static_cast<Seen*>(self)->gone = true; };
-        }
-    };
-    std::vector<Seen> items(60'000);
+struct Seen : Retired {
+    std::atomic<bool> gone{false};
+    Seen() {
+        destroy = [](Retired* self) { static_cast<Seen*>(self)->gone = true; };
+    }
+};
+
+// Puts one item after the other in the last one's place, under the eyes of two readers, and hands
+// the last one to `retire`.
+template <typename RetireOne>
+void replace_under_readers(Epochs& epochs, std::vector<Seen>& items, const RetireOne& retire) {
     std::atomic<Seen*> shared{&items[0]};
     std::atomic<bool> stop{false};
     std::atomic<u64> reads{0}, late{0};
@@ -282,7 +284,7 @@ TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
         SlowStores slow;
         while (!stop) {
             slow();
-            enter_as_hooks(epochs_, [&](u32) {
+            enter_as_hooks(epochs, [&](u32) {
                 const Seen* item = shared.load(std::memory_order_acquire);
                 for (int i = 0; i < 100; ++i) {
                     if (item->gone.load(std::memory_order_acquire)) ++late;
@@ -295,15 +297,95 @@ TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
     for (int n = 0; n < 2; ++n) readers.emplace_back(read);
     while (reads < 100) std::this_thread::yield();
     for (size_t i = 1; i < items.size(); ++i) {
-        Seen* old = shared.exchange(&items[i], std::memory_order_acq_rel);
-        epochs_.retire(old);
-        epochs_.collect();
+        retire(shared.exchange(&items[i], std::memory_order_acq_rel));
     }
     stop = true;
     for (std::thread& reader : readers) reader.join();
+    EXPECT_EQ(late, 0u) << "of " << reads << " reads";
+}
+
+TEST_F(EpochTest, AReaderNeverSeesWhatIsGone) {
+    start(4);
+    std::vector<Seen> items(60'000);
+    replace_under_readers(epochs_, items, [&](Seen* old) {
+        epochs_.retire(old);
+        epochs_.collect();
+    });
     epochs_.collect();
     EXPECT_FALSE(epochs_.has_retired());
-    EXPECT_EQ(late, 0u) << "of " << reads << " reads";
+}
+
+// As pools do it: without a barrier at first. Most items are never seen to have passed, since both
+// readers have to come back for that.
+TEST_F(EpochTest, AReaderNeverSeesWhatIsUsedAgain) {
+    for (const int asks : {1, 64}) {
+        Epochs epochs;
+        ASSERT_TRUE(epochs.initialize(4));
+        std::vector<Seen> items(20'000);
+        replace_under_readers(epochs, items, [&](Seen* old) {
+            const u64 epoch = epochs.advance();
+            for (int ask = 1; !old->gone && ask <= asks; ++ask) {
+                old->gone = epochs.passed(
+                    epoch, ask == asks ? Epochs::Barrier::WhereNeeded : Epochs::Barrier::Never);
+            }
+        });
+    }
+}
+
+TEST_F(EpochTest, WithoutABarrierItEndsWhenReadersComeBack) {
+    start(4);
+    std::vector<Seen> items(500);
+    replace_under_readers(epochs_, items, [&](Seen* old) {
+        const u64 epoch = epochs_.advance();
+        while (!epochs_.passed(epoch, Epochs::Barrier::Never)) std::this_thread::yield();
+        old->gone = true;
+    });
+}
+
+TEST_F(EpochTest, ABarrierIsOnlyForThreadsThatStayedOut) {
+    if (!platform::barrier_in_all_threads()) GTEST_SKIP() << "no slot is a thread's own here";
+    start(2);
+    constexpr auto kNever = Epochs::Barrier::Never, kNeeded = Epochs::Barrier::WhereNeeded;
+    std::atomic<int> stage{0};
+    const auto wait_for = [&](int at) {
+        while (stage != at) std::this_thread::yield();
+    };
+    std::thread other([&] {
+        {
+            const EpochGuard first(epochs_);
+        }
+        stage = 1;
+        wait_for(2);
+        {
+            const EpochGuard second(epochs_);
+            stage = 3;
+            wait_for(4);
+        }
+        stage = 5;
+        wait_for(6);
+    });
+    wait_for(1);
+    const u64 out = epochs_.advance();
+    EXPECT_FALSE(epochs_.passed(out, kNever));
+    EXPECT_TRUE(epochs_.passed(out, kNeeded));
+    stage = 2;
+    wait_for(3);
+    EXPECT_TRUE(epochs_.passed(out, kNever)) << "it came back";
+    const u64 in = epochs_.advance();
+    EXPECT_FALSE(epochs_.passed(in, kNever));
+    EXPECT_FALSE(epochs_.passed(in, kNeeded));
+    stage = 4;
+    wait_for(5);
+    EXPECT_TRUE(epochs_.passed(out, kNever));
+    EXPECT_FALSE(epochs_.passed(in, kNever));
+    EXPECT_TRUE(epochs_.passed(in, kNeeded));
+    {
+        const EpochGuard guard(epochs_);
+        EXPECT_TRUE(epochs_.entered_since(in));
+        EXPECT_FALSE(epochs_.entered_since(epochs_.advance()));
+    }
+    stage = 6;
+    other.join();
 }
 
 }  // namespace
