@@ -89,24 +89,28 @@ void* lookup_percpu(Map& map, const void* key, u32 slot) {
     return index < map.max_entries ? entry(map, index, slot) : nullptr;
 }
 
-Status check_update(const Map& map, u32 index, u64 flags) {
+bool takes_update(const Map& map, u32 index, u64 flags) {
+    return index < map.max_entries && (flags == kUpdateAny || flags == kUpdateExist);
+}
+
+[[gnu::cold]] Status refuse_update(u32 index, u64 flags, u32 entries) {
     if (flags > kUpdateExist) return fail(Errc::InvalidArgument, {}, "flags", flags);
-    if (index >= map.max_entries) return fail(Errc::TooLarge, {}, "index", index);
-    if (flags == kUpdateNoExist) return fail(Errc::KeyAlreadyExists, {}, "index", index);
-    return {};
+    if (index >= entries) return fail(Errc::TooLarge, {}, "index", index);
+    return fail(Errc::KeyAlreadyExists, {}, "index", index);
 }
 
 Status update(Map& map, const void* key, const void* value, u64 flags, u32) {
     const u32 index = index_of(key);
-    TRY(check_update(map, index, flags));
-    write_value(map, entry(map, index), value);
-    end_timer(map, entry(map, index), false);
+    if (!takes_update(map, index, flags)) return refuse_update(index, flags, map.max_entries);
+    std::byte* const at = entry(map, index);
+    write_value(map, at, value);
+    end_timer(map, at, false);
     return {};
 }
 
 Status update_percpu(Map& map, const void* key, const void* value, u64 flags, u32 slot) {
     const u32 index = index_of(key);
-    TRY(check_update(map, index, flags));
+    if (!takes_update(map, index, flags)) return refuse_update(index, flags, map.max_entries);
     copy_words(entry(map, index, slot), value, map.value_size);
     return {};
 }
@@ -138,7 +142,7 @@ Status write(Map& map, const void* key, const void* value, u64 flags) {
 
 Status write_percpu(Map& map, const void* key, const void* value, u64 flags) {
     const u32 index = index_of(key);
-    TRY(check_update(map, index, flags));
+    if (!takes_update(map, index, flags)) return refuse_update(index, flags, map.max_entries);
     const auto* from = static_cast<const std::byte*>(value);
     for (u32 slot = 0; slot < map.slots; ++slot, from += map.value_stride) {
         copy_words(entry(map, index, slot), from, map.value_size);

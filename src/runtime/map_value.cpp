@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/map_value.hpp"
 
-#include <cstring>
 #include <utility>
 
 #include "runtime/runtime.hpp"
@@ -74,21 +73,16 @@ void give_lock(void* lock) {
     word_of(lock).store(0, std::memory_order_release);
 }
 
-void write_value(const Map& map, void* value, const void* from) {
-    if (!map.fields.any()) return copy_words(value, from, map.value_size);
+void write_around_fields(const Map& map, void* value, const void* from) {
     plain_ranges(map, [&](u32 begin, u32 end) {
         copy_range(static_cast<std::byte*>(value), static_cast<const std::byte*>(from), begin, end,
                    copy_words);
     });
 }
 
-void make_value(const Map& map, void* value, const void* from) {
-    if (!map.fields.any()) {
-        std::memcpy(value, from, map.value_size);
-        return;
-    }
+void make_around_fields(const Map& map, void* value, const void* from) {
     std::memset(value, 0, map.value_size);
-    write_value(map, value, from);
+    write_around_fields(map, value, from);
 }
 
 void read_value(const Map& map, void* to, const void* value, bool locked) {

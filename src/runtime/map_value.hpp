@@ -10,18 +10,31 @@
 // waiting ends, and no lock is held when a run has ended (which debug builds check).
 #pragma once
 
+#include <cstring>
+
 #include "runtime/map.hpp"
 
 namespace ebpf::runtime {
 
+// Of a map whose values have a lock or timer:
+void write_around_fields(const Map& map, void* value, const void* from);
+void make_around_fields(const Map& map, void* value, const void* from);
 void end_timer_of(Map& map, void* value, bool deleted);  // of a map whose values have timers
 
 // All for maps that are not per CPU, inside an epoch.
 
 // Copies a value's plain bytes from `from` into one that others may see.
-void write_value(const Map& map, void* value, const void* from);
+inline void write_value(const Map& map, void* value, const void* from) {
+    if (map.fields.any()) [[unlikely]]
+        return write_around_fields(map, value, from);
+    copy_words(value, from, map.value_size);
+}
 // Makes a value that nobody sees yet of the bytes at `from`: its lock is free.
-void make_value(const Map& map, void* value, const void* from);
+inline void make_value(const Map& map, void* value, const void* from) {
+    if (map.fields.any()) [[unlikely]]
+        return make_around_fields(map, value, from);
+    std::memcpy(value, from, map.value_size);
+}
 // Copies a value's bytes out. `locked`: while its lock is held; the map's values have one.
 void read_value(const Map& map, void* to, const void* value, bool locked = false);
 
