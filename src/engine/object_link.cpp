@@ -46,6 +46,12 @@ i64 place_of(const elf::Symbol& symbol, i64 addend) {
     return static_cast<i64>(symbol.value + static_cast<u64>(addend));
 }
 
+// Where a map's definition lies. GNU's assembler puts the symbol's value into the instruction, too;
+// only the section's own symbol leaves the place to that.
+u64 place_of_map(const elf::Symbol& symbol, i64 offset) {
+    return symbol.type == elf::SymbolType::Object ? symbol.value : static_cast<u64>(offset);
+}
+
 // Decoding counts slots from the function's start; messages count bytes in the section.
 Error in_section(Error error, const Function& function) {
     if (error.where.kind != Where::Kind::Instruction) return error;
@@ -167,7 +173,7 @@ Status Reader::relocate_wide(Linking& linking, u32 index, const elf::Relocation&
         }
         value_offset = static_cast<u64>(offset);
         insn.kind = static_cast<u8>(isa::WideKind::MapIndexValue);
-    } else if (const auto at = map_at_.find({symbol.section, static_cast<u64>(offset)});
+    } else if (const auto at = map_at_.find({symbol.section, place_of_map(symbol, offset)});
                at != map_at_.end()) {
         map = at->second;
     } else {

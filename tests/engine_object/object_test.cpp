@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include "elf/elf.hpp"
 #include "objects.hpp"
 #include "spec/map_types.hpp"
 
@@ -214,6 +217,51 @@ TEST_F(Objects, ExternsAreKnownNamedOrRefused) {
         object = read(compiler, "everything", {.unknown_kconfig = true});
         EXPECT_TRUE(object.find("kprobe/unknown", "")->program);
         EXPECT_FALSE(map(object, ".kconfig").frozen);
+    }
+}
+
+// Writes the symbol's value into each instruction that refers to a map, as GNU's assembler does.
+// Returns how many it changed.
+int refer_as_gnu(std::vector<std::byte>& object) {
+    int count = 0;
+    const auto file = elf::File::open(object);
+    const auto symbols = file->symbols();
+    for (u32 i = 0; i < file->section_count(); ++i) {
+        const auto table = file->section(i);
+        if (table->type != elf::SectionType::Rel) continue;
+        const auto code = file->section(table->info);
+        const auto relocations = file->relocations(*table);
+        for (u32 k = 0; k < relocations->size(); ++k) {
+            const auto relocation = relocations->at(k);
+            const auto symbol = symbols->at(relocation->symbol);
+            if (relocation->type != elf::RelocationType::Wide64 ||
+                symbol->type != elf::SymbolType::Object ||
+                file->section(symbol->section)->name != ".maps")
+                continue;
+            const auto place = code->bytes.data() - object.data();
+            const u32 value = static_cast<u32>(symbol->value);
+            std::memcpy(object.data() + place + relocation->offset + 4, &value, sizeof value);
+            count += value != 0;
+        }
+    }
+    return count;
+}
+
+TEST_F(Objects, MapsAreTheirSymbolsWhateverTheInstructionHolds) {
+    for (const std::string& compiler : compilers_) {
+        SCOPED_TRACE(compiler);
+        auto bytes = test_object(compiler, "everything");
+        const Object before = read(compiler, "everything");
+        EXPECT_GT(refer_as_gnu(bytes), 0);
+        const auto after = read_object(bytes, {.name = "gnu.o", .dialect = {}, .default_type = {}});
+        ASSERT_TRUE(after) << describe(after.error(), bytes);
+        ASSERT_EQ(after->programs.size(), before.programs.size());
+        for (std::size_t i = 0; i < before.programs.size(); ++i) {
+            if (!before.programs[i].program) continue;
+            ASSERT_TRUE(after->programs[i].program) << after->programs[i].message;
+            EXPECT_EQ(maps_used(*after->programs[i].program),
+                      maps_used(*before.programs[i].program));
+        }
     }
 }
 
