@@ -6,7 +6,11 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <map>
 #include <memory>
+#include <optional>
+#include <ranges>
+#include <string_view>
 
 #include "engine/environment.hpp"
 #include "engine/object.hpp"
@@ -29,14 +33,22 @@ double cpu_usec() {
     return 1e6 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-std::optional<spec::ProgramType> type_named(const std::string& name) {
+// All names of program types, of any dialect, and the types.
+std::map<std::string_view, spec::ProgramType> named_types() {
+    std::map<std::string_view, spec::ProgramType> types;
     for (int i = 1; i < spec::kProgramTypeCount; ++i) {
         const auto type = static_cast<spec::ProgramType>(i);
-        for (const char* known : spec::info(type).name) {
-            if (known && name == known) return type;
+        for (const char* name : spec::info(type).name) {
+            if (name) types.emplace(name, type);
         }
     }
-    return std::nullopt;
+    return types;
+}
+
+std::optional<spec::ProgramType> type_named(const std::string& name) {
+    const auto types = named_types();
+    const auto found = types.find(name);
+    return found == types.end() ? std::nullopt : std::optional(found->second);
 }
 
 // The verdict of an error outside the verifier: what this version lacks is not the program's fault.
@@ -126,8 +138,11 @@ int unreadable(const std::string& file, const std::string& why) {
 }  // namespace
 
 int run(const Options& options) {
-    if (!options.type.empty() && !type_named(options.type)) {
-        return unreadable(options.file, "no such program type: " + options.type);
+    const auto type = type_named(options.type);
+    if (!options.type.empty() && !type) {
+        return unreadable(options.file,
+                          fmt::format("no such program type: {}; there are {}", options.type,
+                                      fmt::join(std::views::keys(named_types()), ", ")));
     }
     const auto file = platform::FileContent::open(options.file.c_str(), kMaxFile);
     if (!file) return unreadable(options.file, std::strerror(file.error()));
@@ -143,12 +158,12 @@ int run(const Options& options) {
     }
 
     const double start = cpu_usec();
-    engine::ReadOptions read{.name = options.file, .dialect = options.dialect, .default_type = {}};
+    engine::ReadOptions read{
+        .name = options.file, .dialect = options.dialect, .default_type = type};
     read.unknown_kconfig = true;
     read.target = kernel_types.get();
     read.section = options.section;
     read.program = options.program;
-    if (!options.type.empty()) read.default_type = type_named(options.type);
     const auto object = engine::read_object(file->bytes(), read);
     if (!object) return unreadable(options.file, engine::describe(object.error(), file->bytes()));
     // Decoding was for all programs together; each has its share by instructions.
