@@ -35,7 +35,9 @@ Target host_target() {
 #else
 
 Target host_target() {
-    return {.cpu = code::Cpu::AArch64, .convention = CallingConvention::Aapcs64};
+    return {.cpu = code::Cpu::AArch64,
+            .convention = CallingConvention::Aapcs64,
+            .unwind = UnwindFormat::Dwarf};
 }
 
 #endif
@@ -70,8 +72,8 @@ Status check(const Target& target, const Options& options) {
     }
     if (arm && options.safe_indirect_calls)
         return fail(Errc::Unsupported, {}, "safe indirect calls on AArch64");
-    if (arm && target.unwind != UnwindFormat::None)
-        return fail(Errc::Unsupported, {}, "unwind data on AArch64");
+    if (arm && target.unwind == UnwindFormat::Windows)
+        return fail(Errc::Unsupported, {}, "Windows' unwind data on AArch64");
     return {};
 }
 
@@ -82,7 +84,7 @@ Result<Output> generate(const ir::Program& program, const ir::Facts& proven, con
     const ir::Facts& facts = options.checked ? nothing : proven;  // nobody proved it
     TRY_ASSIGN(const Analysis analysis, analyze(program, facts, registers));
     if (target.cpu == code::Cpu::AArch64)
-        return a64::Compiler(program, facts, options, analysis).run();
+        return a64::Compiler(program, facts, target, options, analysis).run();
     return x64::Compiler(program, facts, target, options, analysis).run();
 }
 

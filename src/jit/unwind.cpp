@@ -55,11 +55,23 @@ enum : u8 {
     kRestore = 0xC0,  // | register
 };
 constexpr u8 kPcRelative32 = 0x1B;  // DW_EH_PE_pcrel | DW_EH_PE_sdata4
-constexpr u32 kStackPointer = 7, kReturnAddress = 16;
 
-// System V's numbers of the machine's registers (x86-64 psABI, figure 3.36).
-constexpr std::array<u8, 16> kDwarfRegister = {0, 2, 1,  3,  7,  6,  4,  5,
-                                               8, 9, 10, 11, 12, 13, 14, 15};
+// How DWARF numbers a machine's registers, and where a call leaves the return address: in memory
+// below the caller's frame, or in a register.
+struct Machine {
+    std::array<u8, 32> number;
+    u8 stack_pointer, return_address;
+    bool return_in_memory;
+    u32 called_cfa() const { return return_in_memory ? kWord : 0; }
+};
+// x86-64 psABI, figure 3.36.
+constexpr Machine kX64 = {{0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15}, 7, 16, true};
+// "DWARF for the Arm 64-bit Architecture", 4.1.
+constexpr Machine kA64 = {{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                           16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
+                          31,
+                          30,
+                          false};
 
 void advance(Writer& out, u32 delta) {
     if (delta == 0) return;
@@ -74,12 +86,12 @@ void advance(Writer& out, u32 delta) {
     }
 }
 
-void dwarf_steps(Writer& out, const FrameHistory& f) {
-    u32 at = f.begin, cfa = kWord, remembered = kWord;
+void dwarf_steps(Writer& out, const Machine& machine, const FrameHistory& f) {
+    u32 at = f.begin, cfa = machine.called_cfa(), remembered = cfa;
     for (const FrameStep& s : f.steps) {
         advance(out, s.at - at);
         at = s.at;
-        const u32 reg = kDwarfRegister[s.reg & 15];
+        const u32 reg = machine.number[s.reg % machine.number.size()];
         switch (s.kind) {
             case Kind::Push:
             case Kind::Grow:
@@ -115,7 +127,7 @@ void close_record(Writer& out, u32 begin) {
     out.set32(begin, out.here() - begin - 4);
 }
 
-void dwarf_table(Writer& out, std::span<const FrameHistory> functions) {
+void dwarf_table(Writer& out, const Machine& machine, std::span<const FrameHistory> functions) {
     const u32 cie = out.here();
     out.put32(0);
     out.put32(0);  // a CIE
@@ -123,14 +135,16 @@ void dwarf_table(Writer& out, std::span<const FrameHistory> functions) {
     for (const char c : {'z', 'R', '\0'}) out.put8(static_cast<u8>(c));
     out.uleb128(1);          // code alignment
     out.put8(0x80 - kWord);  // data alignment, SLEB128: -8
-    out.uleb128(kReturnAddress);
+    out.uleb128(machine.return_address);
     out.uleb128(1);
     out.put8(kPcRelative32);
     out.put8(kDefCfa);
-    out.uleb128(kStackPointer);
-    out.uleb128(kWord);
-    out.put8(kOffset | kReturnAddress);
-    out.uleb128(1);
+    out.uleb128(machine.stack_pointer);
+    out.uleb128(machine.called_cfa());
+    if (machine.return_in_memory) {
+        out.put8(kOffset | machine.return_address);
+        out.uleb128(1);
+    }
     close_record(out, cie);
     for (const FrameHistory& f : functions) {
         const u32 fde = out.here();
@@ -139,7 +153,7 @@ void dwarf_table(Writer& out, std::span<const FrameHistory> functions) {
         out.put32(f.begin - out.here());
         out.put32(f.end - f.begin);
         out.uleb128(0);
-        dwarf_steps(out, f);
+        dwarf_steps(out, machine, f);
         close_record(out, fde);
     }
     out.put32(0);
@@ -204,15 +218,15 @@ u32 windows_table(Writer& out, std::span<const FrameHistory> functions) {
 
 }  // namespace
 
-code::UnwindData append_unwind(UnwindFormat format, std::span<const FrameHistory> functions,
+code::UnwindData append_unwind(const Target& target, std::span<const FrameHistory> functions,
                                std::vector<std::byte>& text) {
     constexpr u32 kTrap = 0xCC;
     Writer out(text);
-    if (format == UnwindFormat::None) return {};
+    if (target.unwind == UnwindFormat::None) return {};
     out.align(kWord, kTrap);
     u32 table = out.here();
-    if (format == UnwindFormat::Dwarf) {
-        dwarf_table(out, functions);
+    if (target.unwind == UnwindFormat::Dwarf) {
+        dwarf_table(out, target.cpu == code::Cpu::AArch64 ? kA64 : kX64, functions);
     } else {
         table = windows_table(out, functions);
     }

@@ -35,15 +35,16 @@ struct FrameStep {
     u32 at = 0;
 };
 
-// A function's frame, from what a call leaves: the return address on top of the stack.
+// A function's frame, from what a call leaves: the return address on top of the stack, or (AArch64)
+// in its register.
 struct FrameHistory {
     u32 begin = 0, end = 0;  // in the text
     std::span<const FrameStep> steps;
 };
 
 // Appends the data for `functions`, in ascending order, to `text`, and says where in it the table
-// that the system is given stands. Only x86-64.
-code::UnwindData append_unwind(UnwindFormat format, std::span<const FrameHistory> functions,
+// that the system is given stands. Windows' format only for x86-64.
+code::UnwindData append_unwind(const Target& target, std::span<const FrameHistory> functions,
                                std::vector<std::byte>& text);
 
 }  // namespace ebpf::jit

@@ -930,8 +930,8 @@ TEST_P(Control, WhatIsUnsupportedSaysSo) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, Errc::Unsupported);
     Target with_unwind = arm;
-    with_unwind.unwind = UnwindFormat::Dwarf;
-    refuse({exit()}, with_unwind, "unwind data on AArch64");
+    with_unwind.unwind = UnwindFormat::Windows;
+    refuse({exit()}, with_unwind, "Windows' unwind data on AArch64");
 }
 
 TEST_P(Control, FactsOfAnotherProgram) {

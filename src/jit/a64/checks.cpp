@@ -87,15 +87,18 @@ void Compiler::slow_checks(u32 function) {
 // else but kTemp, kTemp3, x8 and the flags.
 void Compiler::ask_bounds() {
     a_.bind(own_label(kAskBounds));
-    for (u32 i = 0; i < std::size(kKept); i += 2) a_.push_pair(kKept[i], kKept[i + 1]);
+    begin_frame();
+    for (u32 i = 0; i < std::size(kKept); i += 2) push(kKept[i], kKept[i + 1]);
     a_.mov(Width::W64, 2, kTemp2);
     a_.mov(Width::W64, 1, kTemp4);
     load_field(Width::W64, 0, offsetof(Invocation, bounds));
     a_.access(Access::Load, Width::W64, kTemp, 0, offsetof(Bounds, access), kTemp3);
     a_.rr(op::kBlr, 0, kTemp);
     a_.mask(op::kAndImm, Width::W32, kTemp2, 0, *bit_mask(1, Width::W32));
-    for (u32 i = std::size(kKept); i > 0; i -= 2) a_.pop_pair(kKept[i - 2], kKept[i - 1]);
-    a_.put(op::kRet);
+    note(FrameStep::Kind::Remember);
+    for (u32 i = std::size(kKept); i > 0; i -= 2) pop(kKept[i - 2], kKept[i - 1]);
+    leave();
+    end_frame();
 }
 
 // Fills the frame with zeros and makes it known.

@@ -15,12 +15,14 @@ constexpr u32 kCheckedFarFrom = 5'000;
 constexpr u32 kCheckBytes = 256;  // stack of ask_bounds() and of whom it calls
 constexpr u32 kStubBytes = 64;    // stack of a callback thunk or an entry stub, at most
 constexpr u32 kPair = 16;
+constexpr u32 kWord = 8;
 constexpr RegSet kUnsetAtEntry = isa::kCallArgs & ~(reg_set(1) | reg_set(2));
 }  // namespace
 
-Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
-                   const Analysis& analysis)
+Compiler::Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
+                   const Options& options, const Analysis& analysis)
     : Lowering(program, facts, options, analysis),
+      target_(target),
       a_(own_label(kOwnLabels), kExpectedWords * insn_count_,
          insn_count_ > (options.checked ? kCheckedFarFrom : kFarFrom)),
       resident_saved_(function_count_) {}
@@ -68,16 +70,77 @@ u32 Compiler::native_bytes(u32 function) const {
            frame_record(function) + kPair;
 }
 
+void Compiler::begin_frame() {
+    stretches_.push_back({a_.here(), a_.here(), static_cast<u32>(steps_.size())});
+}
+
+void Compiler::note(FrameStep::Kind kind, Gpr r, u32 bytes) {
+    if (target_.unwind != UnwindFormat::None) steps_.push_back({kind, r, bytes, a_.here()});
+}
+
+void Compiler::push(Gpr a, Gpr b) {
+    a_.push_pair(a, b);
+    for (const Gpr r : {b, a}) {
+        if (r == kZero) {
+            note(FrameStep::Kind::Grow, 0, kWord);
+        } else {
+            note(FrameStep::Kind::Push, r);
+        }
+    }
+}
+
+void Compiler::pop(Gpr a, Gpr b) {
+    a_.pop_pair(a, b);
+    for (const Gpr r : {a, b}) {
+        if (r == kZero) {
+            note(FrameStep::Kind::Shrink, 0, kWord);
+        } else {
+            note(FrameStep::Kind::Pop, r);
+        }
+    }
+}
+
+void Compiler::grow_stack(u32 bytes) {
+    if (bytes == 0) return;
+    a_.rri12(op::kSubImm, Width::W64, kSp, kSp, bytes);
+    note(FrameStep::Kind::Grow, 0, bytes);
+}
+
+void Compiler::shrink_stack(u32 bytes) {
+    if (bytes == 0) return;
+    a_.rri12(op::kAddImm, Width::W64, kSp, kSp, bytes);
+    note(FrameStep::Kind::Shrink, 0, bytes);
+}
+
+// What follows a way out has the frame that was there before it.
+void Compiler::leave() {
+    a_.put(op::kRet);
+    note(FrameStep::Kind::Recall);
+}
+
+code::UnwindData Compiler::write_unwind(std::vector<std::byte>& text) const {
+    std::vector<FrameHistory> functions;
+    functions.reserve(stretches_.size());
+    for (std::size_t i = 0; i < stretches_.size(); ++i) {
+        const Stretch& s = stretches_[i];
+        const std::size_t end =
+            i + 1 < stretches_.size() ? stretches_[i + 1].first_step : steps_.size();
+        functions.push_back(
+            {s.begin, s.end, std::span(steps_).subspan(s.first_step, end - s.first_step)});
+    }
+    return append_unwind(target_, functions, text);
+}
+
 void Compiler::prologue(u32 function) {
     const u32 frame = analysis_.functions[function].frame_bytes + frame_record(function);
     if (links(function)) {
-        a_.push_pair(kFp, kLr);
+        push(kFp, kLr);
         a_.rri12(op::kAddImm, Width::W64, kFp, kSp, 0);
     }
     const Saved s = saved(function);
-    for (u32 i = 0; i < s.count; i += 2) a_.push_pair(s.reg[i], s.reg[i + 1]);
+    for (u32 i = 0; i < s.count; i += 2) push(s.reg[i], s.reg[i + 1]);
     if (is_entry(function)) take_invocation();
-    if (frame != 0) a_.rri12(op::kSubImm, Width::W64, kSp, kSp, frame);
+    grow_stack(frame);
     if (options_.checked) open_checked_frame(function);
     clear_registers(isa::kCalleeSaved | reg_set(0));
     if (is_entry(function)) clear_registers(kUnsetAtEntry);
@@ -87,7 +150,8 @@ void Compiler::prologue(u32 function) {
 void Compiler::epilogue(u32 function, Gpr result) {
     const u32 frame = analysis_.functions[function].frame_bytes + frame_record(function);
     close_checked_frame(function);
-    if (frame != 0) a_.rri12(op::kAddImm, Width::W64, kSp, kSp, frame);
+    note(FrameStep::Kind::Remember);
+    shrink_stack(frame);
     if (is_entry(function)) {
         put_frames_back();
         if (result != kResult) a_.mov(Width::W64, kResult, result);
@@ -97,9 +161,9 @@ void Compiler::epilogue(u32 function, Gpr result) {
         store_field(Width::W32, kTemp, offsetof(Invocation, frames));
     }
     const Saved s = saved(function);
-    for (u32 i = s.count; i > 0; i -= 2) a_.pop_pair(s.reg[i - 2], s.reg[i - 1]);
-    if (links(function)) a_.pop_pair(kFp, kLr);
-    a_.put(op::kRet);
+    for (u32 i = s.count; i > 0; i -= 2) pop(s.reg[i - 2], s.reg[i - 1]);
+    if (links(function)) pop(kFp, kLr);
+    leave();
 }
 
 // Frames are those of one program: the entry begins to count and puts the invoker's count back.
@@ -109,6 +173,7 @@ void Compiler::take_invocation() {
     if (!analysis_.count_frames) return;
     load_field(Width::W32, kTemp, offsetof(Invocation, frames));
     a_.push_pair(kTemp, kZero);
+    note(FrameStep::Kind::Grow, 0, kPair);
     a_.mov_imm(kTemp, analysis_.entry_is_called ? 0 : 1);
     store_field(Width::W32, kTemp, offsetof(Invocation, frames));
 }
@@ -116,43 +181,51 @@ void Compiler::take_invocation() {
 void Compiler::put_frames_back() {
     if (!analysis_.count_frames) return;
     a_.pop_pair(kTemp, kZero);
+    note(FrameStep::Kind::Shrink, 0, kPair);
     store_field(Width::W32, kTemp, offsetof(Invocation, frames));
 }
 
 // The way in where function 0 is one that the program calls.
 void Compiler::entry_stub() {
     a_.bind(own_label(kEntry));
-    a_.push_pair(kFp, kLr);
-    if (uses_invocation_) a_.push_pair(kInvocation, kZero);
+    begin_frame();
+    push(kFp, kLr);
+    if (uses_invocation_) push(kInvocation, kZero);
     take_invocation();
     clear_registers(kUnsetAtEntry);
     a_.call(function_label(0));
+    note(FrameStep::Kind::Remember);
     put_frames_back();
     a_.mov(Width::W64, kResult, kReg[0]);
-    if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
-    a_.pop_pair(kFp, kLr);
-    a_.put(op::kRet);
+    if (uses_invocation_) pop(kInvocation, kZero);
+    pop(kFp, kLr);
+    leave();
+    end_frame();
 }
 
 // What a helper calls with a HelperFn's arguments; r1 to r5 are in place.
 void Compiler::callback_thunk(u32 function) {
     a_.bind(thunk_label(function));
-    a_.push_pair(kFp, kLr);
+    begin_frame();
+    push(kFp, kLr);
     if (uses_invocation_) {
-        a_.push_pair(kInvocation, kZero);
+        push(kInvocation, kZero);
         a_.mov(Width::W64, kInvocation, kInvocationArg);
     }
     a_.call(function_label(function));
+    note(FrameStep::Kind::Remember);
     a_.mov(Width::W64, kResult, kReg[0]);
-    if (uses_invocation_) a_.pop_pair(kInvocation, kZero);
-    a_.pop_pair(kFp, kLr);
-    a_.put(op::kRet);
+    if (uses_invocation_) pop(kInvocation, kZero);
+    pop(kFp, kLr);
+    leave();
+    end_frame();
 }
 
 Status Compiler::compile_function(u32 function) {
     function_ = function;
     faults_ = 0;
     a_.bind(function_label(function));
+    begin_frame();
     plan_residents(function);
     values_.set_frame(analysis_.functions[function].frame_bytes);
     prologue(function);
@@ -182,6 +255,7 @@ Status Compiler::compile_function(u32 function) {
     }
     slow_checks(function);
     fault_exits(function);
+    end_frame();
     return {};
 }
 
@@ -260,6 +334,7 @@ Result<Output> Compiler::finish() {
     for (u32 f = 0; f < function_count_; ++f)
         out.function_offset.push_back(a_.label_offset(function_label(f)));
     out.function_offset.push_back(a_.label_offset(own_label(kFunctionsEnd)));
+    out.unwind = write_unwind(out.text);
     return out;
 }
 

@@ -30,6 +30,7 @@
 #include "jit/lowering.hpp"
 #include "jit/peephole.hpp"
 #include "jit/planted.hpp"
+#include "jit/unwind.hpp"
 
 namespace ebpf::jit::a64 {
 
@@ -40,8 +41,8 @@ std::vector<RegSet> spare_registers(const Analysis& analysis);
 
 class Compiler : private Lowering {
   public:
-    Compiler(const ir::Program& program, const ir::Facts& facts, const Options& options,
-             const Analysis& analysis);
+    Compiler(const ir::Program& program, const ir::Facts& facts, const Target& target,
+             const Options& options, const Analysis& analysis);
     Result<Output> run();
 
   private:
@@ -56,6 +57,16 @@ class Compiler : private Lowering {
     };
     Saved saved(u32 function) const;
     u32 native_bytes(u32 function) const;
+    // Changes of the frame, noted for the unwinder; x64/compiler.hpp has the same.
+    void begin_frame();
+    void end_frame() { stretches_.back().end = a_.here(); }
+    void note(FrameStep::Kind kind, Gpr r = 0, u32 bytes = 0);
+    void push(Gpr a, Gpr b);
+    void pop(Gpr a, Gpr b);
+    void grow_stack(u32 bytes);
+    void shrink_stack(u32 bytes);
+    void leave();
+    code::UnwindData write_unwind(std::vector<std::byte>& text) const;
     // Whether the function has to save the return address.
     bool links(u32 function) const {
         return analysis_.functions[function].calls || options_.checked;
@@ -178,11 +189,18 @@ class Compiler : private Lowering {
     }
     enum : u32 { kEntry, kHelperTable, kFunctionsEnd, kAskBounds, kOwnLabels };
 
+    struct Stretch {  // a function's code, and its steps up to those of the next
+        u32 begin = 0, end = 0, first_step = 0;
+    };
+
+    const Target& target_;
     Assembler a_;
     Values values_{a_};
-    std::vector<Resident> residents_;      // of the function being compiled
-    std::vector<SlowCheck> slow_checks_;   // likewise
-    std::vector<RegSet> resident_saved_;   // per function, see residents.cpp
+    std::vector<Resident> residents_;     // of the function being compiled
+    std::vector<SlowCheck> slow_checks_;  // likewise
+    std::vector<RegSet> resident_saved_;  // per function, see residents.cpp
+    std::vector<Stretch> stretches_;
+    std::vector<FrameStep> steps_;
     std::vector<code::Relocation> table_;  // of helpers, behind the code
 };
 

@@ -328,7 +328,7 @@ code::UnwindData Compiler::write_unwind(std::vector<std::byte>& text) const {
         functions.push_back({a_.code.offset(s.begin), a_.code.offset(s.end),
                              std::span(steps).subspan(s.first_step, end - s.first_step)});
     }
-    return append_unwind(target_.unwind, functions, text);
+    return append_unwind(target_, functions, text);
 }
 
 Result<Output> Compiler::finish() {

@@ -60,7 +60,7 @@ Result<Thunk> entry_thunk(const Invocation& initial, const void* entry, const Ta
                                {FrameStep::Kind::Remember, 0, 0, restored},
                                {FrameStep::Kind::Shrink, 0, frame, restored}};
     const FrameHistory history{0, static_cast<u32>(thunk.text.size()), steps};
-    thunk.unwind = append_unwind(target.unwind, {&history, 1}, thunk.text);
+    thunk.unwind = append_unwind(target, {&history, 1}, thunk.text);
     return thunk;
 }
 

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//
+// Unwind data of machine code for AArch64, read by a C library's own unwinder under qemu-aarch64
+// (a64_unwinder.c): from a helper, and from every instruction that is executed, it finds the way
+// back to who entered the program, and the registers that it had.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "isa/text/text.hpp"
+#include "jit/jit.hpp"
+
+namespace ebpf::engines {
+namespace {
+
+struct Unwound {
+    unsigned helpers = 0, instructions = 0, lost = 0;
+};
+
+// What a64_unwinder.c reads: its header, relocations, code.
+std::vector<u64> words_of(const jit::Output& output) {
+    std::vector<u64> relocations;
+    u64 end = output.unwind.offset;  // of instructions: literals stand behind them
+    for (const code::Relocation& r : output.relocations) {
+        const bool in_code = r.kind == code::RelocKind::Function64;
+        relocations.insert(relocations.end(), {r.offset, in_code ? 1u : 0u, r.addend});
+        end = std::min<u64>(end, r.offset);
+    }
+    std::vector<u64> words = {output.text.size(), end, output.entry, output.unwind.offset,
+                              relocations.size() / 3};
+    words.insert(words.end(), relocations.begin(), relocations.end());
+    return words;
+}
+
+Unwound unwind(std::string_view source, const jit::Options& options) {
+    const auto slots = isa::text::assemble(source, isa::text::Dialect::Llvm);
+    EXPECT_TRUE(slots);
+    const auto program = ir::decode_program(*slots);
+    EXPECT_TRUE(program);
+    const auto output = jit::compile(*program, {},
+                                     {.cpu = code::Cpu::AArch64,
+                                      .convention = jit::CallingConvention::Aapcs64,
+                                      .unwind = jit::UnwindFormat::Dwarf},
+                                     options);
+    EXPECT_TRUE(output);
+    EXPECT_TRUE(code::validate(output->view(0)));
+    char path[] = "/tmp/a64_unwind_XXXXXX";
+    const int file = mkstemp(path);
+    EXPECT_GE(file, 0);
+    const std::vector<u64> words = words_of(*output);
+    const auto size = static_cast<ssize_t>(words.size() * sizeof(u64));
+    EXPECT_EQ(write(file, words.data(), words.size() * sizeof(u64)), size);
+    EXPECT_EQ(write(file, output->text.data(), output->text.size()),
+              static_cast<ssize_t>(output->text.size()));
+    close(file);
+    const std::string command = std::string(QEMU_AARCH64) + " " + A64_UNWINDER + " " + path;
+    Unwound result{.lost = ~0u};
+    if (FILE* const said = popen(command.c_str(), "r")) {
+        EXPECT_EQ(std::fscanf(said, "helpers %u, instructions %u, lost %u", &result.helpers,
+                              &result.instructions, &result.lost),
+                  3);
+        EXPECT_EQ(pclose(said), 0);
+    }
+    unlink(path);
+    return result;
+}
+
+// r6 to r9 in each of two frames, ways out in the middle and by a helper.
+constexpr char kNested[] =
+    "r6 = 1\n"
+    "r9 = 2\n"
+    "*(u64 *)(r10 - 128) = r9\n"
+    "call +2\n"
+    "r0 += r9\n"
+    "exit\n"
+    "r7 = r2\n"
+    "*(u64 *)(r10 - 256) = r7\n"
+    "if r7 > 50 goto +2\n"
+    "r0 = r7\n"
+    "exit\n"
+    "r1 = 1\n"
+    "call 1\n"
+    "r0 += r7\n"
+    "exit\n";
+// Calls itself: frames are counted at run time.
+constexpr char kRecursive[] =
+    "r6 = r1\n"
+    "r7 = r2\n"
+    "if r7 > 68 goto +5\n"
+    "r2 += 1\n"
+    "call -5\n"
+    "r0 += r6\n"
+    "r0 += r7\n"
+    "exit\n"
+    "r1 = 1\n"
+    "call 1\n"
+    "exit\n";
+constexpr char kCallback[] =
+    "r7 = 7\n"
+    "ld_pseudo r1, 0x4, 0x4\n"
+    "call 1\n"
+    "r0 += r7\n"
+    "exit\n"
+    "r6 = r1\n"
+    "r9 = r2\n"
+    "*(u64 *)(r10 - 16) = r9\n"
+    "call 1\n"
+    "r0 += r6\n"
+    "exit\n";
+// Through a pointer that a check has to ask about.
+constexpr char kPointer[] =
+    "r3 = r1\n"
+    "*(u64 *)(r1 + 8) = r3\n"
+    "r4 = *(u8 *)(r3 + 15)\n"
+    "r1 = 5\n"
+    "call 1\n"
+    "exit\n";
+
+struct Program {
+    const char* name;
+    const char* source;
+};
+
+class AArch64Unwind : public testing::TestWithParam<Program> {
+  protected:
+    static void expect_found(const jit::Options& options) {
+        const Unwound result = unwind(GetParam().source, options);
+        EXPECT_GT(result.helpers, 0u);
+        EXPECT_GT(result.instructions, 8u);
+        EXPECT_EQ(result.lost, 0u) << "of " << result.instructions << " instructions";
+    }
+};
+
+TEST_P(AArch64Unwind, Default) {
+    expect_found({});
+}
+TEST_P(AArch64Unwind, Optimised) {
+    expect_found({.level = jit::Level::Optimise});
+}
+TEST_P(AArch64Unwind, Limited) {
+    expect_found({.metered = true, .cancellable = true});
+}
+TEST_P(AArch64Unwind, Checked) {
+    expect_found({.blind_constants = true, .blinding_seed = 9, .checked = true});
+}
+
+std::string name_of(const testing::TestParamInfo<Program>& tested) {
+    return tested.param.name;
+}
+INSTANTIATE_TEST_SUITE_P(Programs, AArch64Unwind,
+                         testing::Values(Program{"nested", kNested},
+                                         Program{"recursive", kRecursive},
+                                         Program{"callback", kCallback},
+                                         Program{"pointer", kPointer}),
+                         name_of);
+
+}  // namespace
+}  // namespace ebpf::engines
