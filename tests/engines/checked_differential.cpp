@@ -74,11 +74,11 @@ MutableBytes mapped(u64 address, std::size_t size) {
     return {static_cast<std::byte*>(at), size};
 }
 MutableBytes shared_memory() {
-    static const MutableBytes memory = mapped(0x10'0000'0000, 64 * 1024);
+    static const MutableBytes memory = mapped(0x2000'0000'0000, 64 * 1024);
     return memory;
 }
 void run_elsewhere(std::function<void()> what) {
-    static const MutableBytes stack = mapped(0x20'0000'0000, 256 * 1024);
+    static const MutableBytes stack = mapped(0x3000'0000'0000, 256 * 1024);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, stack.data(), stack.size());
