@@ -12,6 +12,16 @@ namespace ebpf::platform {
 // <= DISPATCH.
 void spin_pause(u32 round);
 
+// Keeps what follows behind a sequentially consistent exchange that came before. On x86-64 the
+// exchange does that itself; elsewhere a later load may overtake its store, as C++ allows.
+inline void fence_after_exchange() {
+#if defined(__x86_64__)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
 // A lock for short sections. The holder runs at DISPATCH: it may not wait. <= DISPATCH.
 class SpinLock {
   public:

@@ -59,7 +59,10 @@ std::atomic<u64>* Epochs::take_shared(Slot& slot) {
                        slot.epoch.load(std::memory_order_relaxed) == 0 &&
                        slot.epoch.compare_exchange_strong(
                            idle, epoch_.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
-    return taken ? &slot.epoch : nullptr;
+    if (!taken) return nullptr;
+    // Whoever does not see the epoch yet has unlinked before what is read from now on.
+    platform::fence_after_exchange();
+    return &slot.epoch;
 }
 
 // After the barrier, its thread has either shown its epoch or will see that it is no home any more.
