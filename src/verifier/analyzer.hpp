@@ -16,9 +16,9 @@
 //
 // The parts: explore.cpp (paths, checkpoints, budget), rounds.cpp (loops on the path), cover.cpp
 // (when a state covers another), widen.cpp, and the transfer functions: step.cpp (dispatch,
-// arithmetic), branch.cpp, sums.cpp and lengths.cpp (what a comparison teaches of other
-// numbers), memory.cpp, call.cpp, helper.cpp. All are members of one class, because
-// all of them read and mark the same state; each file is one concern.
+// arithmetic), branch.cpp, identities.cpp, related.cpp and lengths.cpp (what a comparison teaches
+// of other numbers), memory.cpp, call.cpp, helper.cpp. All are members of one class, because all of
+// them read and mark the same state; each file is one concern.
 #pragma once
 
 #include <array>
@@ -28,6 +28,7 @@
 
 #include "verifier/flow.hpp"
 #include "verifier/needs.hpp"
+#include "verifier/relations.hpp"
 #include "verifier/state.hpp"
 #include "verifier/verifier.hpp"
 
@@ -68,6 +69,12 @@ struct PacketSum {
     u32 pointer = 0, number = 0;
     i64 scale = 1, delta = 0;
     auto operator<=>(const PacketSum&) const = default;
+};
+
+// An identity that a widening made: its value before and after the round.
+struct WidenedNumber {
+    u32 id = 0;
+    Expression was, is;
 };
 
 struct Checkpoint {
@@ -148,6 +155,7 @@ class Analyzer {
     bool recorded_all() const { return seen_.size() < most_seen_; }
     // After run(): whether the proof relies on the range of `r`, a scalar of a seen state.
     bool relied_on(const Reg& r) const { return r.need == 0 || needs_.marked(r.need); }
+    bool relied_on(const Relation& r) const { return r.need == 0 || needs_.marked(r.need); }
     RegSet live_in(const State& state, std::size_t frame) const;
     std::optional<Distance> distance(u32 id, u32 below) const;
 
@@ -256,12 +264,37 @@ class Analyzer {
                         bool taken);
     void set_null(State& s, const Reg& pointer, bool null);
 
-    // sums.cpp
+    // identities.cpp
     void spread_scalar(State& s, const Reg& before, const Reg& after);
-    void note_sum(const Reg& sum, const Reg& dst, const Reg& src);
-    Reg number_of(const State& s, const Term& term);
-    void learn_range(State& s, Reg number, u64 least, u64 most, u32 made_of);
-    void learn_sums(State& s);
+
+    // related.cpp
+    using Needs = std::vector<u32>;
+    const Ranges& ranges_of(const State& s, bool of_registers_only = false);
+    bool is_small_value(const State& s, u32 id, Needs& needs);
+    void add_number(const State& s, Expression& e, const Reg& r, i64 factor, Needs& needs);
+    void rely_on(const Needs& needs, const Proof& proof);
+    u32 made_of(const Proof& proof);
+    void relate(State& s, const Expression& e, bool equal, u32 need);
+    void keep_range(State& s, const Reg& r);
+    void note_sum(const Reg& sum, const Reg& a, const Reg& b, bool subtract, u32 need);
+    bool sharpen_sum(Scalar& sum, u32& need, const Reg& a, const Reg& b, bool subtract);
+    void note_part(const Reg& part, const Reg& whole);
+    void note_order(State& s, const isa::Insn& insn, bool outcome);
+    void learn_related(State& s, const Reg& r);
+    void sharpen(Reg& pointer);
+    i64 region_size(const Reg& base) const;
+    void sharpen_for(Reg& base, i64 off, i64 size);
+    u64 most_behind(Reg& base, const Reg& size);
+    bool ends_in_packet(const Reg& base, i64 fixed, const Reg& size);
+    void note_in_packet(State& s, const Reg& pointer, i64 bytes);
+
+    // relation_states.cpp
+    void settle_relations(State& s);
+    Expression translated(const CoverQuery& query, const KeptState& old, const State& now,
+                          const Relation& r, Needs& needs);
+    bool covers_relations(const CoverQuery& query, const KeptState& old, const State& now);
+    void widen_relations(const State& before, const State& now, State& out,
+                         const std::vector<WidenedNumber>& numbers, bool first);
 
     // lengths.cpp
     void learn_length(State& s, const Reg& length);
@@ -406,6 +439,8 @@ class Analyzer {
     std::vector<Loop> loops_;
     std::vector<u32> open_loops_;  // outermost first
     NeedGraph needs_;
+    Ranges ranges_;     // of ranges_of()
+    Needs covered_by_;  // what the last covers() found relations from
     u32 next_id_ = 1;
     std::map<PacketSum, u32> packet_ids_;   // identities of sums
     std::map<u32, PacketSum> packet_sums_;  // the other way round

@@ -65,10 +65,14 @@ void Analyzer::refine_branch(State& s, const isa::Insn& i, bool taken) {
             other.need = needs_.combine(other.need, dst_before.need);
             spread_scalar(s, src, Reg(other));
         }
-        if (!s.sums.empty()) learn_sums(s);
+        keep_range(s, s.reg(i.dst));
+        learn_related(s, dst_before);
         learn_length(s, Reg(s.reg(i.dst)));
         learn_lengths(s, dst_before);
         if (!by_register) return;
+        keep_range(s, s.reg(i.src));
+        learn_related(s, src);
+        note_order(s, i, taken);
         learn_length(s, Reg(s.reg(i.src)));
         learn_lengths(s, src);
         learn_order(s, i, taken);
@@ -151,6 +155,7 @@ void Analyzer::refine_pointer(State& s, const isa::Insn& i, const Reg& dst_now, 
             if (p.id == 0 || r.num.smax() <= most) return;
             r.num = r.num.intersect(Scalar::of_signed_range(0, std::max<i64>(most, 0)));
         });
+    note_in_packet(s, p, proven);
     learn_parts(s, p, proven);
 }
 

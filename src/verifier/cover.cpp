@@ -191,7 +191,7 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
         if (stack != nullptr && !covers_stack(query, *stack, *now.frames[f].stack, read))
             return false;
     }
-    return true;
+    return covers_relations(query, old.state, now);
 }
 
 // Forgets what no comparison with `done` looks at: stack that its paths, which have all ended,
@@ -264,6 +264,11 @@ void Analyzer::inherit(const Checkpoint& old, bool exact) {
         }
         mark_read(static_cast<u32>(f),
                   exact ? Granules{~u64{0}, ~u64{0}} : old.state.frames[f].read);
+    }
+    if (exact) {
+        for (const Relation& r : now_.relations.all()) needs_.mark(r.need);
+    } else {
+        for (const u32 n : covered_by_) needs_.mark(planted(240) ? 0 : n);
     }
 }
 

@@ -67,6 +67,7 @@ State Analyzer::initial_state() {
     if (environment_.size_in_r2) frame.regs[2] = Reg::scalar(Scalar::unknown(), fresh_id());
     frame.regs[isa::kFramePointer] = Reg::pointer(Kind::Stack);
     s.frames.push_back(std::move(frame));
+    s.packet_size = fresh_id();
     return s;
 }
 
@@ -356,8 +357,8 @@ bool Analyzer::visit() {
 // From here on only stack that is written later counts as written.
 void Analyzer::create_checkpoint(bool widened, u32 first_id, u32 attempts) {
     drop_rounds_of_left_loop();
+    settle_relations(now_);
     renew_needs();
-    if (!planted(241)) now_.sums.clear();
     auto cp = std::make_shared<Checkpoint>();
     cp->state = keep(now_);
     cp->path_index = static_cast<u32>(path_.size());
@@ -406,7 +407,8 @@ KeptState Analyzer::keep(const State& state) const {
     kept.pc = state.pc;
     kept.may_goto = state.may_goto;
     kept.refs = state.refs;
-    kept.sums = state.sums;
+    kept.relations = state.relations;
+    kept.packet_size = state.packet_size;
     kept.lock = state.lock;
     kept.frames.resize(state.frames.size());
     u16 count = 0;
@@ -462,6 +464,7 @@ void Analyzer::mark_written(u32 frame, int off, int size) {
 }
 
 void Analyzer::renew_needs() {
+    for (Relation& r : now_.relations.all()) r.need = needs_.fresh(r.need);
     for (Frame& frame : now_.frames) {
         for (Reg& r : frame.regs) {
             if (r.is_scalar()) r.need = needs_.fresh(r.need);

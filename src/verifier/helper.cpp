@@ -381,7 +381,7 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
                               " is a size that may be 0: " + to_string(value));
         }
         const ArgKind memory = site.proto->args[n - 1];
-        const Reg& base = reg(static_cast<isa::Reg>(n));
+        Reg& base = reg(static_cast<isa::Reg>(n));
         const bool or_null =
             memory == ArgKind::ReadableMemOrNull || memory == ArgKind::WritableMemOrNull;
         // Null stands for no bytes. eBPF for Windows allows any size with it: its helpers look.
@@ -390,7 +390,7 @@ bool Analyzer::check_memory_argument(CallSite& site, int n) {
             need(base);
             return true;
         }
-        const u64 least = value.num.umin(), most = value.num.umax();
+        const u64 most = most_behind(base, value), least = std::min(value.num.umin(), most);
         if (memory == ArgKind::ReadWriteMem) {
             return check_helper_memory(n - 1, base, least, most, false, false) &&
                    check_helper_memory(n - 1, base, least, most, true, false);
@@ -433,7 +433,7 @@ bool Analyzer::check_helper_memory(int n, const Reg& base_now, u64 least, u64 mo
                                                            " over " + std::to_string(most) +
                                                            " bytes, beyond the stack frame");
         }
-        if (most == 0) return true;
+        if (most == 0 && lo == hi) return true;
         u32& used = facts_.stack_used[now_.frames[base.frame].subprogram];
         used = std::max(used, static_cast<u32>(isa::kStackSize - lo));
         const int from = static_cast<int>(lo),
@@ -581,6 +581,7 @@ void Analyzer::forget_packet_pointers() {
             r.index = now_.pc;
         });
     now_.for_each([](const Reg& r) { return r.is_length(); }, [](Reg& r) { r.forget_length(); });
+    if (!planted(247)) now_.packet_size = fresh_id();
 }
 
 void Analyzer::release(u32 ref) {

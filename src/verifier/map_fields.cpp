@@ -72,6 +72,7 @@ bool Analyzer::start_asynchronous(const CallSite& site) {
     const u32 target = static_cast<u32>(site.callback);
     if (!asynchronous_.insert({target, site.field.index}).second) return true;
     State later;
+    later.packet_size = fresh_id();
     later.pc = target;
     Frame frame;
     frame.subprogram = program_.subprogram_at(target);

@@ -111,9 +111,11 @@ bool Analyzer::check_region(const std::string& what, const Reg& base, i64 off, u
                                   std::to_string(lo) + " or more");
             }
             // The start itself may lie beyond the end.
-            if (base.reach() < 0 || fixed + static_cast<i64>(size) >
-                                        static_cast<i64>(base.size) + (planted(200) ? 1 : 0)) {
-                const std::string reach = std::to_string(fixed + static_cast<i64>(size));
+            const i64 needed = fixed + static_cast<i64>(size);
+            const bool there =
+                base.reach() >= 0 && needed <= static_cast<i64>(base.size) + (planted(200) ? 1 : 0);
+            if (!there && !ends_in_packet(base, needed, Reg::constant(0))) {
+                const std::string reach = std::to_string(needed);
                 const bool variable = !base.num.is_constant() || base.num.value() != 0;
                 const std::string start = variable
                                               ? "its variable start (" + to_string(base.num) + ")"
@@ -224,8 +226,9 @@ bool Analyzer::check_object_access(const std::string& what, const Reg& base, i64
 }
 
 bool Analyzer::check_access(isa::Reg base_register, i32 off, int size, Access access) {
-    const Reg& base = reg(base_register);
+    Reg& base = reg(base_register);
     const std::string what = register_name(base_register);
+    sharpen_for(base, off, size);
     if (base.kind == Kind::Stack) {
         const i64 lo = isa::kStackSize + base.num.smin() + base.off + off;
         const i64 hi = isa::kStackSize + base.num.smax() + base.off + off;

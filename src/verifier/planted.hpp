@@ -5,7 +5,7 @@
 // one fault after the other, and ask that the oracle finds it. Each fault is one realistic slip, at
 // the place where it would be made. In every other build planted() is constant and costs nothing.
 //
-//   1 ..  99   numbers: transfer functions and refinement
+//   1 ..  99   numbers: transfer functions and refinement; from 41 on relations of numbers
 //   100 .. 199 states: registers, stack, covering, widening
 //   200 .. 299 rules: what is checked before an access, a call, the end
 //   300 .. 399 presentation: a verdict that hangs on which register, slot or order was chosen

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 namespace ebpf::verifier {
 
@@ -203,7 +204,7 @@ const Reg& KeptState::reg(std::size_t frame, unsigned r) const {
 
 u64 KeptState::bytes() const {
     u64 n = sizeof(KeptState) + frames.size() * sizeof(KeptFrame) + regs.size() * sizeof(Reg) +
-            refs.size() * sizeof(u32) + sums.size() * sizeof(Sum);
+            refs.size() * sizeof(u32) + relations.all().size() * sizeof(Relation);
     for (const KeptFrame& f : frames) n += f.stack != nullptr ? sizeof(Stack) : 0;
     return n;
 }
@@ -212,7 +213,8 @@ void KeptState::restore(State& s) const {
     s.pc = pc;
     s.may_goto = may_goto;
     s.refs = refs;
-    s.sums = sums;
+    s.relations = relations;
+    s.packet_size = packet_size;
     s.lock = lock;
     s.frames.resize(frames.size());
     for (std::size_t f = 0; f < frames.size(); ++f) {
@@ -317,6 +319,16 @@ std::string to_string(const State& state) {
         text += "  references:";
         for (const u32 ref : state.refs) text += " " + std::to_string(ref);
         text += "\n";
+    }
+    for (const Relation& r : state.relations.all()) {
+        text += "  relation:";
+        for (const Part& p : r.parts()) {
+            const u32 times = static_cast<u32>(std::abs(p.factor));
+            text += (p.factor > 0 ? " + " : " - ") +
+                    (times == 1 ? std::string() : std::to_string(times) + " * ") + "#" +
+                    std::to_string(p.id);
+        }
+        text += (r.equal ? " == " : " <= ") + std::to_string(r.most) + "\n";
     }
     return text;
 }

@@ -23,6 +23,7 @@
 #include "isa/registers.hpp"
 #include "spec/program_info.hpp"
 #include "verifier/planted.hpp"
+#include "verifier/relations.hpp"
 #include "verifier/scalar.hpp"
 
 namespace ebpf::verifier {
@@ -305,25 +306,14 @@ struct Lock {
     friend bool operator==(const Lock&, const Lock&) = default;
 };
 
-// A number that an identity stands for: scale * its value + delta.
-struct Term {
-    u32 id = 0;
-    i64 scale = 1, delta = 0;
-};
-// whole == parts[0] + parts[1], as unsigned numbers; `need` is what that was found from.
-struct Sum {
-    Term whole, parts[2];
-    u32 need = 0;
-};
-inline constexpr std::size_t kMaxSums = 4;  // the latest
-
 struct State {
     u32 pc = 0;
     std::vector<Frame> frames;
     std::vector<u32> refs;  // held references, in the order of acquisition
     Lock lock;
-    std::vector<Sum> sums;  // made since the last checkpoint
-    u32 may_goto = 0;       // how often may_goto went on so far, at least: progress of a loop
+    Relations relations;
+    u32 packet_size = 0;  // identity of data_end - data
+    u32 may_goto = 0;     // how often may_goto went on so far, at least: progress of a loop
 
     Frame& top() { return frames.back(); }
     const Frame& top() const { return frames.back(); }
@@ -374,10 +364,11 @@ struct KeptFrame : CallFrame {
 struct KeptState {
     u32 pc = 0;
     u32 may_goto = 0;
+    u32 packet_size = 0;
     std::vector<KeptFrame> frames;
     std::vector<Reg> regs;
     std::vector<u32> refs;
-    std::vector<Sum> sums;
+    Relations relations;
     Lock lock;
 
     const Reg& reg(std::size_t frame, unsigned r) const;  // an Uninit one when it is not kept

@@ -334,21 +334,36 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
         dst.need = made_of;
         return true;
     }
-    const Scalar result = verifier::alu(op, i.width, dst.num, src.num);
-    const bool exact = i.is64() || planted(122) || fits_32_bits(op, dst.num, src.num);
-    const bool moves = exact && linear.id == 0 && (op == AluOp::Add || op == AluOp::Sub);
-    const u32 id = moves ? moved_identity(dst, src.num, op == AluOp::Sub) : 0;
+    Scalar result = verifier::alu(op, i.width, dst.num, src.num);
+    bool exact = i.is64() || planted(122) || fits_32_bits(op, dst.num, src.num);
+    const bool sum = linear.id == 0 && (op == AluOp::Add || op == AluOp::Sub);
+    u32 need = made_of;
+    if (sum && !now_.relations.empty()) {
+        // The sum as 64 bits have it; if that fits, it is what 32 bits have, too.
+        Scalar wide = verifier::alu(op, Width::W64, dst.num, src.num);
+        u32 related = 0;
+        const bool sharper = sharpen_sum(wide, related, dst, src, op == AluOp::Sub);
+        const Scalar both = result.intersect(wide);
+        if (sharper && (i.is64() || wide.umax() <= 0xffffffff) && !both.empty()) {
+            result = both;
+            exact = true;
+            need = needs_.combine(made_of, related);
+        }
+    }
+    const u32 id = sum && exact ? moved_identity(dst, src.num, op == AluOp::Sub) : 0;
     const Reg before = dst;
     dst = result.is_constant() ? Reg::constant(result.value())
                                : Reg::scalar(result, id != 0 ? id : fresh_id());
-    if (exact && linear.id == 0 && op == AluOp::Add) note_sum(dst, before, src);
+    dst.need = need;
+    if (sum && (exact || planted(242))) note_sum(dst, before, src, op == AluOp::Sub, need);
+    const bool takes = op == AluOp::And || op == AluOp::Rsh || op == AluOp::Div || op == AluOp::Mod;
+    if (takes && exact) note_part(dst, before);
     if (linear.id != 0 && linear.scale != 0 && !result.is_constant()) {
         dst.id = linear.id;
         dst.scale = linear.scale;
         dst.delta = planted(123) ? 0 : linear.delta;
         dst.low = linear.low || !exact;
     }
-    dst.need = made_of;
     return true;
 }
 
@@ -444,9 +459,11 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
                 result.low = pointer.low || moved.low;
             } else {
                 result.var = moved_identity(pointer, number.num, !add);
+                if (result.var == 0) result.var = fresh_id();
                 result.scale = 1;
                 result.delta = 0;
                 result.low = false;
+                note_sum(result, pointer, number, !add, 0);
             }
             if (result.num.smin() <= -kMaxOffset || result.num.smax() >= kMaxOffset) {
                 return reject(DiagnosticCode::PointerArithmetic,

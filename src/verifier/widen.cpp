@@ -35,6 +35,7 @@ struct Widening {
     std::vector<u64> thresholds;
     u32* next_id;
     std::map<std::array<i64, 3>, u32> identities, packets;
+    std::vector<WidenedNumber> numbers;
 
     Scalar range(const Scalar& a, const Scalar& b) const {
         Scalar r;
@@ -138,11 +139,32 @@ struct Widening {
             out.scale = 1;
             out.delta = 0;
             out.low = false;
+            numbers.push_back({*next_id, value(a, 0), value(b, moved)});
             return (*next_id)++;
         }
         u32& id = identities[{id_a, id_b, change / out.scale}];
-        if (id == 0) id = (*next_id)++;
+        if (id != 0) return id;
+        id = (*next_id)++;
+        WidenedNumber number{id, {}, {}};
+        if (!was) number.was.add(id_a, 1);
+        if (!is) number.is.add(id_b, 1);
+        number.is.add(change / out.scale);
+        if (out.low) number.was.invalidate(), number.is.invalidate();
+        numbers.push_back(number);
         return id;
+    }
+
+    // The number of `r`, moved by a constant; that it does not wrap is seen to by its user.
+    static Expression value(const Reg& r, i64 moved) {
+        Expression e;
+        if (r.num.is_constant()) {
+            e.add(static_cast<i64>(r.num.value() + static_cast<u64>(moved)));
+            return e;
+        }
+        e.add(r.number_id(), r.scale);
+        e.add(static_cast<i64>(static_cast<u64>(r.delta) + static_cast<u64>(moved)));
+        if (r.number_id() == 0 || r.low) e.invalidate();
+        return e;
     }
 
     std::shared_ptr<Stack> merge(const std::shared_ptr<Stack>& a, const std::shared_ptr<Stack>& b) {
@@ -231,6 +253,14 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
         }
         out.frames[f].stack = w.merge(before.frames[f].stack, now.frames[f].stack);
     }
+    if (before.packet_size != now.packet_size) {
+        out.packet_size = next_id_++;
+        WidenedNumber size{out.packet_size, {}, {}};
+        size.was.add(before.packet_size, 1);
+        size.is.add(now.packet_size, 1);
+        w.numbers.push_back(size);
+    }
+    widen_relations(before, now, out, w.numbers, attempts == 1);
     return out;
 }
 

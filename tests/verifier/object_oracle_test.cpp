@@ -56,11 +56,12 @@ void judge(const char* what, const fs::path& folder, TrialOptions trial, std::si
     }
     std::printf(
         "%s: %llu programs, %llu accepted, %llu runs, %llu steps, %llu values inside their "
-        "states, %llu with too many states; %llu not for this machine\n",
+        "states, %llu relations hold, %llu with too many states; %llu not for this machine\n",
         what, static_cast<unsigned long long>(tally.programs),
         static_cast<unsigned long long>(tally.accepted),
         static_cast<unsigned long long>(tally.runs), static_cast<unsigned long long>(tally.steps),
         static_cast<unsigned long long>(tally.values),
+        static_cast<unsigned long long>(tally.relations),
         static_cast<unsigned long long>(tally.incomplete),
         static_cast<unsigned long long>(left_out));
     EXPECT_GT(tally.accepted * 3, tally.programs);

@@ -26,10 +26,11 @@ std::string listing(const ir::Program& p) {
 void print(const char* what, const Tally& t) {
     std::printf(
         "%s: %llu programs, %llu accepted, %llu runs, %llu steps, %llu values inside "
-        "their states, %llu with too many states\n",
+        "their states, %llu relations hold, %llu with too many states\n",
         what, static_cast<unsigned long long>(t.programs),
         static_cast<unsigned long long>(t.accepted), static_cast<unsigned long long>(t.runs),
         static_cast<unsigned long long>(t.steps), static_cast<unsigned long long>(t.values),
+        static_cast<unsigned long long>(t.relations),
         static_cast<unsigned long long>(t.incomplete));
 }
 

@@ -15,7 +15,7 @@ namespace ebpf::verifier::oracle {
 namespace {
 
 constexpr int kStates = 31;  // 100 .. 130
-constexpr int kRules = 44;   // 200 .. 243
+constexpr int kRules = 51;   // 200 .. 250
 constexpr u64 kFillings = 80;
 constexpr u64 kGenerated = 60;
 

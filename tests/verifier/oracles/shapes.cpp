@@ -24,6 +24,10 @@ struct Shape {
 #define RETURN0 "r0 = 0\nexit\n"
 // So many instructions that the analysis keeps a state where the paths meet next.
 #define LONG "r3 = 1\nr3 = 2\nr3 = 3\nr3 = 4\nr3 = 5\nr3 = 6\nr3 = 7\nr3 = 8\nr3 = 9\nr3 = 10\n"
+// Two numbers, and a third of one bit.
+#define NUMBERS \
+    "call 7\nr8 = r0\ncall 7\nr9 = r0\ncall 7\nr7 = r0\nr7 &= 1\nr8 &= {15|63}\nr9 &= {15|63}\n"
+#define LITTLE "r8 &= 15\nr9 &= 15\n"
 #define SIZE "{u8|u16|u32|u64}"
 #define NUMBER LONG "call {5|7}\n"
 
@@ -219,6 +223,69 @@ constexpr Shape kShapes[] = {
      "if r7 != 0 goto join\nif r0 < {1|5|9} goto out\njoin:\nr7 = 0\nr6 = r8\nr6 += r0\nif r6 > "
      "{8|14} goto out\nr1 = r10\nr1 += -{6|16}\nr1 += r8\n*(u8 *)(r1 + {0|4}) = "
      "r0\nout:\n" RETURN0},
+    // What a sum says of its parts, from an order of numbers, past a join, and in 32 bits.
+    {"SumBound", NUMBERS
+     "r6 = r8\nr6 += r9\nif r6 > {20..60} goto out\nif r9 {<|<=} {1..9} goto out\nr1 = r10\nr1 += "
+     "-{12..64}\nr1 += r8\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumOrder", NUMBERS
+     "call 7\nr0 &= 63\nr6 = r8\nr6 += r9\nif r6 > {20..40} goto out\nif r0 {>|>=} r9 goto "
+     "out\nr1 = r10\nr1 += -{20..42}\nr1 += r8\nr1 += r0\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumSigned", NUMBERS
+     "r9 += -{0|8|8}\nif r9 {>|s>|s>=} r8 goto in\ngoto out\nin:\nr1 = r10\nr1 += -{4..60}\nr1 += "
+     "r8\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumHalves", NUMBERS
+     "w6 = w8\nw6 {-=|+=} w9\nif r6 < {20..41} goto out\nr1 = r10\nr1 += -{12..60}\nr1 += {r8|r9}\n"
+     "*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumLess", NUMBERS
+     "r6 = r8\nr6 -= r9\nif r6 s> {10..40} goto out\nr1 = r10\nr1 += -{12..64}\nr1 += r8\n*(u8 "
+     "*)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumPastJoin", NUMBERS LONG
+     "r6 = r8\nr6 += r9\nif r7 != 0 goto join\nif r6 > {20..40} goto out\njoin:\nr7 = 0\nr1 = "
+     "r10\nr1 += -{20..64}\nr1 += r8\nr1 += r9\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumJoinOfBounds", NUMBERS LONG
+     "r6 = r8\nr6 += r9\nr0 = {20..40}\nif r7 != 0 goto join\nr0 = {20..90}\njoin:\nif r6 > r0 "
+     "goto "
+     "out\n" LONG "if r7 > 5 goto second\nr3 = 0\nsecond:\nr1 = r10\nr1 += -{20..64}\nr1 += r8\nr1 "
+     "+= r9\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumLoop", NUMBERS
+     "r6 = r8\nr6 += r9\nif r6 > {20..40} goto out\nr6 = 0\nl:\nif r6 >= r9 goto out\nr1 = "
+     "r10\nr1 += -{20..42}\nr1 += r8\nr1 += r6\n*(u8 *)(r1 + 0) = 1\nr6 += {1|2}\n{r8 += 1|r3 = "
+     "0|r3 = 0|r9 += -1}\ngoto l\nout:\n" RETURN0},
+    // Relations that matter and that another path to the same state lacks: what a sum was made of,
+    // what the state's own was shown with, a constant, a sign.
+    {"SumMadeOnOneWay", NUMBERS LITTLE LONG
+     "r6 = r8\nif r7 != 0 goto join\nr6 += r9\njoin:\nif r6 > {20..24} goto out\n" LONG
+     "r7 = 0\nif r7 > 5 goto second\nr3 = 0\nsecond:\nr1 = r10\nr1 += -{21..30}\nr1 += r8\nr1 += "
+     "r9\n*(u8 "
+     "*)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumCovered",
+     "call 7\nr2 = r0\nr2 &= 2\n*(u64 *)(r10 - 128) = r2\n" NUMBERS LITTLE LONG
+     "r6 = r8\nr6 += r9\nif r7 != 0 goto first\nif r6 > {22|23} goto out\ngoto second\nfirst:\nr5 "
+     "= "
+     "*(u64 *)(r10 - 128)\nif r5 != 0 goto join\nif r6 > {21|22} goto out\njoin:\nr5 = 0\n" LONG
+     "second:\nr7 = 0\nr5 = 0\nr6 = 0\nr1 = r10\nr1 += -{23..30}\nr1 += r8\nr1 += r9\n*(u8 *)(r1 + "
+     "0) = 1\nout:\n" RETURN0},
+    {"SumMoved", NUMBERS LONG
+     "r6 = r8\nr6 += r9\nif r6 > {20..30} goto out\nr6 = 0\nif r7 != 0 goto add\njoin:\nr7 = 0\nr1 "
+     "= r10\nr1 += -{21..32}\nr1 += r8\nr1 += r9\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0
+     "add:\nr8 += {2..6}\nif r8 > 15 goto out\ngoto join\n"},
+    {"OrderWithSign", NUMBERS LONG
+     "call 7\nr0 &= 63\nif r7 != 0 goto other\njoin:\nr7 = 0\nif r8 > r9 goto out\nif r9 s> r0 "
+     "goto "
+     "out\nif r0 > {8..30} goto out\nr1 = r10\nr1 += -{9..50}\nr1 += r8\n*(u8 *)(r1 + 0) = "
+     "1\nout:\n" RETURN0 "other:\nr9 += -64\ngoto join\n"},
+    {"OrderNotEqual", NUMBERS
+     "r5 = r9\nr5 += 1\nif r8 > r5 goto out\nif r8 == r9 goto out\nif r9 > {6..12} goto out\nr1 = "
+     "r10\nr1 += -{5..16}\nr1 += r8\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SumOfSize",
+     "r6 = r1\n" NUMBERS LITTLE
+     "r5 = r8\nr5 += r9\nif r5 > 20 goto out\nif r9 == 0 goto out\nr1 = r6\nr2 = 0\nr3 = "
+     "r10\nr3 += -{19|20|21}\nr3 += r8\nr4 = r9\ncall 189\nout:\n" RETURN0},
+    {"PacketRange",
+     PACKET "r2 = r6\nr2 += 2\nif r2 > r7 goto out\nr8 = *(u8 *)(r6 + 0)\nr8 &= 15\nr3 = *(u8 "
+            "*)(r6 + 1)\nr3 &= {3|7}\nr4 = r6\nr4 += r8\nr4 += r3\nr4 += {0..3}\nif r4 > r7 goto "
+            "out\n{r1 = r9|goto same}\nr2 = {4|8|60}\ncall 44\nr6 = *(u32 *)(r9 + 0)\nsame:\nr6 += "
+            "r8\nr0 = *(u8 *)(r6 + {0..3})\nout:\n" RETURN0},
     // Three paths meet twice; the number matters only behind the second meeting.
     {"TwoJoins", NUMBER
      "r7 = r0\nr6 = r7\nr6 &= 7\nr8 = 0\nif r7 & 4 goto second\ngoto join\nsecond:\nr6 = "

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 
 namespace ebpf::verifier::oracle {
 
@@ -40,7 +41,7 @@ class Judge {
             }
             if (!stack_inside(seen, f)) return false;
         }
-        return numbers_agree();
+        return numbers_agree() && relations_hold(s);
     }
 
   private:
@@ -68,6 +69,33 @@ class Judge {
                 if (((a.low || b.low) ? wrong & 0xffffffff : wrong) != 0) return false;
             }
             if (!distances_agree(a)) return false;
+        }
+        return true;
+    }
+
+    // The value of an identity, if a number shows it.
+    std::optional<i64> value_of(const State& s, u32 id) const {
+        if (id == s.packet_size) return static_cast<i64>(machine_.data_end() - machine_.data());
+        const auto n = std::ranges::find_if(numbers_, [&](const Number& known) {
+            return known.id == id && !known.low && (known.scale == 1 || known.scale == -1);
+        });
+        if (n == numbers_.end()) return std::nullopt;
+        return static_cast<i64>(n->scale == 1 ? n->value : u64{0} - n->value);
+    }
+
+    // Relations of numbers that are all there.
+    bool relations_hold(const State& s) const {
+        for (const Relation& r : s.relations.all()) {
+            if (!analyzer_.relied_on(r)) continue;
+            __int128 sum = 0;
+            bool all = true;
+            for (const Part& p : r.parts()) {
+                const std::optional<i64> value = value_of(s, p.id);
+                all &= value.has_value();
+                sum += __int128{p.factor} * value.value_or(0);
+            }
+            tally_.relations += all;
+            if (all && (sum > r.most || (r.equal && sum != r.most))) return false;
         }
         return true;
     }

@@ -15,7 +15,7 @@
 namespace ebpf::verifier::oracle {
 
 struct Tally {
-    u64 programs = 0, accepted = 0, runs = 0, steps = 0, values = 0, incomplete = 0;
+    u64 programs = 0, accepted = 0, runs = 0, steps = 0, values = 0, relations = 0, incomplete = 0;
 };
 
 struct Trial {

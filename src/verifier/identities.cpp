@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers that hang together: copies and multiples by their identity, and sums of two with what
-// they were made of. Whatever a comparison teaches of one of them goes to the others.
+// Numbers that hang together by their identity: copies and multiples. Whatever a comparison teaches
+// of one of them goes to the others.
 #include <algorithm>
 
 #include "verifier/analyzer.hpp"
@@ -85,64 +85,6 @@ void Analyzer::spread_scalar(State& s, const Reg& before, const Reg& after) {
                 need(after);  // where a pointer points always counts
             }
         });
-}
-
-// dst + src, which did not wrap, is `sum`. What a sum was made of does not outlive a checkpoint:
-// that stands for states, too, in which it was made of something else.
-void Analyzer::note_sum(const Reg& sum, const Reg& dst, const Reg& src) {
-    const auto is_term = [](const Reg& r) { return r.id != 0 && !r.low && !r.num.is_constant(); };
-    u64 most;
-    const bool wraps = __builtin_add_overflow(dst.num.umax(), src.num.umax(), &most);
-    if (!is_term(sum) || !is_term(dst) || !is_term(src) || (wraps && !planted(242))) return;
-    const auto term = [](const Reg& r) { return Term{r.id, r.scale, r.delta}; };
-    if (now_.sums.size() == kMaxSums) now_.sums.erase(now_.sums.begin());
-    now_.sums.push_back({term(sum), {term(dst), term(src)}, needs_.combine(dst.need, src.need)});
-}
-
-// What the live registers say of the number.
-Reg Analyzer::number_of(const State& s, const Term& term) {
-    Reg number = Reg::scalar(Scalar::unknown(), term.id);
-    number.scale = term.scale;
-    number.delta = term.delta;
-    for (unsigned r = 0; r < isa::kFramePointer; ++r) {
-        const Reg& known = s.top().regs[r];
-        if (!(flow_.live[branch_at_] >> r & 1) || known.number_id() != term.id) continue;
-        const Scalar both = number.num.intersect(implied(known, number));
-        if (both.empty()) continue;
-        number.num = both;
-        if (known.is_scalar()) number.need = needs_.combine(number.need, known.need);
-    }
-    return number;
-}
-
-// `number` lies between the two.
-void Analyzer::learn_range(State& s, Reg number, u64 least, u64 most, u32 made_of) {
-    const Scalar both = number.num.intersect(Scalar::of_range(least, most));
-    if (least > most || both.empty() || both == number.num) return;
-    number.num = both;
-    number.need = needs_.combine(number.need, planted(243) ? 0 : made_of);
-    spread_scalar(s, number, number);
-    learn_lengths(s, number);
-}
-
-void Analyzer::learn_sums(State& s) {
-    for (const Sum& sum : s.sums) {
-        const Reg whole = number_of(s, sum.whole), a = number_of(s, sum.parts[0]),
-                  b = number_of(s, sum.parts[1]);
-        const u32 made_of =
-            needs_.combine(sum.need, needs_.combine(whole.need, needs_.combine(a.need, b.need)));
-        const auto less = [](u64 x, u64 y) { return x > y ? x - y : 0; };
-        const auto rest = [&](const Reg& part, const Reg& other) {
-            if (whole.num.umax() < other.num.umin()) return;
-            learn_range(s, part, less(whole.num.umin(), other.num.umax()),
-                        whole.num.umax() - other.num.umin() - (planted(240) ? 1 : 0), made_of);
-        };
-        rest(a, b);
-        rest(b, a);
-        u64 most;
-        if (!__builtin_add_overflow(a.num.umax(), b.num.umax(), &most))
-            learn_range(s, whole, a.num.umin() + b.num.umin(), most, made_of);
-    }
 }
 
 }  // namespace ebpf::verifier
