@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "../jit/unwind_programs.hpp"
 #include "isa/text/text.hpp"
 #include "jit/jit.hpp"
 
@@ -69,23 +70,6 @@ Unwound unwind(std::string_view source, const jit::Options& options) {
     return result;
 }
 
-// r6 to r9 in each of two frames, ways out in the middle and by a helper.
-constexpr char kNested[] =
-    "r6 = 1\n"
-    "r9 = 2\n"
-    "*(u64 *)(r10 - 128) = r9\n"
-    "call +2\n"
-    "r0 += r9\n"
-    "exit\n"
-    "r7 = r2\n"
-    "*(u64 *)(r10 - 256) = r7\n"
-    "if r7 > 50 goto +2\n"
-    "r0 = r7\n"
-    "exit\n"
-    "r1 = 1\n"
-    "call 1\n"
-    "r0 += r7\n"
-    "exit\n";
 // Calls itself: frames are counted at run time.
 constexpr char kRecursive[] =
     "r6 = r1\n"
@@ -98,18 +82,6 @@ constexpr char kRecursive[] =
     "exit\n"
     "r1 = 1\n"
     "call 1\n"
-    "exit\n";
-constexpr char kCallback[] =
-    "r7 = 7\n"
-    "ld_pseudo r1, 0x4, 0x4\n"
-    "call 1\n"
-    "r0 += r7\n"
-    "exit\n"
-    "r6 = r1\n"
-    "r9 = r2\n"
-    "*(u64 *)(r10 - 16) = r9\n"
-    "call 1\n"
-    "r0 += r6\n"
     "exit\n";
 // Through a pointer that a check has to ask about.
 constexpr char kPointer[] =
@@ -152,9 +124,9 @@ std::string name_of(const testing::TestParamInfo<Program>& tested) {
     return tested.param.name;
 }
 INSTANTIATE_TEST_SUITE_P(Programs, AArch64Unwind,
-                         testing::Values(Program{"nested", kNested},
+                         testing::Values(Program{"nested", jit::test::unwinding::kWaysOut},
                                          Program{"recursive", kRecursive},
-                                         Program{"callback", kCallback},
+                                         Program{"callback", jit::test::unwinding::kCallback},
                                          Program{"pointer", kPointer}),
                          name_of);
 

@@ -17,6 +17,7 @@
 #include "isa/text/text.hpp"
 #include "placed.hpp"
 #include "spec/helpers.hpp"
+#include "unwind_programs.hpp"
 
 namespace ebpf::jit::test {
 namespace {
@@ -99,21 +100,6 @@ void step_through(const ir::Program& program, const ir::Facts& facts, const Opti
     EXPECT_EQ(lost, 0u) << "of " << instructions << " instructions";
 }
 
-constexpr char kNested[] =
-    "r6 = 1\n"
-    "r9 = 2\n"
-    "*(u64 *)(r10 - 128) = r9\n"
-    "call +2\n"
-    "r0 += r9\n"
-    "exit\n"
-    "r7 = r2\n"
-    "*(u64 *)(r10 - 256) = r7\n"
-    "if r7 > 100 goto +2\n"
-    "r0 = r7\n"
-    "exit\n"  // a way out in the middle
-    "call 1\n"
-    "r0 += r7\n"
-    "exit\n";
 constexpr char kRecursive[] =
     "r6 = r1\n"
     "r7 = r2\n"
@@ -126,27 +112,15 @@ constexpr char kRecursive[] =
     "r1 = 1\n"
     "call 1\n"
     "exit\n";
-constexpr char kCallback[] =
-    "r7 = 7\n"
-    "ld_pseudo r1, 0x4, 0x4\n"
-    "call 1\n"
-    "r0 += r7\n"
-    "exit\n"
-    "r6 = r1\n"
-    "r9 = r2\n"
-    "*(u64 *)(r10 - 16) = r9\n"
-    "call 1\n"
-    "r0 += r6\n"
-    "exit\n";
 
 TEST(UnwindSteps, Subprograms) {
-    step_through(kNested);
+    step_through(unwinding::kWaysOut);
 }
 TEST(UnwindSteps, CountedFrames) {
     step_through(kRecursive);
 }
 TEST(UnwindSteps, Callbacks) {
-    step_through(kCallback);
+    step_through(unwinding::kCallback);
 }
 TEST(UnwindSteps, TailCalls) {
     const auto slots = isa::text::assemble(
@@ -187,7 +161,7 @@ TEST(PerfMap, NamesTheCode) {
 }
 
 TEST(UnwindSteps, Guards) {
-    step_through(kNested, {.metered = true, .cancellable = true});
+    step_through(unwinding::kWaysOut, {.metered = true, .cancellable = true});
 }
 
 }  // namespace

@@ -8,9 +8,12 @@
 
 #include "isa/text/text.hpp"
 #include "placed.hpp"
+#include "unwind_programs.hpp"
 
 namespace ebpf::jit::test {
 namespace {
+
+using unwinding::kCallback;
 
 struct Thrown {
     u64 value;
@@ -85,6 +88,7 @@ constexpr char kNested[] =
     "call 1\n"
     "r0 += r7\n"
     "exit\n";
+
 // Calls itself: frames are counted at run time.
 constexpr char kRecursive[] =
     "r6 = r1\n"
@@ -98,18 +102,6 @@ constexpr char kRecursive[] =
     "r1 = 1\n"
     "r2 = 77\n"
     "call 1\n"
-    "exit\n";
-constexpr char kCallback[] =
-    "r7 = 7\n"
-    "ld_pseudo r1, 0x4, 0x4\n"
-    "call 1\n"
-    "r0 += r7\n"
-    "exit\n"
-    "r6 = r1\n"
-    "r9 = r2\n"
-    "*(u64 *)(r10 - 16) = r9\n"
-    "call 1\n"
-    "r0 += r6\n"
     "exit\n";
 
 TEST(Unwind, ThroughAProgram) {

@@ -138,7 +138,7 @@ int unreadable(const std::string& file, const std::string& why) {
 }  // namespace
 
 int run(const Options& options) {
-    const auto type = type_named(options.type);
+    const auto type = options.type.empty() ? std::nullopt : type_named(options.type);
     if (!options.type.empty() && !type) {
         return unreadable(options.file,
                           fmt::format("no such program type: {}; there are {}", options.type,
