@@ -60,8 +60,7 @@ std::vector<Helper> by_number(Dialect dialect) {
     for (int i = 0; i < kHelperCount; ++i) {
         if (number(dialect, static_cast<Helper>(i)) >= 0) helpers.push_back(static_cast<Helper>(i));
     }
-    std::stable_sort(helpers.begin(), helpers.end(),
-                     [&](Helper a, Helper b) { return number(dialect, a) < number(dialect, b); });
+    std::ranges::stable_sort(helpers, {}, [&](Helper id) { return number(dialect, id); });
     return helpers;
 }
 

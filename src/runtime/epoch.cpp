@@ -8,10 +8,10 @@
 namespace ebpf::runtime {
 namespace {
 
-constexpr u32 kCollectAt = 128;          // retired items that make the retiring thread collect
+constexpr u32 kCollectAt = 128;  // retired items that make the retiring thread collect
 // For a slot, in ns. Longer than a fair share of it takes on a loaded machine: who still waits then
 // waits for one that will not leave.
-constexpr u64 kMaxWait = 10'000'000'000;
+constexpr u64 kMaxWait = 5'000'000'000;
 
 // An address may come again, and a thread's home must not be taken for one in another execution
 // context.

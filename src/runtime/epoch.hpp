@@ -55,7 +55,7 @@ class Epochs {
         platform::Irql irql = platform::Irql::Passive;
     };
 
-    // Takes a slot. Busy when none became free within the bound (ten seconds of waiting) or the
+    // Takes a slot. Busy when none became free within the bound (five seconds of waiting) or the
     // thread is kMaxDepth deep already. <= DISPATCH.
     Status enter(Entry& entry);
     void leave(Entry& entry);

@@ -19,7 +19,7 @@
 namespace {
 
 constexpr unsigned kSize = 4096;
-constexpr __u64 kNoWakeup = 1, kForceWakeup = 2;
+constexpr __u64 kForceWakeup = 2;
 
 class UserRing : public ObjectTest {
   protected:

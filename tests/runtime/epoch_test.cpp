@@ -128,7 +128,7 @@ TEST_F(EpochTest, TwoRuntimesInOneThread) {
         EpochGuard c(epochs_);
         ASSERT_FALSE(c.status());
         EXPECT_EQ(c.status().error().code, Errc::Busy);
-        EXPECT_LT(platform::monotonic_ns() - begin, 10'000'000'000u);
+        EXPECT_LT(platform::monotonic_ns() - begin, 60'000'000'000u);
     }
     EpochGuard again(epochs_);
     EXPECT_TRUE(again.status());

@@ -54,7 +54,6 @@ class Editor {
         u32 target = ir::kNoTarget;  // a label
         u32 label = ir::kNoTarget;   // of this instruction
     };
-    static constexpr u32 kNew = 1u << 30;  // labels of what was not there before
 
     u32 size() const { return static_cast<u32>(old_.insns.size()); }
     void put(u32 i) { items_.push_back({old_.insns[i], old_.target[i], i}); }
