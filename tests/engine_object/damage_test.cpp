@@ -5,7 +5,7 @@
 // deterministic: a seed and a number make a case that can be run again.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "elf/elf.hpp"
@@ -215,11 +215,11 @@ TEST(HostileObject, OverlappingSectionsAreRefused) {
         put(header + 8, u64{6});
         put(header + 32, u64{bytes.size()});
     }
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of the processor, not of the wall
     const auto object = read_object(bytes, {});
     ASSERT_FALSE(object);
     EXPECT_EQ(name(object.error().code), "BadFormat");
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+    EXPECT_LT(std::clock() - start, 2 * CLOCKS_PER_SEC);
 }
 
 }  // namespace
