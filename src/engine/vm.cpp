@@ -121,8 +121,41 @@ Status Vm::verify() {
     return fail(Errc::VerificationFailed);
 }
 
+namespace {
+
+using Function = platform::CodePages::Function;
+
+// Instructions come without a name.
+std::string_view name_of(const ir::Program& program) {
+    return program.name.empty() ? "vm" : std::string_view(program.name);
+}
+
+// The program's functions, and what lies behind them.
+struct PlacedFunctions {
+    const ir::Program& program;
+    const CompiledCode& code;
+
+    std::size_t named() const {
+        const std::size_t count = program.subprograms.size();
+        return code.function_offset.size() == count + 1 ? count : 0;
+    }
+    static Function at(const void* self, std::size_t i) {
+        const auto& [program, code] = *static_cast<const PlacedFunctions*>(self);
+        const std::size_t named = static_cast<const PlacedFunctions*>(self)->named();
+        const std::size_t end = code.unwind.size != 0 ? code.unwind.offset : code.text.size();
+        if (named == 0) return {name_of(program), "", 0, end};
+        if (i == named) return {name_of(program), "_entry", code.function_offset[i], end};
+        const std::string& name = program.subprograms[i].name;
+        return {name.empty() ? name_of(program) : name, "", code.function_offset[i],
+                code.function_offset[i + 1]};
+    }
+};
+
+}  // namespace
+
 // The program, and behind it the thunk that is its plain entry point.
-Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& resolver) {
+Status Vm::place_machine_code(const CompiledCode& code, const code::Resolver& resolver) {
+    const code::CodeView view = code.view();
     constexpr u64 kThunkAlignment = 16, kThunkSize = 512;  // at most
     const u64 thunk_at = (view.text.size() + kThunkAlignment - 1) & ~(kThunkAlignment - 1);
     TRY_ASSIGN(platform::CodePages pages, platform::CodePages::create(thunk_at + kThunkSize));
@@ -145,8 +178,16 @@ Status Vm::place_machine_code(const code::CodeView& view, const code::Resolver& 
 
     TRY(pages.seal());
     pages.register_unwind(0, view.unwind.offset, view.unwind.size);
-    pages.name_code(program_->name.c_str(), view.text.size());
-    if (!checks_) pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
+    const PlacedFunctions functions{*program_, code};
+    pages.name_code({&functions, functions.named() + 1, &PlacedFunctions::at});
+    if (!checks_) {
+        pages.register_unwind(thunk_at, thunk.unwind.offset, thunk.unwind.size);
+        const Function entry_thunk{name_of(*program_), "_entry", thunk_at,
+                                   thunk_at + thunk.unwind.offset};
+        pages.name_code({&entry_thunk, 1, [](const void* self, std::size_t) {
+                             return *static_cast<const Function*>(self);
+                         }});
+    }
     pages_.emplace(std::move(pages));
     code_size_ = view.text.size();
     entry_ = entry;
@@ -187,7 +228,7 @@ Status Vm::compile() {
             return interpreter::kEngine.prepare(view, resolver,
                                                 {static_cast<std::byte*>(prepared_.get()), size});
         }
-        return place_machine_code(view, resolver);
+        return place_machine_code(compiled->code, resolver);
     };
     const Status status = place();
     if (!status) drop_code();

@@ -64,7 +64,7 @@ class Vm {
     code::Invocation initial_invocation() const;
     Status explained(Status status);
     ir::Environment environment();
-    Status place_machine_code(const code::CodeView& view, const code::Resolver& resolver);
+    Status place_machine_code(const CompiledCode& code, const code::Resolver& resolver);
     static bool may_call(code::Invocation* invocation, u64 function, const u64 args[5]);
     static Result<u64> resolve(void* self, code::RelocKind kind, u32 index, u32 addend);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <string_view>
+
 #include "base/error.hpp"
 
 namespace ebpf::platform {
@@ -44,10 +46,24 @@ class CodePages {
     // (in the kernel: any) goes without. PASSIVE.
     static constexpr int kTables = 2;
     void register_unwind(std::size_t text, std::size_t offset, std::size_t size);
-    // Tells profilers what the first `size` bytes are, by a line of /tmp/perf-PID.map (perf's "jit
-    // interface"), when the environment has EBPF_PERF_MAP=1; otherwise, and on other systems,
-    // nothing happens. PASSIVE.
-    void name_code(const char* name, std::size_t size) const;
+    // What the pages' bytes `begin` .. `end` are: a function, or a part of one, such as "_entry".
+    struct Function {
+        std::string_view name;
+        std::string_view part;
+        std::size_t begin = 0;
+        std::size_t end = 0;
+    };
+    // Some, one behind the other; asked for only where somebody wants to know.
+    struct Functions {
+        const void* self = nullptr;
+        std::size_t count = 0;
+        Function (*at)(const void* self, std::size_t i) = nullptr;
+    };
+    // Tells, until the pages go, which functions there are, after register_unwind() of the same
+    // code: profilers by lines of /tmp/perf-PID.map (perf's "jit interface") when the environment
+    // has EBPF_PERF_MAP=1, and debuggers by GDB's JIT interface, with that unwind data, when it has
+    // EBPF_GDB_JIT=1. Otherwise, and on other systems, nothing happens. PASSIVE.
+    void name_code(const Functions& functions) const;
 
   private:
     void* memory_ = nullptr;

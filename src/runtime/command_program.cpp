@@ -3,6 +3,7 @@
 #include <new>
 
 #include "isa/codec.hpp"
+#include "runtime/btf_object.hpp"
 #include "runtime/command_context.hpp"
 #include "runtime/helpers.hpp"
 #include "spec/license.hpp"
@@ -76,6 +77,31 @@ struct Addresses {
     }
 };
 
+// The functions of placed machine code by their names in the BTF, and what lies behind them; where
+// those are not known, all of it by the program's name.
+struct PlacedFunctions {
+    const Program& program;
+    u64 end;
+
+    u32 named() const {
+        const u32 count = program.functions.count;
+        return program.function_offsets.count == count + 1 ? count : 0;
+    }
+    std::string_view name(std::size_t i) const {
+        const auto id = load_le<u32>(program.functions.bytes + i * kFunctionRecord + 4);
+        const auto type = program.btf->view.type(id);
+        return type ? program.btf->view.name(*type).value_or("") : "";
+    }
+    static platform::CodePages::Function at(const void* self, std::size_t i) {
+        const auto& placed = *static_cast<const PlacedFunctions*>(self);
+        const char* const program = placed.program.name.data();
+        if (placed.named() == 0) return {program, "", 0, placed.end};
+        const u32* const begin = placed.program.function_offsets.at + i;
+        if (i == placed.named()) return {program, "_entry", *begin, placed.end};
+        return {placed.name(i), "", *begin, begin[1]};
+    }
+};
+
 // Machine code goes to its final place, gets its addresses there and is sealed before it can be
 // called.
 Status place_machine_code(Program& program, const code::CodeView& view,
@@ -86,7 +112,9 @@ Status place_machine_code(Program& program, const code::CodeView& view,
     TRY(code::relocate(text, view.relocations, resolver));
     TRY(pages.seal());
     pages.register_unwind(0, view.unwind.offset, view.unwind.size);
-    pages.name_code(program.name.data(), view.text.size());
+    const PlacedFunctions functions{program,
+                                    view.unwind.size != 0 ? view.unwind.offset : view.text.size()};
+    pages.name_code({&functions, functions.named() + 1, &PlacedFunctions::at});
     program.entry =
         reinterpret_cast<code::EntryFn>(reinterpret_cast<u64>(pages.address()) + view.entry);
     new (&program.pages) platform::CodePages(std::move(pages));

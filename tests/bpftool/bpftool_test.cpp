@@ -254,6 +254,31 @@ TEST_F(BpftoolTest, MachineCodeIsDumped) {
     EXPECT_EQ(functions[0]["name"], "calls");
 }
 
+TEST_F(BpftoolTest, ProfilersAreToldTheNamesOfFunctions) {
+    const std::string object = std::string(CASEMENT_TEST_OBJECTS) + "/dump.o";
+    if (!fs::exists(object)) GTEST_SKIP() << object << " is not built: no clang-19";
+    const Ran ran = shell("EBPF_PERF_MAP=1 sh -c 'echo $$; exec " + std::string(CASEMENT_BPFTOOL) +
+                          " batch file " + file("prog loadall " + object + " /t\n") + "'");
+    ASSERT_EQ(ran.status, 0) << ran.out;
+    const std::string map = "/tmp/perf-" + std::to_string(std::stoi(ran.out)) + ".map";
+    std::ifstream in(map);
+    std::map<std::string, std::pair<u_long, u_long>> functions;
+    u_long begin = 0, size = 0;
+    for (std::string name; in >> std::hex >> begin >> size >> name;)
+        functions[name] = {begin, begin + size};
+    fs::remove(map);
+    const auto& calls = functions["bpf_prog_calls"];
+    EXPECT_LT(calls.first, calls.second);
+    // Its functions stand behind it, and then what it is entered by.
+    std::pair<u_long, u_long> before = calls;
+    for (const char* name : {"bpf_prog_add_up", "bpf_prog_odd", "bpf_prog_calls_entry"}) {
+        const auto& function = functions[name];
+        EXPECT_EQ(function.first, before.second) << name;
+        EXPECT_LE(function.first, function.second) << name;
+        before = function;
+    }
+}
+
 // Every structure with a name that is only its own, as a compiler lays it out.
 std::string layout_of(const Json& types) {
     std::map<std::string, int> named;

@@ -147,17 +147,28 @@ TEST(PerfMap, NamesTheCode) {
     ASSERT_EQ(setenv("EBPF_PERF_MAP", "1", 1), 0);
     const auto pages = platform::CodePages::create(100);
     ASSERT_TRUE(pages);
-    pages->name_code("probe", 100);
+    using Function = platform::CodePages::Function;
+    const Function functions[] = {{"probe", "", 0, 60}, {"two\nlines", ".part", 60, 100}};
+    const platform::CodePages::Functions names = {
+        functions, 2,
+        [](const void* self, std::size_t i) { return static_cast<const Function*>(self)[i]; }};
+    pages->name_code(names);
     unsetenv("EBPF_PERF_MAP");
-    pages->name_code("unwanted", 100);
+    pages->name_code(names);
     std::ifstream in(path);
-    std::string start, size, name, more;
-    EXPECT_TRUE(in >> start >> size >> name);
+    const auto expect = [&](u64 offset, const char* size, const char* name) {
+        std::string start, its_size, its_name;
+        EXPECT_TRUE(in >> start >> its_size >> its_name);
+        EXPECT_EQ(std::stoull(start, nullptr, 16),
+                  reinterpret_cast<u64>(pages->address()) + offset);
+        EXPECT_EQ(its_size, size);
+        EXPECT_EQ(its_name, name);
+    };
+    expect(0, "3c", "bpf_prog_probe");
+    expect(60, "28", "bpf_prog_two_lines.part");
+    std::string more;
     EXPECT_FALSE(in >> more);
     std::remove(path.c_str());
-    EXPECT_EQ(std::stoull(start, nullptr, 16), reinterpret_cast<u64>(pages->address()));
-    EXPECT_EQ(size, "64");
-    EXPECT_EQ(name, "bpf_prog_probe");
 }
 
 TEST(UnwindSteps, Guards) {

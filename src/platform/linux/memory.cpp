@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "platform/irql.hpp"
+#include "platform/linux/debugger.hpp"
 #include "platform/user/heap.hpp"
 
 // The unwinder of the compiler's runtime (libgcc); no header declares them. `table` is an .eh_frame
@@ -72,21 +73,43 @@ void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_
     }
 }
 
-void CodePages::name_code(const char* name, std::size_t size) const {
-    require_irql_at_most(Irql::Passive, "CodePages::name_code");
-    const char* const wanted = std::getenv("EBPF_PERF_MAP");
-    if (wanted == nullptr || std::strcmp(wanted, "1") != 0) return;
+namespace {
+
+bool asked_for(const char* variable) {
+    const char* const value = std::getenv(variable);
+    return value != nullptr && std::strcmp(value, "1") == 0;
+}
+
+void write_perf_map(u64 address, const CodePages::Functions& functions) {
     char path[32];
     std::snprintf(path, sizeof path, "/tmp/perf-%d.map", getpid());
     const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0) return;
-    dprintf(file, "%" PRIx64 " %zx bpf_prog_%s\n", reinterpret_cast<u64>(memory_), size, name);
+    for (std::size_t i = 0; i < functions.count; ++i) {
+        const CodePages::Function function = functions.at(functions.self, i);
+        dprintf(file, "%" PRIx64 " %zx %s\n", address + function.begin,
+                function.end - function.begin, CodeName(function).text);
+    }
     close(file);
+}
+
+}  // namespace
+
+void CodePages::name_code(const Functions& functions) const {
+    require_irql_at_most(Irql::Passive, "CodePages::name_code");
+    if (asked_for("EBPF_PERF_MAP")) write_perf_map(reinterpret_cast<u64>(memory_), functions);
+    if (!asked_for("EBPF_GDB_JIT")) return;
+    const auto* const end = static_cast<const std::byte*>(memory_) + size_;
+    const auto* unwind = end;
+    for (const void* table : tables_)  // what was registered last
+        if (table != nullptr) unwind = static_cast<const std::byte*>(table);
+    show_code(memory_, functions, {unwind, end});
 }
 
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
     require_irql_at_most(Irql::Passive, "~CodePages");
+    hide_code(memory_);
     for (void* table : tables_)
         if (table != nullptr) __deregister_frame(table);
     munmap(memory_, size_);

@@ -110,7 +110,7 @@ Status CodePages::seal() {
 
 // The kernel's unwinder knows loaded images only.
 void CodePages::register_unwind(std::size_t, std::size_t, std::size_t) {}
-void CodePages::name_code(const char*, std::size_t) const {}
+void CodePages::name_code(const Functions&) const {}
 
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;

@@ -69,7 +69,7 @@ void CodePages::register_unwind(std::size_t text, std::size_t offset, std::size_
     }
 }
 
-void CodePages::name_code(const char*, std::size_t) const {}
+void CodePages::name_code(const Functions&) const {}
 
 CodePages::~CodePages() {
     if (memory_ == nullptr) return;
