@@ -7,6 +7,7 @@
 
 #include "jit/a64/compiler.hpp"
 #include "jit/optimise/optimise.hpp"
+#include "jit/thunk.hpp"
 #include "jit/x64/compiler.hpp"
 #include "jit/x64/spare.hpp"
 
@@ -113,6 +114,13 @@ Result<Output> compile(const ir::Program& program, const ir::Facts& facts, const
     out.insn_offset =
         original_offsets(code, out.insn_offset, static_cast<u32>(program.insns.size()));
     return out;
+}
+
+Result<Thunk> entry_thunk(const code::Invocation& initial, const void* entry,
+                          const Target& target) {
+    TRY(check(target, {}));
+    if (target.cpu == code::Cpu::AArch64) return a64::entry_thunk(initial, entry, target);
+    return x64::entry_thunk(initial, entry, target);
 }
 
 }  // namespace ebpf::jit

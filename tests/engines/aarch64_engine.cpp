@@ -3,6 +3,7 @@
 // Machine code for AArch64, run by an emulator (a64_emulator.hpp).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -253,6 +254,54 @@ TEST(AArch64, ChecksProgramsOfAnySize) {
         EXPECT_EQ(end->fault, 0u);
         EXPECT_EQ(end->r0, number);
         EXPECT_EQ(memory[0], there);
+    }
+}
+
+// A program's entry, by jit::entry_thunk in front of it: the literal that holds the entry's address
+// is filled in by the emulator.
+jit::Output behind_thunk(const jit::Output& program, const code::Invocation& initial) {
+    const u64 magic = 0x5EED'0123'4567'89AB;
+    const auto thunk =
+        jit::entry_thunk(initial, reinterpret_cast<const void*>(magic), kEmulatedTarget);
+    EXPECT_TRUE(thunk);
+    jit::Output both = program;
+    const Bytes wanted = std::as_bytes(std::span(&magic, 1));
+    const auto found = std::ranges::search(thunk->text, wanted);
+    EXPECT_FALSE(found.empty());
+    both.text = thunk->text;
+    both.text.resize((both.text.size() + 15) / 16 * 16);
+    const auto base = static_cast<u32>(both.text.size());
+    both.text.insert(both.text.end(), program.text.begin(), program.text.end());
+    for (code::Relocation& r : both.relocations) r.offset += base;
+    both.relocations.push_back({.offset = static_cast<u32>(found.begin() - thunk->text.begin()),
+                                .kind = code::RelocKind::Function64,
+                                .addend = base + program.entry});
+    both.entry = 0;
+    return both;
+}
+
+TEST(AArch64, IsEnteredAsAFunction) {
+    Insn load{.form = isa::Form::Load, .width = isa::Width::W64, .dst = 0, .src = 1, .off = 8};
+    Insn add = mov(0, 2), call{.form = isa::Form::Call, .imm = code::kCustomHelper};
+    add.kind = static_cast<u8>(isa::AluOp::Add);
+    ir::Program program;
+    program.insns = {mov(6, 1), mov(7, 2), call, mov(1, 6),
+                     mov(2, 7), load,      add,  {.form = isa::Form::Exit}};
+    ASSERT_TRUE(ir::resolve_control_flow(program));
+    const auto output = jit::compile(program, {}, kEmulatedTarget, {.metered = true});
+    ASSERT_TRUE(output);
+    const Helpers helpers = {
+        {0, [](u64, u64, u64, u64, u64, code::Invocation*) -> u64 { return 1; }}};
+    for (const u64 fuel : {~u64{0}, u64{100}, u64{7}}) {
+        code::Invocation initial;
+        initial.fuel = fuel;
+        initial.runtime = reinterpret_cast<void*>(0x1234'5678'9ABC'DEF0);
+        std::array<u64, 4> memory{1, 1000, 2, 3};
+        const auto end = emulate(behind_thunk(*output, initial),
+                                 std::as_writable_bytes(std::span(memory)), helpers, {.fuel = 5});
+        ASSERT_TRUE(end);
+        EXPECT_EQ(end->r0, fuel > 7 ? 1000 + sizeof memory : 0) << fuel;
+        EXPECT_EQ(end->fuel, 5u) << "the thunk's own invocation is used";
     }
 }
 

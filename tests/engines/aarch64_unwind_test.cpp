@@ -37,26 +37,19 @@ std::vector<u64> words_of(const jit::Output& output) {
     return words;
 }
 
-Unwound unwind(std::string_view source, const jit::Options& options) {
-    const auto slots = isa::text::assemble(source, isa::text::Dialect::Llvm);
-    EXPECT_TRUE(slots);
-    const auto program = ir::decode_program(*slots);
-    EXPECT_TRUE(program);
-    const auto output = jit::compile(*program, {},
-                                     {.cpu = code::Cpu::AArch64,
-                                      .convention = jit::CallingConvention::Aapcs64,
-                                      .unwind = jit::UnwindFormat::Dwarf},
-                                     options);
-    EXPECT_TRUE(output);
-    EXPECT_TRUE(code::validate(output->view(0)));
+constexpr jit::Target kTarget{.cpu = code::Cpu::AArch64,
+                              .convention = jit::CallingConvention::Aapcs64,
+                              .unwind = jit::UnwindFormat::Dwarf};
+
+Unwound unwind(const jit::Output& output) {
     char path[] = "/tmp/a64_unwind_XXXXXX";
     const int file = mkstemp(path);
     EXPECT_GE(file, 0);
-    const std::vector<u64> words = words_of(*output);
+    const std::vector<u64> words = words_of(output);
     const auto size = static_cast<ssize_t>(words.size() * sizeof(u64));
     EXPECT_EQ(write(file, words.data(), words.size() * sizeof(u64)), size);
-    EXPECT_EQ(write(file, output->text.data(), output->text.size()),
-              static_cast<ssize_t>(output->text.size()));
+    EXPECT_EQ(write(file, output.text.data(), output.text.size()),
+              static_cast<ssize_t>(output.text.size()));
     close(file);
     const std::string command = std::string(QEMU_AARCH64) + " " + A64_UNWINDER + " " + path;
     Unwound result{.lost = ~0u};
@@ -68,6 +61,17 @@ Unwound unwind(std::string_view source, const jit::Options& options) {
     }
     unlink(path);
     return result;
+}
+
+Unwound unwind(std::string_view source, const jit::Options& options) {
+    const auto slots = isa::text::assemble(source, isa::text::Dialect::Llvm);
+    EXPECT_TRUE(slots);
+    const auto program = ir::decode_program(*slots);
+    EXPECT_TRUE(program);
+    const auto output = jit::compile(*program, {}, kTarget, options);
+    EXPECT_TRUE(output);
+    EXPECT_TRUE(code::validate(output->view(0)));
+    return unwind(*output);
 }
 
 // Calls itself: frames are counted at run time.
@@ -129,6 +133,28 @@ INSTANTIATE_TEST_SUITE_P(Programs, AArch64Unwind,
                                          Program{"callback", jit::test::unwinding::kCallback},
                                          Program{"pointer", kPointer}),
                          name_of);
+
+// The entry is the thunk's own last instruction, where the frame is that of a function that was
+// just called. (The program's way out leads back through the thunk's call.)
+TEST(AArch64Unwind, EntryThunk) {
+    const u64 magic = 0x5EED'0123'4567'89AB;
+    const u32 ret = 0xD65F'03C0;
+    const auto thunk = jit::entry_thunk({}, reinterpret_cast<const void*>(magic), kTarget);
+    ASSERT_TRUE(thunk);
+    const auto offset_of = [&](const auto& wanted) {
+        const auto found = std::ranges::search(thunk->text, std::as_bytes(std::span(&wanted, 1)));
+        EXPECT_FALSE(found.empty());
+        return static_cast<u32>(found.begin() - thunk->text.begin());
+    };
+    jit::Output output{.cpu = code::Cpu::AArch64, .text = thunk->text};
+    output.unwind = thunk->unwind;
+    output.relocations = {{.offset = offset_of(magic),
+                           .kind = code::RelocKind::Function64,
+                           .addend = offset_of(ret)}};
+    const Unwound result = unwind(output);
+    EXPECT_GT(result.instructions, 20u);
+    EXPECT_EQ(result.lost, 0u) << "of " << result.instructions << " instructions";
+}
 
 }  // namespace
 }  // namespace ebpf::engines

@@ -68,10 +68,13 @@ TEST(EntryThunk, Windows) {
     expect_seen(&memory, 40);
 }
 
-TEST(EntryThunk, OtherCpuIsUnsupported) {
-    const auto text = entry_thunk({}, &seen, {.cpu = code::Cpu::AArch64});
-    ASSERT_FALSE(text);
-    EXPECT_EQ(text.error().code, Errc::Unsupported);
+TEST(EntryThunk, ConventionsBelongToCpus) {
+    for (const Target& target :
+         {Target{.cpu = code::Cpu::AArch64}, Target{.convention = CallingConvention::Aapcs64}}) {
+        const auto text = entry_thunk({}, &seen, target);
+        ASSERT_FALSE(text);
+        EXPECT_EQ(text.error().code, Errc::InvalidArgument);
+    }
 }
 
 }  // namespace

@@ -2,31 +2,22 @@
 //
 // The way in for callers that know nothing of invocations. The invocation lives in the thunk's own
 // frame, so that any number of threads can be in it, and a helper can enter the program again.
-#include <array>
-#include <cstddef>
-#include <cstring>
+#include "jit/thunk.hpp"
 
-#include "jit/jit.hpp"
+#include <cstddef>
+
 #include "jit/unwind.hpp"
 #include "jit/x64/abi.hpp"
 
-namespace ebpf::jit {
+namespace ebpf::jit::x64 {
 
 using code::Invocation;
 
 Result<Thunk> entry_thunk(const Invocation& initial, const void* entry, const Target& target) {
-    using namespace x64;
-    if (target.cpu != code::Cpu::X86_64) {
-        return fail(Errc::Unsupported, {}, "entry for CPU", static_cast<u64>(target.cpu));
-    }
-    if (target.convention == CallingConvention::Aapcs64)
-        return fail(Errc::InvalidArgument, {}, "AAPCS64 on x86-64");
     const Abi& abi = target.convention == CallingConvention::WindowsX64 ? kWindowsX64 : kSystemV;
 
     constexpr u32 kWord = 8;
-    static_assert(sizeof(Invocation) % kWord == 0);
-    std::array<u64, sizeof(Invocation) / kWord> words;
-    std::memcpy(words.data(), &initial, sizeof initial);
+    const auto words = words_of(initial);
 
     // Below the invocation lies the home area of Windows' convention (the outgoing area begins with
     // it); the return address in front makes the frame an odd number of words.
@@ -64,4 +55,4 @@ Result<Thunk> entry_thunk(const Invocation& initial, const void* entry, const Ta
     return thunk;
 }
 
-}  // namespace ebpf::jit
+}  // namespace ebpf::jit::x64
