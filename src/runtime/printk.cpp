@@ -6,33 +6,19 @@
 
 #include "platform/process.hpp"
 #include "runtime/read_text.hpp"
+#include "spec/format.hpp"
 
 namespace ebpf::runtime {
 namespace {
 
+using spec::Conversion;
+using spec::FormatPiece;
+using spec::FormatReader;
+
 // Linux keeps the values in a buffer of this size until the text is made from them.
 constexpr u32 kValueBytes = 512;
-constexpr u32 kMaxWidth = (1 << 23) - 1;
-
 constexpr const char* kLowerDigits = "0123456789abcdef";
 constexpr const char* kUpperDigits = "0123456789ABCDEF";
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-bool is_alphanumeric(char c) {
-    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool is_printable(char c) {
-    return c >= ' ' && c <= '~';
-}
-// What may follow a conversion whose letters could go on.
-bool ends_word(char c) {
-    return c == '\0' || is_blank(c) || (is_printable(c) && !is_alphanumeric(c));
-}
 
 // SipHash-2-4 (J.-P. Aumasson, D. J. Bernstein) of one word.
 u64 keyed_hash(const FormatSecret& secret, u64 word) {
@@ -75,17 +61,10 @@ struct Writer {
     }
 };
 
-struct Conversion {
-    bool zeros = false, plus = false, left = false, blank = false;
-    bool has_width = false;
-    u64 width = 0;
-    u32 bytes = 4;  // of a number
-    char letter = 0;
-    char pointer = 0;  // of %p: the letter behind it, 0 if none
-
-    // The blanks before or behind `used` characters.
-    u64 padding(u64 used) const { return has_width && width > used ? width - used : 0; }
-};
+// The blanks before or behind `used` characters.
+u64 padding(const Conversion& c, u64 used) {
+    return c.has_width && c.width > used ? c.width - used : 0;
+}
 
 void write_number(Writer& out, const Conversion& c, u64 value, bool is_signed, u32 base,
                   const char* digits) {
@@ -101,18 +80,18 @@ void write_number(Writer& out, const Conversion& c, u64 value, bool is_signed, u
         text[n++] = digits[value % base];
         value /= base;
     } while (value != 0);
-    const u64 padding = c.padding(n + (sign != '\0' ? 1 : 0));
-    if (!c.left && !c.zeros) out.fill(' ', padding);
+    const u64 room = padding(c, n + (sign != '\0' ? 1 : 0));
+    if (!c.left && !c.zeros) out.fill(' ', room);
     if (sign != '\0') out.put(sign);
-    if (!c.left && c.zeros) out.fill('0', padding);
+    if (!c.left && c.zeros) out.fill('0', room);
     while (n > 0) out.put(text[--n]);
-    if (c.left) out.fill(' ', padding);
+    if (c.left) out.fill(' ', room);
 }
 
 void write_text(Writer& out, const Conversion& c, const char* text, u64 length) {
-    if (!c.left) out.fill(' ', c.padding(length));
+    if (!c.left) out.fill(' ', padding(c, length));
     out.put(text, length);
-    if (c.left) out.fill(' ', c.padding(length));
+    if (c.left) out.fill(' ', padding(c, length));
 }
 
 // A number of `c.bytes` as the letter says: d i u x X.
@@ -127,120 +106,53 @@ void write_integer(Writer& out, const Conversion& c, u64 value) {
                  c.letter == 'X' ? kUpperDigits : kLowerDigits);
 }
 
-bool is_integer(char letter) {
-    return letter == 'd' || letter == 'i' || letter == 'u' || letter == 'x' || letter == 'X';
-}
-
-// 64 and 32 bits of a number, as the l's before its letter say.
-void parse_longs(Conversion& c, std::string_view format, std::size_t& at) {
-    for (int longs = 0; longs < 2 && at < format.size() && format[at] == 'l'; ++longs, ++at) {
-        c.bytes = 8;
-    }
-}
-
 // --- Linux ---------------------------------------------------------------------------------------
 
-class LinuxFormat {
+class LinuxText {
   public:
-    LinuxFormat(std::string_view format, std::span<const u64> values, const FormatSecret& secret,
-                std::span<char> out)
-        : format_(format), values_(values), secret_(secret), out_{out, {}} {}
+    LinuxText(std::span<const u64> values, const FormatSecret& secret, std::span<char> out)
+        : values_(values), secret_(secret), out_{out, {}} {}
 
-    Result<FormattedText> run() {
-        while (at_ < format_.size()) {
-            const char c = format_[at_];
-            if (!is_printable(c) && !is_blank(c)) return invalid();
-            ++at_;
-            if (c != '%') {
-                out_.put(c);
-            } else if (peek() == '%') {
-                out_.put('%');
-                ++at_;
-            } else {
-                TRY(convert());
-            }
+    Result<FormattedText> write(std::string_view format) {
+        for (FormatReader reader(spec::Dialect::Linux, format); !reader.at_end();) {
+            TRY_ASSIGN(const FormatPiece piece, reader.next());
+            out_.put(piece.plain.data(), piece.plain.size());
+            if (!piece.converts) continue;
+            if (used_ == values_.size()) return fail(Errc::InvalidArgument, {}, "values", used_);
+            TRY(convert(piece.conversion, values_[used_++]));
         }
         return out_.text;
     }
 
   private:
-    // The character at `ahead` from here; NUL at the end.
-    char peek(std::size_t ahead = 0) const {
-        return at_ + ahead < format_.size() ? format_[at_ + ahead] : '\0';
-    }
-    std::unexpected<Error> invalid() const {
-        return fail(Errc::InvalidArgument, at_offset(at_), "format");
-    }
-
-    Status convert() {
-        if (used_ == values_.size()) return fail(Errc::InvalidArgument, {}, "values", used_);
-        Conversion c;
-        parse_flags(c);
-        c.letter = peek();
-        const u64 value = values_[used_++];
+    Status convert(const Conversion& c, u64 value) {
         if (c.letter == 'p') return convert_pointer(c, value);
         if (c.letter == 's') return convert_text(c, value);
         if (c.letter == 'c') {
-            ++at_;
             TRY(reserve(1, 1));
             const char character = static_cast<char>(value);
             write_text(out_, c, &character, 1);
             return {};
         }
-        parse_longs(c, format_, at_);
-        c.letter = peek();
-        if (!is_integer(c.letter)) return invalid();
-        ++at_;
         TRY(reserve(c.bytes, 4));
         write_integer(out_, c, value);
         return {};
     }
 
-    void parse_flags(Conversion& c) {
-        for (;; ++at_) {
-            const char flag = peek();
-            c.zeros |= flag == '0';
-            c.plus |= flag == '+';
-            c.left |= flag == '-';
-            c.blank |= flag == ' ';
-            if (flag != '0' && flag != '+' && flag != '-' && flag != ' ') break;
-        }
-        for (; is_digit(peek()); ++at_) {
-            c.has_width = true;
-            c.width = c.width * 10 + static_cast<u64>(peek() - '0');
-            if (c.width > kMaxWidth) c.width = kMaxWidth;
-        }
-    }
-
-    // %s and, behind the p, %ks and %us.
     [[gnu::noinline]] Status convert_text(const Conversion& c, u64 address) {
-        ++at_;
-        if (!ends_word(peek())) return invalid();
         if (stored_ == kValueBytes) return fail(Errc::OutOfSpace, {}, "values");
         char text[kValueBytes];
         const u64 size = read_text(address, {text, kValueBytes - stored_});
         stored_ += size != 0 ? static_cast<u32>(size) : 1;
         // %pks and %pus are made into texts before any width is known.
-        const Conversion plain{.letter = 's'};
-        write_text(out_, c.letter == 's' ? c : plain, text, size != 0 ? size - 1 : 0);
+        write_text(out_, c.letter == 's' ? c : Conversion{}, text, size != 0 ? size - 1 : 0);
         return {};
     }
 
-    Status convert_pointer(Conversion& c, u64 value) {
-        ++at_;
-        const char next = peek();
-        if ((next == 'k' || next == 'u') && peek(1) == 's') {
-            ++at_;
-            return convert_text(c, value);
-        }
-        if (next == 'i' || next == 'I') return convert_internet_address(next, value);
-        const bool known = next == 'K' || next == 'x' || next == 's' || next == 'S' || next == 'B';
-        if (!known && !ends_word(next)) return invalid();
+    Status convert_pointer(Conversion c, u64 value) {
+        if (c.pointer == 'k' || c.pointer == 'u') return convert_text(c, value);
+        if (c.family != 0) return convert_internet_address(c, value);
         TRY(reserve(8, 4));
-        if (known) {
-            c.pointer = next;
-            while (is_alphanumeric(peek())) ++at_;
-        }
         if (c.pointer == 's' || c.pointer == 'S' || c.pointer == 'B') {
             write_symbol(c, value);
         } else {
@@ -260,11 +172,8 @@ class LinuxFormat {
         write_text(out_, c.pointer == 'B' ? Conversion{} : c, text, symbol.text.written);
     }
 
-    Status convert_internet_address(char letter, u64 address) {
-        const char family = peek(1);
-        if (family != '4' && family != '6') return invalid();
-        at_ += 2;
-        const u32 size = family == '4' ? 4 : 16;
+    Status convert_internet_address(const Conversion& c, u64 address) {
+        const u32 size = c.family == '4' ? 4 : 16;
         u8 bytes[16] = {};
         // Linux asks for the room of the longest address and uses that of this one.
         if (kValueBytes - stored_ < size) return fail(Errc::OutOfSpace, {}, "values");
@@ -274,19 +183,18 @@ class LinuxFormat {
         const u64 before = out_.text.length;
         for (u32 i = 0; i < size; ++i) {
             Conversion digits{.zeros = true, .has_width = true};
-            if (family == '6') {
+            if (c.family == '6') {
                 digits.width = 2;
-                if (letter == 'I' && i != 0 && i % 2 == 0) out_.put(':');
+                if (c.pointer == 'I' && i != 0 && i % 2 == 0) out_.put(':');
                 write_number(out_, digits, bytes[i], false, 16, kLowerDigits);
             } else {
-                digits.width = letter == 'i' ? 3 : 1;
+                digits.width = c.pointer == 'i' ? 3 : 1;
                 if (i != 0) out_.put('.');
                 write_number(out_, digits, bytes[i], false, 10, kLowerDigits);
             }
         }
         stored_ += static_cast<u32>(out_.text.length - before) + 1;
         if (stored_ > kValueBytes) stored_ = kValueBytes;
-        while (is_alphanumeric(peek())) ++at_;
         return {};
     }
 
@@ -308,11 +216,9 @@ class LinuxFormat {
         return keyed_hash(secret_, address) & 0xffffffff;
     }
 
-    std::string_view format_;
     std::span<const u64> values_;
     const FormatSecret& secret_;
     Writer out_;
-    std::size_t at_ = 0;
     std::size_t used_ = 0;
     u32 stored_ = 0;
 };
@@ -332,8 +238,8 @@ Result<FormattedText> format_linux(std::string_view format, std::span<const u64>
     const std::string_view text = until_nul(format);
     if (text.size() == format.size()) return fail(Errc::InvalidArgument, {}, "format's end");
     // All of it is looked at before anything is written.
-    TRY(LinuxFormat(text, values, secret, {}).run());
-    return LinuxFormat(text, values, secret, out).run();
+    TRY(LinuxText(values, secret, {}).write(text));
+    return LinuxText(values, secret, out).write(text);
 }
 
 Result<FormattedText> format_windows(std::string_view format, std::span<const u64> values,
@@ -344,20 +250,12 @@ Result<FormattedText> format_windows(std::string_view format, std::span<const u6
     const std::string_view text = until_nul(format);
     Writer writer{out, {}};
     std::size_t used = 0;
-    for (std::size_t at = 0; at < text.size();) {
-        const char c = text[at++];
-        if (c != '%' || (at < text.size() && text[at] == '%')) {
-            writer.put(c);
-            if (c == '%') ++at;
-            continue;
-        }
-        Conversion conversion;
-        parse_longs(conversion, text, at);
-        conversion.letter = at < text.size() ? text[at++] : '\0';
-        if (!is_integer(conversion.letter) || conversion.letter == 'X' || used == values.size()) {
-            return fail(Errc::InvalidArgument, at_offset(at), "format");
-        }
-        write_integer(writer, conversion, values[used++]);
+    for (FormatReader reader(spec::Dialect::Windows, text); !reader.at_end();) {
+        TRY_ASSIGN(const FormatPiece piece, reader.next());
+        writer.put(piece.plain.data(), piece.plain.size());
+        if (!piece.converts) continue;
+        if (used == values.size()) return fail(Errc::InvalidArgument, {}, "values", used);
+        write_integer(writer, piece.conversion, values[used++]);
     }
     if (used != values.size()) return fail(Errc::InvalidArgument, {}, "values", values.size());
     const u64 written = writer.text.written;

@@ -21,20 +21,17 @@ struct FormatSecret {
     u64 words[2] = {};
 };
 
-// Linux' formats (Documentation/core-api/printk-formats.rst; what bpf_trace_printk, bpf_snprintf
-// and their kin take of it): %d %i %u %x %X with l and ll, %c, %s %pks %pus, %p %px %pK, %ps %pS
-// %pB, %pI4 %pi4 %pI6 %pi6, %%, each with the flags 0 + - and blank and a width. Texts and
-// addresses are read where the value says; what cannot be read is empty or zero. An address is
-// written as a number that stands for it, except by %px; there are no names of functions.
+// A text by one of Linux' formats (spec/format.hpp). Texts and addresses are read where the value
+// says; what cannot be read is empty or zero. An address is written as a number that stands for it,
+// except by %px; there are no names of functions.
 //
-// Before the format's end, its NUL, there may be only printable ASCII characters and blanks.
-// InvalidArgument: no NUL, another character or conversion, fewer values than conversions.
+// InvalidArgument: no NUL at the format's end, the reader's errors, fewer values than conversions.
 // OutOfSpace: the texts and values need more than 512 bytes. <= DISPATCH.
 Result<FormattedText> format_linux(std::string_view format, std::span<const u64> values,
                                    const FormatSecret& secret, std::span<char> out);
 
-// eBPF for Windows' formats: %d %i %u %x with l and ll, %%; 2 to 511 bytes, of which a NUL ends
-// the text; as many conversions as values; a newline at the end goes. InvalidArgument. <= DISPATCH.
+// The same of eBPF for Windows: 2 to 511 bytes, of which a NUL ends the text; as many conversions
+// as values; a newline at the end goes. InvalidArgument. <= DISPATCH.
 Result<FormattedText> format_windows(std::string_view format, std::span<const u64> values,
                                      std::span<char> out);
 

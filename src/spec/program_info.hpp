@@ -42,6 +42,8 @@ enum class ArgKind : u8 {
     DynptrUninit,
     Dynptr,
     ConstString,  // pointer to a NUL-terminated string in frozen read-only data
+    ConstFormat,  // such a string that is a format (spec/format.hpp) of the values in the next two
+                  // arguments, an array of u64 and its size in bytes
     PtrToLong,    // writable 8 bytes on the stack
     PtrToInt,     // writable 4 bytes
     SocketCommon,

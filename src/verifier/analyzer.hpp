@@ -356,6 +356,8 @@ class Analyzer {
         bool of_packet = false;  // the dynptr in the arguments points to the packet
         i32 callback = -1;       // first instruction of the callback
         int callback_argument = -1;
+        std::string_view format{};  // in the map's initial value
+        int format_argument = -1;
     };
     Step call_helper(u32 number);
     Step call_kfunc(const isa::Insn& insn);
@@ -372,6 +374,10 @@ class Analyzer {
     Step call_with_callback(const CallSite& site);
     void forget_packet_pointers();
     void release(u32 ref);
+
+    // strings.cpp
+    bool check_string_argument(CallSite& site, int n);
+    bool check_format(const CallSite& site);
 
     // typed.cpp
     Reg typed_pointer(u32 structure);  // a number when `structure` is 0

@@ -85,6 +85,7 @@ Step Analyzer::call_prototype(const spec::HelperProto& proto) {
     for (int n = 0; n < proto.arg_count(); ++n) {
         if (!check_argument(site, n)) return Step::Failed;
     }
+    if (site.format_argument >= 0 && !check_format(site)) return Step::Failed;
     if (proto.flags.releases && site.released == 0) {
         const Reg& first = reg(1);
         if (first.ref == 0 || std::ranges::find(now_.refs, first.ref) == now_.refs.end()) {
@@ -227,19 +228,9 @@ bool Analyzer::check_argument(CallSite& site, int n) {
             site.callback = static_cast<i32>(value.index);
             site.callback_argument = n;
             return true;
-        case ArgKind::ConstString: {
-            if (value.kind != Kind::MapValue || value.nullable || !value.num.is_constant())
-                return wrong("a constant string");
-            const ir::MapDef& m = map(value.index);
-            const i64 from = value.off + static_cast<i64>(value.num.value());
-            if (!m.is_data_section || !m.read_only || !m.frozen || from < 0 ||
-                from >= static_cast<i64>(m.initial.size())) {
-                return wrong("a string in frozen read-only data");
-            }
-            const bool ends = std::find(m.initial.begin() + from, m.initial.end(), std::byte{0}) !=
-                              m.initial.end();
-            return ends || wrong("a string that ends with a zero byte");
-        }
+        case ArgKind::ConstString:
+        case ArgKind::ConstFormat:
+            return check_string_argument(site, n);
         case ArgKind::SocketCommon:
         case ArgKind::Socket: {
             if (is_typed(value, kind == ArgKind::Socket ? "sock" : "sock_common")) return true;

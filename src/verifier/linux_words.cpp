@@ -146,6 +146,8 @@ class Words {
             case ArgKind::SpinLock:
             case ArgKind::Timer:
             case ArgKind::KptrField:
+            case ArgKind::ConstString:
+            case ArgKind::ConstFormat:
                 return "map_value";
             case ArgKind::AllocMem:
                 return "ringbuf_mem";

@@ -41,6 +41,7 @@ inline std::vector<ir::MapDef> test_maps() {
         make_map("orders", MapType::UserRingbuf, 0, 0, 4096),  // 12
         make_map("sockets", MapType::Sockmap, 4, 4, 16),       // 13
         make_map("group", MapType::CgroupStorage, 16, 8, 0),   // 14
+        make_map(".rodata.str", MapType::Array, 4, 40, 1),     // 15
     };
     maps[5].is_data_section = maps[5].read_only = maps[5].frozen = true;
     for (int i = 0; i < 16; ++i) maps[5].initial.push_back(static_cast<std::byte>(i + 1));
@@ -50,6 +51,10 @@ inline std::vector<ir::MapDef> test_maps() {
     maps[8].spin_lock_offset = 0;
     maps[10].timer_offset = 8;
     maps[11].inner = 10;
+    // At 0, 10 and 16; what begins at 23 does not end.
+    maps[15].is_data_section = maps[15].read_only = maps[15].frozen = true;
+    constexpr char kTexts[41] = "%d of %d\0\0plain\0%d %y\0\0no end here......";
+    for (int i = 0; i < 40; ++i) maps[15].initial.push_back(static_cast<std::byte>(kTexts[i]));
     return maps;
 }
 
