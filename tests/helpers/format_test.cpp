@@ -101,6 +101,7 @@ TEST_F(Formats, Numbers) {
         {"%d%d%d%d%d%d%d%d%d%d%d%d", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, "123456789101112"},
         {"%d %d", {1, 2, 3}, "1 2"},
         {"tab\tand\nline", {}, "tab\tand\nline"},
+        {"f\xc3\xbcnf: %d\xc3\xbc", {5}, "f\xc3\xbcnf: 5\xc3\xbc"},
     };
     for (const Case& c : cases) expect(c);
 }
@@ -149,6 +150,7 @@ TEST_F(Formats, Refused) {
         {"%pM", {1}, nullptr}, {"%pksx", {1}, nullptr}, {"\x01", {}, nullptr},
         {"%5%", {1}, nullptr}, {"%l", {1}, nullptr},    {"%d%d", {1}, nullptr},
         {"%o", {1}, nullptr},  {"%pa", {1}, nullptr},   {"\x7f", {}, nullptr},
+        {"%s\xc3\xbc", {kHello}, nullptr},
     };
     for (const Case& c : cases) expect(c);
 }
