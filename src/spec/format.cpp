@@ -38,11 +38,11 @@ Result<FormatPiece> FormatReader::next() {
         if (!allowed && dialect_ == Dialect::Linux) return invalid();
     }
     if (peek() == '%' && peek(1) == '%') {  // the first stands for itself, the second for nothing
-        piece.plain = format_.substr(begin, at_ + 1 - begin);
+        piece.plain = {format_.data() + begin, at_ + 1 - begin};
         at_ += 2;
         return piece;
     }
-    piece.plain = format_.substr(begin, at_ - begin);
+    piece.plain = {format_.data() + begin, at_ - begin};  // substr() could throw
     if (at_end()) return piece;
     ++at_;
     piece.converts = true;
