@@ -4,7 +4,8 @@
 #include <casement/vm.h>
 
 #include <cstdio>
-#include <cstring>
+
+#include "raw_insn.hpp"
 
 // The debugger stops at these.
 extern "C" [[gnu::noinline]] uint64_t stop_in_helper(uint64_t a, uint64_t, uint64_t, uint64_t,
@@ -15,17 +16,6 @@ extern "C" [[gnu::noinline]] uint64_t stop_in_helper(uint64_t a, uint64_t, uint6
 extern "C" [[gnu::noinline]] void stop_after_release() {
     asm volatile("" ::: "memory");
 }
-
-namespace {
-
-struct Insn {
-    uint8_t code;
-    uint8_t regs;
-    int16_t off;
-    int32_t imm;
-};
-
-}  // namespace
 
 extern "C" [[gnu::noinline]] uint64_t enter_program(const casement_vm* vm) {
     uint64_t result = 0;

@@ -10,14 +10,10 @@
 #include <thread>
 #include <vector>
 
+#include "raw_insn.hpp"
+
 namespace {
 
-struct Insn {
-    uint8_t code;
-    uint8_t regs;
-    int16_t off;
-    int32_t imm;
-};
 constexpr Insn kExit = {0x95, 0, 0, 0};
 
 class VmTest : public testing::TestWithParam<casement_engine> {
