@@ -179,6 +179,7 @@ class Analyzer {
     KeptState keep(const State& state) const;
     u64 bytes() const { return state_bytes_ + *cell_bytes_ + needs_.bytes(); }
     void count_bytes(u64 more);
+    void charge(u64 bytes);
     bool within_budget();
     bool budget_ended(const char* which);
     std::string where_the_work_went() const;

@@ -253,6 +253,12 @@ void Analyzer::count_bytes(u64 more) {
     peak_bytes_ = std::max(peak_bytes_, bytes());
 }
 
+// Reading constant data is work, too, of which the number of steps would not tell.
+void Analyzer::charge(u64 bytes) {
+    constexpr u64 kBytesPerStep = 64;
+    max_steps_ -= std::min(max_steps_, bytes / kBytesPerStep);
+}
+
 bool Analyzer::within_budget() {
     if (bytes() <= options_.max_memory) return true;
     // Finished checkpoints only save work; give them up before giving up.

@@ -47,6 +47,7 @@ bool Analyzer::check_string_argument(CallSite& site, int n) {
     }
     const auto begin = m.initial.begin() + from;
     const auto end = std::find(begin, m.initial.end(), std::byte{0});
+    charge(static_cast<u64>(end - begin));
     if (end == m.initial.end()) return wrong("a string that ends with a zero byte");
     if (site.proto->args[n] == spec::ArgKind::ConstFormat) {
         site.format = {reinterpret_cast<const char*>(&*begin),

@@ -223,6 +223,24 @@ TEST(ConstantStrings, WhereTheyMayLie) {
     }
 }
 
+// Reading them counts as work: a path that reads a long one again and again ends with the budget.
+TEST(ConstantStrings, LongOnesCount) {
+    constexpr u32 kSize = 1 << 20, kCalls = 300;
+    std::vector<ir::MapDef> maps = test_maps();
+    maps[kTexts].value_size = kSize;
+    maps[kTexts].initial.assign(kSize - 1, std::byte{'a'});
+    maps[kTexts].initial.push_back(std::byte{0});
+    const auto calls = [](u32 number) {
+        std::string text = "*(u64 *)(r10 - 8) = 0\n";
+        for (u32 i = 0; i < number; ++i)
+            text += "r1 = r10\nr1 += -8\nr2 = 8\nld_pseudo r3, 6, 15\ncall 182\n";
+        return text + "r0 = 0\nexit\n";
+    };
+    bool unused = false;
+    EXPECT_EQ(verdict(calls(kCalls / 10), maps, nullptr, unused), "accept");
+    EXPECT_EQ(verdict(calls(kCalls), maps, nullptr, unused), "budget");
+}
+
 // What a map holds must be known: nothing is accepted on trust.
 TEST(ConstantStrings, UnknownContentIsNotAccepted) {
     for (const bool frozen : {false, true}) {
