@@ -31,9 +31,9 @@ __u64 overlapped = 0;
 long answers[5];
 
 static int count(void* map, __u32* key, struct timed* value) {
-    __sync_fetch_and_add(&value->fired, 1);
     STORE(last_key, *key);
     STORE(fired_at, bpf_ktime_get_ns());
+    __sync_fetch_and_add(&value->fired, 1);  // behind what who waits for it reads next
     if (value->period) bpf_timer_start(&value->timer, value->period, 0);
     return 0;
 }

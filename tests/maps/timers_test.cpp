@@ -217,10 +217,17 @@ TEST_P(Timers, StartingAgainMovesTheTime) {
     arm(kHash, 1, kLong);
     EXPECT_EQ(start(kHash, 1, 2 * kMillisecond), 0);
     EXPECT_TRUE(becomes_true([&] { return fired(kHash, 1) == 1; }));
-    EXPECT_EQ(start(kHash, 1, 5 * kMillisecond), 0);
-    EXPECT_EQ(start(kHash, 1, kLong), 0);
-    usleep(20'000);
-    EXPECT_EQ(fired(kHash, 1), 1u);
+    __u64 before, began;
+    do {  // until a busy machine lets both starts happen before the first's time has come
+        EXPECT_GE(cancel(kHash, 1), 0);
+        EXPECT_EQ(set(kHash, 1), 0);
+        before = fired(kHash, 1);
+        began = now_ns(CLOCK_MONOTONIC);
+        EXPECT_EQ(start(kHash, 1, 10 * kMillisecond), 0);
+        EXPECT_EQ(start(kHash, 1, kLong), 0);
+    } while (now_ns(CLOCK_MONOTONIC) - began > 10 * kMillisecond);
+    usleep(30'000);
+    EXPECT_EQ(fired(kHash, 1), before);
 }
 
 TEST_P(Timers, FunctionsStartTheirTimerAgain) {
