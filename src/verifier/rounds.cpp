@@ -176,6 +176,8 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
     const u32 first_id = next_id_;
     std::optional<State> general = widen(active.state.state(), now_, attempts);
     if (!general) {
+        // In another round of the loop around it, it may have other objects: a loop of its own.
+        if (entered_again(active)) return false;
         // Shapes differ from round to round; only precise rounds can tell.
         if (active.widened || rounds >= 4 * kPreciseRounds) no_widening_[pc] = true;
         return false;
