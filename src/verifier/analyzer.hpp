@@ -242,8 +242,6 @@ class Analyzer {
     Step step();
     bool alu(const isa::Insn& insn);
     Reg low_half(const Reg& whole, const Scalar& num);
-    bool extends_low_half(u32 at) const;
-    bool extend_low_half(const isa::Insn& insn, Reg& dst);
     void note_divisor(const isa::Insn& insn, const Reg& src);
     bool alu_scalar(const isa::Insn& insn, Reg& dst, const Reg& src);
     u32 made_since_checkpoint() const;
@@ -428,9 +426,7 @@ class Analyzer {
     Written scratch_written_{};  // before the first checkpoint
     u32 since_checkpoint_ = 0;
 
-    u32 branch_at_ = 0;         // whose outcome is being learned from
-    u32 shifted_at_ = ~u32{0};  // see extends_low_half
-    Reg shifted_{};
+    u32 branch_at_ = 0;  // whose outcome is being learned from
 
     std::vector<Pending> pending_;
     State other_;  // of a branch, before it is kept

@@ -88,13 +88,14 @@ bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, boo
     if (old.kind == Kind::Uninit) return true;
     if (old.kind != now.kind) return false;
     if (old.kind == Kind::Scalar) {
-        if (old.is_length() && (!now.is_length() || (old.off > now.off && !planted(234)) ||
-                                old.size != now.size || (old.index == 0) != (now.index == 0) ||
-                                (old.index != 0 && !map_id(query, old.index, now.index, 0)))) {
+        if (old.has_length() && (old.frame != now.frame || (old.off > now.off && !planted(234)) ||
+                                 old.size != now.size || (old.index == 0) != (now.index == 0) ||
+                                 (old.index != 0 && !map_id(query, old.index, now.index, 0)))) {
             return false;
         }
         if (!exact && !needs_.marked(old.need)) return true;
         if (!old.num.contains(now.num) && !planted(113)) return false;
+        if ((old.object & ~now.object) != 0) return false;
         return old.id == 0 || map_number(query, old, now, 0);
     }
     if (old.index != now.index || old.frame != now.frame || old.object != now.object) return false;
@@ -151,9 +152,9 @@ bool Analyzer::covers_stack(CoverQuery& query, const Stack& old, const Stack& no
         if (c.reg.kind == Kind::Uninit || !any(needed, c.off, c.size)) return true;
         const Cell* same = now.exact(c.off, c.size);
         if (same != nullptr) return covers_reg(query, c.reg, same->reg, query.exact);
-        if (!c.reg.is_scalar() || c.reg.is_length()) return false;
+        if (!c.reg.is_scalar() || c.reg.has_length()) return false;
         if (!query.exact && !needs_.marked(c.reg.need)) return true;
-        if (!c.reg.num.contains(Scalar::of_size(c.size))) return false;
+        if (c.reg.object != 0 || !c.reg.num.contains(Scalar::of_size(c.size))) return false;
         if (c.reg.id != 0 && query.identity_below != 0 && distance(c.reg.id, query.identity_below))
             return false;
         return c.reg.id == 0 || map_id(query, c.reg.id, query.unique--, 0);
@@ -199,7 +200,7 @@ bool Analyzer::covers(const Checkpoint& old, const State& now, bool exact, u32 i
 // some number, which is all that is left to say of those.
 void Analyzer::shrink(Checkpoint& done) const {
     const auto matters = [&](const Reg& r) {
-        return !r.is_scalar() || r.is_length() || (needs_.marked(r.need) && !planted(125));
+        return !r.is_scalar() || r.has_length() || (needs_.marked(r.need) && !planted(125));
     };
     std::vector<Reg> regs;
     auto next = done.state.regs.begin();

@@ -174,7 +174,6 @@ bool Analyzer::attempt() {
     facts_.max_call_depth = 1;
     state_bytes_ = 0;
     since_checkpoint_ = 0;
-    shifted_ = Reg{};
 
     now_ = initial_state();
     while (true) {

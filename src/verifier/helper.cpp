@@ -571,7 +571,7 @@ void Analyzer::forget_packet_pointers() {
             r.lost = Lost::PacketChanged;
             r.index = now_.pc;
         });
-    now_.for_each([](const Reg& r) { return r.is_length(); }, [](Reg& r) { r.forget_length(); });
+    now_.for_each([](const Reg& r) { return r.has_length(); }, [](Reg& r) { r.forget_length(); });
     if (!planted(247)) now_.packet_size = fresh_id();
 }
 

@@ -84,7 +84,11 @@ Scalar alu(AluOp op, Width width, const Scalar& a, const Scalar& b) {
     Scalar r;
     if (width == Width::W64) {
         r.bits = bits_of(op, width, a.bits, b.bits);
-        r.r64 = RangeOps<u64, i64>::apply(op, a.r64, b.r64);
+        Range<u64, i64> range = a.r64;
+        // What is shifted out does not matter.
+        if (op == AluOp::Lsh && b.is_constant() && b.value() % 64 >= 32)
+            range = {.lo = a.r32.lo, .hi = a.r32.hi, .slo = a.r32.slo, .shi = a.r32.shi};
+        r.r64 = RangeOps<u64, i64>::apply(op, range, b.r64);
         if (low_half_is_local(op, b)) r.r32 = RangeOps<u32, i32>::apply(op, a.r32, b.r32);
     } else {
         r.bits = bits_of(op, width, a.bits.low32(), b.bits.low32()).low32();

@@ -59,14 +59,21 @@ enum MemoryUse : u8 {
     kPacketSlice = 4,     // they are the packet's, and lost when that changes
 };
 
+// `r <<= 32`, with `r >>= n` or `r s>>= n` behind it, extends a low half where there are no 32-bit
+// instructions. Of such an upper half: moved down without or with its sign it is the number that
+// was moved up, all of it, and not only its low half.
+enum UpperHalf : u8 { kUpperUnsigned = 1, kUpperSigned = 2 };
+
 struct Reg {
     Kind kind = Kind::Uninit;
     bool nullable = false;  // MapValue, Map, Memory, Object, Typed: may be null
-    u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below;
+    u8 frame = 0;  // Stack: index of the frame it points into; Scalar: 1 for a length, see below, 2
+                   // when its upper half is one;
                    // Object, Memory, LentDynptr: 1 when `ref` is another's, whose end is this
                    // one's too
     Lost lost = Lost::Never;
-    u8 object = 0;         // Object: a RetKind; Memory, Dynptr: bits of MemoryUse
+    u8 object = 0;         // Object: a RetKind; Memory, Dynptr: bits of MemoryUse; Scalar: bits of
+                           // UpperHalf
     bool low = false;      // see scale
     bool reached = false;  // Packet, PacketMeta: data + var is known not to be behind the end
     i32 off = 0;           // pointers: constant part of the offset
@@ -88,6 +95,7 @@ struct Reg {
     // A scalar may be known to be a length: size * num + off is at most data_end minus the packet
     // pointer of identity `index`. A lower bound of it proves bytes of the packet.
     bool is_length() const { return kind == Kind::Scalar && frame == 1; }
+    bool has_length() const { return kind == Kind::Scalar && frame != 0; }
     bool is_borrowed() const { return is_pointer() && kind != Kind::Stack && frame == 1; }
     void set_length(u32 pointer, u32 factor, i32 more) {
         frame = 1, index = pointer, size = factor, off = more;

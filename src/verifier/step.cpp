@@ -114,33 +114,6 @@ Step Analyzer::step() {
     return Step::Failed;
 }
 
-// `r <<= 32` right before `r >>= n` or `r s>>= n` with n up to 32: without 32-bit instructions that
-// is how a low half is extended (and then moved to the left by 32 - n). What the register held is
-// remembered over the pair, else its relations would be lost to the bits shifted out.
-bool Analyzer::extends_low_half(u32 at) const {
-    if (at + 1 >= program_.insns.size() || flow_.join[at + 1]) return false;
-    const isa::Insn &i = program_.insns[at], &next = program_.insns[at + 1];
-    if (i.form != Form::AluImm || i.alu() != AluOp::Lsh || !i.is64() || i.imm != 32) return false;
-    return next.form == Form::AluImm && next.dst == i.dst && next.is64() &&
-           (next.alu() == AluOp::Rsh || next.alu() == AluOp::Arsh) && next.imm >= 0 &&
-           next.imm <= 32;
-}
-
-bool Analyzer::extend_low_half(const isa::Insn& i, Reg& dst) {
-    const bool is_signed = i.alu() == AluOp::Arsh;
-    const Reg whole = shifted_;
-    shifted_ = Reg{};
-    const u32 made_of = dst.need;
-    const Scalar number = is_signed ? sign_extend(Width::W64, 32, whole.num) : whole.num.low32();
-    Reg extended = number == whole.num ? whole : low_half(whole, number);
-    extended.need = made_of;
-    dst = extended;
-    if (i.imm == 32) return true;
-    isa::Insn shift = program_.insns[shifted_at_];
-    shift.imm = 32 - i.imm;
-    return alu_scalar(shift, dst, Reg::constant(static_cast<u64>(shift.imm)));
-}
-
 bool Analyzer::alu(const isa::Insn& i) {
     if (!writable(i.dst)) return false;
     const bool moves =
@@ -149,13 +122,6 @@ bool Analyzer::alu(const isa::Insn& i) {
     if (!moves && !readable(i.dst)) return false;
     if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
     Reg& dst = reg(i.dst);
-
-    if (extends_low_half(now_.pc)) {
-        shifted_at_ = now_.pc;
-        shifted_ = dst;
-    } else if (shifted_.is_scalar() && now_.pc == shifted_at_ + 1) {
-        return extend_low_half(i, dst);
-    }
 
     if (i.form == Form::AluReg || i.form == Form::AluImm) {
         const Reg src =
@@ -221,7 +187,7 @@ struct Linear {
     bool low = false;  // of the low halves only
 };
 
-constexpr i64 kMaxScale = i64{1} << 40;  // larger ones serve no index
+constexpr i64 kMaxScale = i64{1} << 48;  // larger ones serve no index
 
 i64 wrapping_mul(i64 a, i64 b) {
     return static_cast<i64>(static_cast<u64>(a) * static_cast<u64>(b));
@@ -250,10 +216,24 @@ Linear shifted_left(const Reg& a, i64 count) {
 }
 
 // What lies in the upper half comes down: with or without its sign, in the low halves it is that.
-Linear shifted_right(const Reg& a, i64 count) {
+Linear shifted_right(const Reg& a, i64 count, UpperHalf extended) {
     const bool upper = a.scale % kUpper == 0 && a.delta % kUpper == 0 && !a.low;
     if (a.id == 0 || !upper || count > 32) return {};
-    return {a.id, a.scale >> count, a.delta >> count, !planted(128)};
+    return {a.id, a.scale >> count, a.delta >> count, (a.object & extended) == 0 && !planted(128)};
+}
+
+// What `r`, which is `whole << 32`, has in its upper half.
+void note_upper_half(Reg& r, const Reg& whole) {
+    if (r.id != whole.id || whole.low || r.scale >> 32 != whole.scale ||
+        r.delta >> 32 != whole.delta)
+        return;
+    if (whole.num.umax() <= 0xffffffff || planted(131)) r.object |= kUpperUnsigned;
+    if (whole.num.smin() >= std::numeric_limits<i32>::min() &&
+        whole.num.smax() <= std::numeric_limits<i32>::max())
+        r.object |= kUpperSigned;
+    if (!whole.is_length() || r.object == 0) return;
+    r.set_length(whole.index, whole.size, whole.off);
+    r.frame = 2;
 }
 
 // The result's form, computed in 64 bits if it holds for more than the low halves.
@@ -270,7 +250,11 @@ Linear linear_result(AluOp op, Width width, const Reg& a, const Reg& b) {
                            : Linear{};
         case AluOp::Rsh:
         case AluOp::Arsh:
-            return b_fixed && width == Width::W64 ? shifted_right(a, y & 63) : Linear{};
+            return b_fixed && width == Width::W64
+                       ? shifted_right(
+                             a, y & 63,
+                             op == AluOp::Arsh || planted(132) ? kUpperSigned : kUpperUnsigned)
+                       : Linear{};
         case AluOp::Add:
         case AluOp::Sub: {
             const i64 sign = op == AluOp::Sub ? -1 : 1;
@@ -357,12 +341,16 @@ bool Analyzer::alu_scalar(const isa::Insn& i, Reg& dst, const Reg& src) {
     dst.need = need;
     if (sum && (exact || planted(242))) note_sum(dst, before, src, op == AluOp::Sub, need);
     const bool takes = op == AluOp::And || op == AluOp::Rsh || op == AluOp::Div || op == AluOp::Mod;
-    if (takes && exact) note_part(dst, before);
+    if (takes && exact && linear.id == 0) note_part(dst, before);
     if (linear.id != 0 && linear.scale != 0 && !result.is_constant()) {
         dst.id = linear.id;
         dst.scale = linear.scale;
         dst.delta = planted(123) ? 0 : linear.delta;
         dst.low = linear.low || !exact;
+        const u64 count = src.num.value() & 63;  // of a shift, which has a form by a constant only
+        if (op == AluOp::Lsh && i.is64() && count == 32) note_upper_half(dst, before);
+        const bool down = (op == AluOp::Rsh || op == AluOp::Arsh) && count == 32 && !dst.low;
+        if (down && before.frame == 2) dst.set_length(before.index, before.size, before.off);
     }
     return true;
 }

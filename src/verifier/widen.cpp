@@ -73,6 +73,7 @@ struct Widening {
         if (a.is_scalar()) {
             out.off = std::min(a.off, b.off);
             if (a.frame != b.frame || a.index != b.index || a.size != b.size) out.forget_length();
+            out.object = same_number(a, b, 0) ? a.object & b.object : 0;
             if (a.num == b.num && (a.num.is_constant() || same_number(a, b, 0))) {
                 if (a.num.is_constant()) out.id = 0;
                 return true;

@@ -193,6 +193,15 @@ constexpr Shape kShapes[] = {
      "call {5|7}\nr6 = r0\n{w6 = w0|r3 = 0}\nr6 <<= {1|32}\nr7 = {0|1}\nr7 <<= 32\nr6 {+=|-=} "
      "r7\nr6 {>>=|s>>=} {29|32}\nif r6 {s>|>} {7|100} goto out\nr1 = r10\nr1 += "
      "-{64|300|500}\nr1 += {r0|r6}\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    // The low half is all of a number, or not, or only with its sign.
+    {"WholeLowHalf",
+     "call 7\nr8 = r0\nr8 &= 15\ncall 7\nr9 = r0\nr9 <<= {3|32}\nr9 |= r8\nr6 = r9\nr6 <<= "
+     "32\nr6 {>>=|s>>=} {29|32}\nif r6 > {7|100} goto out\nr1 = r10\nr1 += -{16|64}\nr1 += "
+     "r9\n*(u8 *)(r1 + 0) = 1\nout:\n" RETURN0},
+    {"SignedLowHalf",
+     "call 7\nr9 = r0\nr9 &= 31\nr9 -= 16\nr6 = r9\nr6 <<= 32\nr6 {>>=|s>>=} {29|32}\nif r6 "
+     "{>|s>} {7|9} goto in\ngoto out\nin:\nr1 = r10\nr1 += -{16|40}\nr1 += r9\n*(u8 *)(r1 + 0) = "
+     "1\nout:\n" RETURN0},
     {"ShiftedLowHalf",
      "call 5\nr0 >>= {8|20}\nw6 = w0\nr6 <<= {1|3|32}\nr2 = r6\nr2 >>= {1|3|32}\nif r6 > {8|200} "
      "goto "
