@@ -23,6 +23,11 @@ class Descriptors {
     // file's now.
     virtual Result<u32> handle(int descriptor) const = 0;
 
+    // What platform::PollSet waits for and platform::SectionMemory maps for the object behind a
+    // descriptor: itself, where descriptors are the system's. InvalidArgument when there is nothing
+    // to wait for or to map; where the system says so itself, it does.
+    virtual Result<i64> native(int descriptor) const { return descriptor; }
+
     // Closes a descriptor of ours and, when it was the last of its object, the handle.
     virtual void close(int descriptor) = 0;
 

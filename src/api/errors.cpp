@@ -5,8 +5,9 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
+#include "platform/host_errno.hpp"
 #include "spec/errors.hpp"
 
 namespace ebpf::api {
@@ -40,7 +41,7 @@ static_assert(std::size(kLibbpfTexts) == __LIBBPF_ERRNO__END - __LIBBPF_ERRNO__S
 }  // namespace
 
 int errno_of(const Error& error) {
-    return spec::linux_errno(error.code);
+    return platform::host_errno(spec::linux_errno(error.code));
 }
 
 int negative(int errno_value) {
@@ -93,8 +94,7 @@ int libbpf_strerror(int err, char* buf, size_t size) {
     int written = 0;
     bool known = true;
     if (number < __LIBBPF_ERRNO__START) {
-        char text[128];
-        written = std::snprintf(buf, size, "%s", strerror_r(number, text, sizeof text));
+        written = std::snprintf(buf, size, "%s", std::generic_category().message(number).c_str());
     } else if (number < __LIBBPF_ERRNO__END) {
         written = std::snprintf(buf, size, "%s", kLibbpfTexts[number - __LIBBPF_ERRNO__START]);
     } else {

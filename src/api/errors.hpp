@@ -10,7 +10,7 @@
 
 namespace ebpf::api {
 
-// Linux's number of an error (positive).
+// The C library's number of an error (positive).
 int errno_of(const Error& error);
 
 // Sets errno; the value to return.

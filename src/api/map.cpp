@@ -23,7 +23,8 @@ size_t api::user_value_size(spec::MapType type, u32 value_size) {
 void api::map_content(bpf_map& map) {
     if ((map.def.flags & spec::kMapMmapable) == 0) return;
     const bool writable = (map.def.flags & spec::kMapReadOnlyProgram) == 0;
-    (void)map.content.map_over(map.fd, writable);
+    const auto pages = session()->descriptors->native(map.fd);
+    if (pages) (void)map.content.map_over(*pages, writable);
 }
 
 namespace {

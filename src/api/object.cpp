@@ -495,8 +495,7 @@ bpf_object* api::open_mem(const void* bytes, size_t size, const bpf_object_open_
     if (!bytes || size == 0 || !valid_open(opts)) return api::null(EINVAL);
     const bpf_object_open_opts o = api::known(opts);
     char name[64];
-    std::snprintf(name, sizeof name, "%lx-%lx", reinterpret_cast<unsigned long>(bytes),
-                  static_cast<unsigned long>(size));
+    std::snprintf(name, sizeof name, "%zx-%zx", reinterpret_cast<size_t>(bytes), size);
     return open_bytes(Bytes(static_cast<const std::byte*>(bytes), size),
                       o.object_name ? o.object_name : name, o, dialect);
 }

@@ -180,9 +180,8 @@ perf_buffer* open_all(int map_fd, size_t page_count, const Callbacks& callbacks,
     for (const int cpu : *cpus) {
         auto opened = open_cpu(map_fd, cpu, page_count);
         if (!opened) return api::null(opened.error());
-        if (const Status added = pb->waiting.add(opened->descriptor()); !added) {
-            return api::null(added.error());
-        }
+        const Status added = api::wait_also_for(opened->descriptor(), pb->waiting);
+        if (!added) return api::null(added.error());
         pb->buffers.push_back(std::move(*opened));
     }
     return pb.release();
@@ -228,7 +227,7 @@ void perf_buffer__free(struct perf_buffer* pb) {
 }
 
 int perf_buffer__epoll_fd(const struct perf_buffer* pb) {
-    return pb ? pb->waiting.descriptor() : negative(EINVAL);
+    return pb ? api::descriptor_of(pb->waiting) : negative(EINVAL);
 }
 
 int perf_buffer__poll(struct perf_buffer* pb, int timeout_ms) {

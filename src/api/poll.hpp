@@ -4,10 +4,21 @@
 #include <cerrno>
 
 #include "api/errors.hpp"
+#include "api/session.hpp"
 #include "platform/poll_set.hpp"
 #include "platform/system.hpp"
 
 namespace ebpf::api {
+
+// Adds the ring behind a descriptor to those that are waited for.
+inline Status wait_also_for(int ring, const platform::PollSet& rings) {
+    TRY_ASSIGN(const i64 native, session()->descriptors->native(ring));
+    return rings.add(native);
+}
+// For other loops; the system may have none.
+inline int descriptor_of(const platform::PollSet& rings) {
+    return rings.descriptor() >= 0 ? rings.descriptor() : negative(EOPNOTSUPP);
+}
 
 // What ring_buffer__poll() and perf_buffer__poll() do: consume() what is there; if that is nothing,
 // wait until one of `rings` is readable and do it again. What it answered, 0 after timeout_ms (-1:

@@ -80,7 +80,7 @@ int ring_buffer__add(struct ring_buffer* rb, int map_fd, ring_buffer_sample_fn s
     if (!rb || !sample_cb) return negative(EINVAL);
     const auto reader = api::RingReader::open(map_fd);
     if (!reader) return negative(reader.error());
-    if (const Status added = rb->waiting.add(map_fd); !added) {
+    if (const Status added = api::wait_also_for(map_fd, rb->waiting); !added) {
         reader->unmap();
         return negative(added.error());
     }
@@ -108,7 +108,7 @@ int ring_buffer__poll(struct ring_buffer* rb, int timeout_ms) {
 }
 
 int ring_buffer__epoll_fd(const struct ring_buffer* rb) {
-    return rb ? rb->waiting.descriptor() : negative(EINVAL);
+    return rb ? api::descriptor_of(rb->waiting) : negative(EINVAL);
 }
 
 }  // extern "C"

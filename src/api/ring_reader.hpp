@@ -13,9 +13,16 @@
 
 namespace ebpf::api {
 
+// Where a ring lies, and how many bytes of records it takes: max_entries, which is less than what
+// is mapped where the system maps larger pieces.
+struct MappedRing {
+    spec::RingMapAttr at;
+    u64 capacity;
+};
+
 // The memory of the ring behind a descriptor, which is a map of this type: InvalidArgument for
 // another. Errors: those of the commands.
-inline Result<spec::RingMapAttr> map_ring(int map_fd, bpf_map_type type) {
+inline Result<MappedRing> map_ring(int map_fd, bpf_map_type type) {
     bpf_map_info info{};
     spec::ObjGetInfoByFdAttr asked{
         .bpf_fd = static_cast<u32>(map_fd), .info_len = sizeof info, .info = address(&info)};
@@ -23,7 +30,7 @@ inline Result<spec::RingMapAttr> map_ring(int map_fd, bpf_map_type type) {
     if (info.type != type) return fail(Errc::InvalidArgument, {}, "not a ring buffer", info.type);
     spec::RingMapAttr ring{.map_fd = static_cast<u32>(map_fd)};
     TRY(api::bpf(spec::Command::RingMap, ring));
-    return ring;
+    return MappedRing{ring, info.max_entries};
 }
 
 // It is no longer used here.
@@ -35,7 +42,8 @@ class RingReader {
   public:
     // Of the ring behind a descriptor. Errors: those of map_ring().
     static Result<RingReader> open(int map_fd) {
-        TRY_ASSIGN(const spec::RingMapAttr attr, map_ring(map_fd, BPF_MAP_TYPE_RINGBUF));
+        TRY_ASSIGN(const MappedRing ring, map_ring(map_fd, BPF_MAP_TYPE_RINGBUF));
+        const spec::RingMapAttr& attr = ring.at;
         RingReader reader;
         reader.consumer_ = reinterpret_cast<std::atomic<u64>*>(attr.consumer);
         reader.producer_ = reinterpret_cast<const std::atomic<u64>*>(attr.producer);

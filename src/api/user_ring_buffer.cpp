@@ -20,6 +20,7 @@ using namespace ebpf;
 struct user_ring_buffer {
     int map;  // the application's descriptor
     spec::RingMapAttr memory;
+    u64 capacity;
 
     std::atomic<u64>& position(u64 page) const {
         return *reinterpret_cast<std::atomic<u64>*>(page);
@@ -50,7 +51,7 @@ struct user_ring_buffer* user_ring_buffer__new(int map_fd,
     if (!api::valid(opts)) return api::null(EINVAL);
     const auto memory = api::map_ring(map_fd, BPF_MAP_TYPE_USER_RINGBUF);
     if (!memory) return api::null(memory.error());
-    return std::make_unique<user_ring_buffer>(map_fd, *memory).release();
+    return std::make_unique<user_ring_buffer>(map_fd, memory->at, memory->capacity).release();
 }
 
 void user_ring_buffer__free(struct user_ring_buffer* rb) {
@@ -61,11 +62,11 @@ void user_ring_buffer__free(struct user_ring_buffer* rb) {
 
 void* user_ring_buffer__reserve(struct user_ring_buffer* rb, __u32 size) {
     const u64 bytes = spec::ring::record_bytes(size);
-    if (size > spec::ring::kMaxData || bytes > rb->memory.data_size) return api::null(E2BIG);
+    if (size > spec::ring::kMaxData || bytes > rb->capacity) return api::null(E2BIG);
     const u64 consumed = rb->position(rb->memory.consumer).load(std::memory_order_acquire);
     std::atomic<u64>& producer = rb->position(rb->memory.producer);
     const u64 produced = producer.load(std::memory_order_relaxed);
-    if (produced - consumed > rb->memory.data_size - bytes) return api::null(ENOSPC);
+    if (produced - consumed > rb->capacity - bytes) return api::null(ENOSPC);
     rb->header(produced).store(size | spec::ring::kBusy, std::memory_order_relaxed);
     producer.store(produced + bytes, std::memory_order_release);
     return rb->data() + ((produced + spec::ring::kHeaderSize) & rb->mask());

@@ -71,8 +71,8 @@ class CodePages {
     void* tables_[kTables] = {};  // that the system knows
 };
 
-// Pages that others can map as well: by `native`, on Linux a descriptor of a file in memory whose
-// size is sealed (-1 where the system's way of sharing is not there yet).
+// Pages that can be mapped elsewhere: by `native`, on Linux a descriptor of a file in memory whose
+// size is sealed, in a Windows process what its SectionMemory takes (-1 where there is no way).
 struct SharedMemory {
     std::byte* base = nullptr;
     std::size_t size = 0;  // whole pages
@@ -105,8 +105,8 @@ struct RingMemory {
     std::byte* producer() const { return base + 2 * kPageSize; }
     std::byte* data() const { return base + 3 * kPageSize; }
 };
-// data_size: a multiple of kPageSize (Windows: of its 64 KiB granule, else Unsupported). What
-// others only read is sealed against their writing. PASSIVE.
+// data_size: a multiple of kPageSize, on Windows made at least 64 KiB (in its kernel Unsupported if
+// no multiple of that). What others only read is sealed against their writing. PASSIVE.
 Result<RingMemory> create_ring(std::size_t data_size,
                                RingProducer written_by = RingProducer::Owner);
 void destroy_ring(const RingMemory& ring);  // PASSIVE

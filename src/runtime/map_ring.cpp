@@ -42,6 +42,8 @@ struct Ring {
     platform::Event ready;
 
     u64 mask() const { return memory.data_size - 1; }
+    // What it takes, less than its memory where the system maps larger pieces.
+    u64 capacity() const { return owner.max_entries; }
     std::atomic_ref<u64> consumer() const { return position(memory.consumer()); }
     std::atomic_ref<u64> producer() const { return position(memory.producer()); }
 
@@ -81,12 +83,12 @@ void pass_finished(Ring& ring) {
 
 void* ring_reserve(Map& map, u64 size) {
     Ring& ring = ring_of(map);
-    if (size > spec::ring::kMaxData || record_bytes(size) > ring.memory.data_size) return nullptr;
+    if (size > spec::ring::kMaxData || record_bytes(size) > ring.capacity()) return nullptr;
     platform::LockGuard guard(ring.lock);
     pass_finished(ring);
     const u64 end = ring.reserved + record_bytes(size);
-    if (end - ring.consumer().load(std::memory_order_acquire) > ring.mask()) return nullptr;
-    if (end - ring.pending > ring.mask()) return nullptr;
+    if (end - ring.consumer().load(std::memory_order_acquire) >= ring.capacity()) return nullptr;
+    if (end - ring.pending >= ring.capacity()) return nullptr;
     std::byte* record = ring.memory.data() + (ring.reserved & ring.mask());
     auto* header = reinterpret_cast<Header*>(record);
     header->pages = static_cast<u32>((record - ring.memory.base) / platform::kPageSize);
@@ -146,7 +148,7 @@ u64 ring_query(const Map& map, u64 what) {
     const Ring& ring = ring_of(map);
     const u64 consumer = ring.consumer().load(std::memory_order_acquire);
     const u64 producer = ring.producer().load(std::memory_order_acquire);
-    const u64 answers[] = {producer - consumer, ring.memory.data_size, consumer, producer};
+    const u64 answers[] = {producer - consumer, ring.capacity(), consumer, producer};
     return what < std::size(answers) ? answers[what] : 0;
 }
 

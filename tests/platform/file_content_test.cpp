@@ -2,7 +2,6 @@
 #include "platform/file_content.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,7 +9,6 @@
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace ebpf::platform {
 namespace {
@@ -49,21 +47,10 @@ TEST_F(FileContentTest, OfAnEmptyFileIsEmpty) {
     EXPECT_TRUE(content->bytes().empty());
 }
 
-TEST_F(FileContentTest, OfAPipeIsReadToItsEnd) {
-    ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
-    const std::string written(200'000, 'p');
-    std::thread writer([&] { std::ofstream(path("pipe"), std::ios::binary) << written; });
-    const auto content = FileContent::open(path("pipe").c_str(), written.size());
-    writer.join();
-    ASSERT_TRUE(content);
-    EXPECT_EQ(text(*content), written);
-}
-
 TEST_F(FileContentTest, SaysWhyThereIsNone) {
     EXPECT_EQ(FileContent::open(path("absent").c_str(), 10).error(), ENOENT);
     EXPECT_EQ(FileContent::open(path(".").c_str(), 10).error(), EISDIR);
     EXPECT_EQ(FileContent::open(file("f", "eleven byte").c_str(), 10).error(), EFBIG);
-    EXPECT_EQ(FileContent::open("/dev/zero", 1 << 20).error(), EFBIG);
 }
 
 }  // namespace

@@ -6,10 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <memory>
 
 namespace ebpf::platform {
 namespace {
@@ -28,10 +26,6 @@ class Descriptor {
     int number_;
 };
 
-struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-};
-
 }  // namespace
 
 std::expected<FileContent, int> FileContent::open(const char* path, std::size_t most) {
@@ -44,26 +38,6 @@ std::expected<FileContent, int> FileContent::open(const char* path, std::size_t 
     void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (memory == MAP_FAILED) return read(file.get(), most);
     return FileContent({static_cast<const std::byte*>(memory), size}, true);
-}
-
-std::expected<FileContent, int> FileContent::read(int descriptor, std::size_t most) {
-    std::unique_ptr<std::byte, Free> bytes;
-    std::size_t size = 0, room = 0;
-    while (true) {
-        if (size == room) {
-            room = std::max<std::size_t>(65536, 2 * room);
-            void* const larger = std::realloc(bytes.get(), room);
-            if (larger == nullptr) return std::unexpected(ENOMEM);
-            (void)bytes.release();
-            bytes.reset(static_cast<std::byte*>(larger));
-        }
-        const ssize_t n = ::read(descriptor, bytes.get() + size, room - size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return std::unexpected(errno);
-        if (n == 0) return FileContent({bytes.release(), size}, false);
-        size += static_cast<std::size_t>(n);
-        if (size > most) return std::unexpected(EFBIG);
-    }
 }
 
 FileContent::~FileContent() {

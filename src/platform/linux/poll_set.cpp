@@ -9,8 +9,9 @@
 namespace ebpf::platform {
 
 Result<PollSet> PollSet::create() {
-    const int descriptor = epoll_create1(EPOLL_CLOEXEC);
-    if (descriptor >= 0) return PollSet(descriptor);
+    PollSet set;
+    set.descriptor_ = epoll_create1(EPOLL_CLOEXEC);
+    if (set.descriptor_ >= 0) return set;
     return fail(errno == ENOMEM ? Errc::NoMemory : Errc::TooManyDescriptors, {}, "epoll");
 }
 
@@ -18,7 +19,8 @@ PollSet::~PollSet() {
     if (descriptor_ >= 0) close(descriptor_);
 }
 
-Status PollSet::add(int descriptor) const {
+Status PollSet::add(i64 native) const {
+    const int descriptor = static_cast<int>(native);
     epoll_event event{.events = EPOLLIN, .data = {.fd = descriptor}};
     if (epoll_ctl(descriptor_, EPOLL_CTL_ADD, descriptor, &event) == 0) return {};
     const Errc code = errno == EEXIST ? Errc::ObjectAlreadyExists : Errc::InvalidArgument;

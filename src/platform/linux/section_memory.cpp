@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <cstring>
-#include <utility>
 
 #include "platform/memory.hpp"
 
@@ -23,19 +22,14 @@ Result<SectionMemory> SectionMemory::create(Bytes content, std::size_t size) {
     return memory;
 }
 
-SectionMemory& SectionMemory::operator=(SectionMemory&& other) noexcept {
-    std::swap(base_, other.base_);
-    std::swap(size_, other.size_);
-    return *this;
-}
-
 SectionMemory::~SectionMemory() {
     if (base_ != nullptr) munmap(base_, size_);
 }
 
-Status SectionMemory::map_over(int descriptor, bool writable) {
+Status SectionMemory::map_over(i64 native, bool writable) {
     const int rights = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    if (mmap(base_, size_, rights, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED) return {};
+    const int file = static_cast<int>(native);
+    if (mmap(base_, size_, rights, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED) return {};
     return fail(Errc::NotSupported, {}, "mapping a data section's map");
 }
 

@@ -3,8 +3,11 @@
 
 #include <windows.h>
 
+#include <new>
+
 #include "platform/irql.hpp"
 #include "platform/user/heap.hpp"
+#include "platform/windows_user/section.hpp"
 
 namespace ebpf::platform {
 namespace {
@@ -79,47 +82,65 @@ CodePages::~CodePages() {
     VirtualFree(memory_, 0, MEM_RELEASE);
 }
 
-// A section. Its handle stays ours: nothing gives it to other processes yet, and in this one the
-// address is enough.
+Section* create_section(u64 bytes) {
+    void* const memory = allocate(sizeof(Section));
+    const HANDLE handle =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
+                           static_cast<DWORD>(bytes >> 32), static_cast<DWORD>(bytes), nullptr);
+    if (memory != nullptr && handle != nullptr) return new (memory) Section{.handle = handle};
+    if (handle != nullptr) CloseHandle(handle);
+    release(memory);
+    return nullptr;
+}
+
+void release_section(Section* section) {
+    if (section->users.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    CloseHandle(section->handle);
+    release(section);
+}
+
 Result<SharedMemory> create_shared(std::size_t size) {
     require_irql_at_most(Irql::Passive, "create_shared");
     const std::size_t bytes = whole_pages(size);
     if (bytes == 0 || bytes < size) return fail(Errc::InvalidArgument, {}, "shared size", size);
     if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "shared pages", bytes);
-    const HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
-                                              static_cast<DWORD>(u64{bytes} >> 32),
-                                              static_cast<DWORD>(bytes), nullptr);
+    Section* const section = create_section(bytes);
     if (section == nullptr) return fail(Errc::NoMemory, {}, "shared pages", bytes);
-    void* base = MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, bytes);
-    CloseHandle(section);  // the view keeps it
-    if (base == nullptr) return fail(Errc::NoMemory, {}, "shared pages", bytes);
-    return SharedMemory{static_cast<std::byte*>(base), bytes};
+    void* base = MapViewOfFile(section->handle, FILE_MAP_WRITE, 0, 0, bytes);
+    if (base == nullptr) {
+        release_section(section);
+        return fail(Errc::NoMemory, {}, "shared pages", bytes);
+    }
+    return SharedMemory{static_cast<std::byte*>(base), bytes, reinterpret_cast<i64>(section)};
 }
 
-// Nobody else has the section.
-Status seal_shared(const SharedMemory&) {
+// The section stays this process's own, and nobody but SectionMemory maps it elsewhere: the two
+// count and ask.
+Status seal_shared(const SharedMemory& memory) {
+    Section::of(memory.native)->sealed.store(true);
     return {};
 }
-bool mapped_writable_elsewhere(const SharedMemory&) {
-    return false;
+bool mapped_writable_elsewhere(const SharedMemory& memory) {
+    return Section::of(memory.native)->writers.load() != 0;
 }
 
 void destroy_shared(const SharedMemory& memory) {
     require_irql_at_most(Irql::Passive, "destroy_shared");
-    if (memory.base != nullptr) UnmapViewOfFile(memory.base);
+    if (memory.base == nullptr) return;
+    UnmapViewOfFile(memory.base);
+    release_section(Section::of(memory.native));
 }
 
-// The section is one granule, whose last three pages are the private, the consumer's and the
-// producer's, and the data. An address range is found by reserving it and letting go; another
-// thread may take it before the views are there, so that is tried again.
+// Views begin at granules, so a smaller ring has a granule of data. The section is one granule,
+// whose last three pages are the private, the consumer's and the producer's, and the data. An
+// address range is found by reserving it and letting go; another thread may take it before the
+// views are there, so that is tried again.
 Result<RingMemory> create_ring(std::size_t data_size, RingProducer written_by) {
     require_irql_at_most(Irql::Passive, "create_ring");
     if (data_size == 0 || data_size % kPageSize != 0) {
         return fail(Errc::InvalidArgument, {}, "ring size", data_size);
     }
-    if (data_size % kGranule != 0) {
-        return fail(Errc::Unsupported, {}, "ring size that is no multiple of 64 KiB", data_size);
-    }
+    data_size = (data_size + kGranule - 1) & ~std::size_t{kGranule - 1};
     const u64 bytes = kGranule + data_size;
     if (!may_allocate(bytes)) return fail(Errc::NoMemory, {}, "ring", bytes);
     const HANDLE section =
