@@ -1,5 +1,8 @@
-# What the Windows user-mode build takes from the building system's packages: header-only fmt, and
-# GoogleTest compiled from the sources that libgtest-dev brings.
+# What the Windows user-mode build takes from the building system's packages: header-only fmt, Linux's
+# uapi headers, whose structures are those of libbpf's API, and GoogleTest compiled from the sources
+# that libgtest-dev brings.
+
+set(CMAKE_SHARED_LINKER_FLAGS ${CMAKE_EXE_LINKER_FLAGS})  # a DLL is linked as a program is
 
 set(imported ${PROJECT_BINARY_DIR}/imported/include)
 file(MAKE_DIRECTORY ${imported})
@@ -9,6 +12,16 @@ set_target_properties(fmt::fmt PROPERTIES
   INTERFACE_INCLUDE_DIRECTORIES ${imported}
   INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${imported}
   INTERFACE_COMPILE_DEFINITIONS FMT_HEADER_ONLY=1)
+
+# The folders are the building system's, which has asm/ beside its other headers or in its own folder.
+add_library(casement_linux_headers INTERFACE)
+target_include_directories(casement_linux_headers SYSTEM INTERFACE $<BUILD_INTERFACE:${imported}>)
+find_path(linux_asm asm/types.h PATHS /usr/include/x86_64-linux-gnu /usr/include/aarch64-linux-gnu /usr/include
+  NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+file(CREATE_LINK ${linux_asm}/asm ${imported}/asm SYMBOLIC)
+foreach(folder linux asm-generic)
+  file(CREATE_LINK /usr/include/${folder} ${imported}/${folder} SYMBOLIC)
+endforeach()
 
 set(googletest /usr/src/googletest)
 if(BUILD_TESTING AND EXISTS ${googletest}/CMakeLists.txt)

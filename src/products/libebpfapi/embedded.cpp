@@ -1,40 +1,19 @@
 // SPDX-License-Identifier: MIT
-// casement/embedded.h: the dialect of objects, the choice of the engine, and captures.
-#include "products/libebpfapi/embedded.hpp"
-
+// casement/embedded.h: the dialect of objects, and the choice of the engine.
 #include <casement/embedded.h>
 
 #include <cerrno>
-#include <memory>
-#include <new>
+#include <iterator>
+#include <optional>
 
 #include "api/errors.hpp"
 #include "api/object.hpp"
-#include "api/opts.hpp"
 #include "api/session.hpp"
-#include "sources/replay.hpp"
 
 using namespace ebpf;
 using api::negative;
 
-struct ebpf_capture {
-    sources::Capture capture;
-};
-
 namespace {
-
-struct Callback {
-    const ebpf_replay_opts& opts;
-
-    static int call(void* self, u32 number, hooks::XdpFrame& frame, hooks::XdpVerdict verdict) {
-        const ebpf_replay_opts& opts = static_cast<Callback*>(self)->opts;
-        const ebpf_packet packet{.number = number,
-                                 .size = frame.size(),
-                                 .data = frame.context.data,
-                                 .verdict = static_cast<u32>(verdict)};
-        return opts.on_packet(opts.ctx, &packet);
-    }
-};
 
 // Whether `dialect` is one of the enumerators; `chosen` stays empty for AUTO.
 bool choose(enum ebpf_dialect dialect, std::optional<spec::Dialect>& chosen) {
@@ -88,51 +67,6 @@ int ebpf_object__set_engine(struct bpf_object* object, enum ebpf_engine engine) 
         return negative(kind.error());
     object->engine = kChoices[engine];
     return 0;
-}
-
-struct ebpf_capture* ebpf_capture__open(const char* path) {
-    if (!path) return api::null(EINVAL);
-    try {
-        auto capture = sources::Capture::read(path);
-        if (capture) return new ebpf_capture{std::move(*capture)};
-        char text[160];
-        render(capture.error(), text);
-        api::print(LIBBPF_WARN, "libbpf: %s: %s\n", path, text);
-        return api::null(capture.error());
-    } catch (const std::bad_alloc&) {
-        return api::null(ENOMEM);
-    }
-}
-
-void ebpf_capture__close(struct ebpf_capture* capture) {
-    delete capture;
-}
-
-__u32 ebpf_capture__packets(const struct ebpf_capture* capture) {
-    return capture ? capture->capture.size() : 0;
-}
-
-int ebpf_capture__replay(const struct ebpf_capture* capture, int ifindex,
-                         const struct ebpf_replay_opts* opts, struct ebpf_replay_result* result) {
-    if (!capture || ifindex <= 0 || !api::valid(opts)) return negative(EINVAL);
-    hooks::XdpHook* const hook = products::xdp_hook();
-    if (!hook) return negative(products::why_not_here());
-    const ebpf_replay_opts known = api::known(opts);
-    Callback callback{known};
-    const auto replayed = sources::replay(capture->capture, *hook,
-                                          {.ifindex = static_cast<u32>(ifindex),
-                                           .repeat = known.repeat ? known.repeat : 1,
-                                           .on_frame = known.on_packet ? &Callback::call : nullptr,
-                                           .context = &callback});
-    if (!replayed) return negative(replayed.error());
-    if (result) {
-        *result = {.packets = replayed->frames,
-                   .bytes = replayed->bytes,
-                   .nanoseconds = replayed->nanoseconds,
-                   .verdicts = {}};
-        for (int i = 0; i < hooks::kXdpVerdicts; ++i) result->verdicts[i] = replayed->verdicts[i];
-    }
-    return replayed->stopped;
 }
 
 }  // extern "C"

@@ -6,7 +6,7 @@
 //     answers there and EBPF_SERVICE is not set; or else, and when EBPF_SERVICE is empty or
 //     "embedded",
 //   - an execution context in this process: with the interpreter and, where this machine has one,
-//     the JIT; the XDP hook; the compiling service.
+//     the JIT; the XDP hook; the compiling service (context.hpp).
 #include "api/session.hpp"
 
 #include <fcntl.h>
@@ -14,28 +14,19 @@
 #include <pthread.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <new>
 
-#include "engine/service.hpp"
-#include "interpreter/interpreter.hpp"
 #include "platform/system.hpp"
+#include "products/libebpfapi/context.hpp"
 #include "products/libebpfapi/embedded.hpp"
 #include "products/libebpfapi/placeholders.hpp"
 #include "products/libebpfapi/remote.hpp"
-#include "runtime/runtime.hpp"
 #include "spec/map_types.hpp"
 
 namespace ebpf {
 namespace {
-
-void close_handle(void* self, u32 handle) {
-    const auto& session = *static_cast<const api::Session*>(self);
-    spec::HandleCloseAttr attr{.fd = handle};
-    (void)session.door(session.caller, spec::Command::HandleClose, &attr);
-}
 
 // A map that applications map is a file.
 products::Placeholders::Backing backing_of(void* self, u32 handle) {
@@ -54,50 +45,18 @@ products::Placeholders::Backing backing_of(void* self, u32 handle) {
     return {.file = static_cast<int>(memory.native), .open_flags = kFlags[memory.access & 3]};
 }
 
-bool has_news(void* self, u32 handle) {
-    const auto& session = *static_cast<const api::Session*>(self);
-    spec::RingWaitAttr wait{.map_fd = handle};
-    const auto ready = session.door(session.caller, spec::Command::RingWait, &wait);
-    return ready && *ready == 1;
-}
-
-void trace_to_stderr(void*, std::string_view line) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-}
-
 // The execution context in this process.
 struct Embedded {
-    hooks::XdpHook xdp;
-    products::LiveSwitch live{xdp};
-    engine::Service service;
-    api::Session session;
-    products::Placeholders descriptors{&session, &close_handle, &backing_of, &has_news};
+    products::Context context;
+    products::LiveSwitch live{context.xdp};
+    products::Placeholders descriptors{&context.session, &products::close_handle, &backing_of,
+                                       &products::has_news};
 
     bool start() {
-        runtime::Config config;
-        config.ring_ready = [](void* rings, u32 map) {
-            static_cast<service::RingSignals*>(rings)->ready(map);
-        };
-        config.ring_self = &descriptors.rings();
-        if (std::getenv("CASEMENT_TRACE")) config.trace = &trace_to_stderr;
-        const auto made = runtime::Runtime::create(config);
-        if (!made) return false;
-        runtime::Runtime& context = **made;
-        if (!context.register_engine(interpreter::kEngine)) return false;
-        if (!context.register_hook_provider(xdp.provider())) return false;
-
-        service.door = context.door();
-        service.target = jit::Target::host();
-        service.has_jit = service.target.cpu == code::Cpu::X86_64;
-        service.has_interpreter = true;
-        session.door = service.door;
-        session.caller.session = session.door.open_session(session.door.self);
-        session.caller.dialect = spec::Dialect::Linux;
-        session.caller.inside = spec::Inside::Addresses;  // of its own process
-        session.service = &service;
-        session.descriptors = &descriptors;
-        session.possible_cpus = context.epochs().slots();
-        return session.caller.session != nullptr;
+        return context.start(
+            descriptors,
+            [](void* rings, u32 map) { static_cast<service::RingSignals*>(rings)->ready(map); },
+            &descriptors.rings());
     }
 };
 
@@ -159,7 +118,7 @@ Process* process() {
 api::Session* api::session() {
     Process* const here = process();
     if (!here) return nullptr;
-    return here->remote ? &here->remote->session : &here->embedded->session;
+    return here->remote ? &here->remote->session : &here->embedded->context.session;
 }
 
 products::LiveSwitch* products::live_switch() {
@@ -169,7 +128,7 @@ products::LiveSwitch* products::live_switch() {
 
 hooks::XdpHook* products::xdp_hook() {
     Process* const here = process();
-    return here && here->embedded ? &here->embedded->xdp : nullptr;
+    return here && here->embedded ? &here->embedded->context.xdp : nullptr;
 }
 
 int products::why_not_here() {
