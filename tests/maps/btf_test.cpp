@@ -13,10 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "object_test.hpp"
+
 namespace {
 
 struct Loaded {
-    bpf_object* object = bpf_object__open_file(MAPS_TEST_OBJECTS "/typed.o", nullptr);
+    bpf_object* object = bpf_object__open_file(object_path("typed.o").c_str(), nullptr);
     Loaded() {
         if (object && bpf_object__load(object) != 0) close();
     }

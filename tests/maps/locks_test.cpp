@@ -7,7 +7,6 @@
 #include <bpf/libbpf.h>
 #include <casement/embedded.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -184,22 +183,6 @@ TEST_P(Locks, InnerMapsWithoutTheLockAreRefused) {
     const __u32 zero = 0;
     EXPECT_EQ(bpf_map_update_elem(map("rows"), &zero, &plain, 0), -EINVAL);
     close(plain);
-}
-
-// What applications map they could write.
-TEST_P(Locks, ValuesWithLocksAreNotMapped) {
-    bpf_map_info info{};
-    __u32 size = sizeof info;
-    ASSERT_EQ(bpf_obj_get_info_by_fd(map("row"), &info, &size), 0);
-    const int types = bpf_btf_get_fd_by_id(info.btf_id);
-    LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = static_cast<__u32>(types),
-                .btf_key_type_id = info.btf_key_type_id,
-                .btf_value_type_id = info.btf_value_type_id, .map_flags = BPF_F_MMAPABLE);
-    const int made = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapped", 4, sizeof(twins), 2, &opts);
-    ASSERT_GE(made, 0);
-    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, made, 0), MAP_FAILED);
-    close(made);
-    close(types);
 }
 
 // A program made by hand is held to the map's fields as one of an object is.

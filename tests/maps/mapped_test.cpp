@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Maps that applications map (BPF_F_MMAPABLE): mmap() of their descriptors by Linux's rules, and
-// global variables of programs through them.
+// Maps that applications map (BPF_F_MMAPABLE): mmap() of their descriptors by Linux's rules.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -11,7 +10,9 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
-#include <string>
+
+#include "locks.h"
+#include "object_test.hpp"
 
 namespace {
 
@@ -205,39 +206,24 @@ TEST(Mapped, DescriptorsAndMappingsKeepTheMap) {
     EXPECT_FALSE(exists(id));
 }
 
-TEST(Mapped, GlobalVariablesOfAProgram) {
-    bpf_object* const object = bpf_object__open(MAPS_TEST_OBJECTS "/globals.o");
+// What applications map they could write.
+TEST(Mapped, ValuesWithLocksAreNot) {
+    bpf_object* const object = bpf_object__open(object_path("locks.o").c_str());
     ASSERT_NE(object, nullptr);
-    size_t size = 0;
-    const auto variable = [&](const char* section) {
-        bpf_map* const map = bpf_object__find_map_by_name(object, section);
-        return map ? const_cast<void*>(bpf_map__initial_value(map, &size)) : nullptr;
-    };
-    auto* const step = static_cast<__u32*>(variable(".rodata"));
-    ASSERT_NE(step, nullptr);
-    EXPECT_EQ(size, 4u);
-    EXPECT_EQ(*step, 2u);
-    *step = 7;  // as a skeleton's user does it, before the load
-    auto* const total = static_cast<__u64*>(variable(".data"));
-    ASSERT_NE(total, nullptr);
-    EXPECT_EQ(*total, 100u);
-    *total = 1000;
     ASSERT_EQ(bpf_object__load(object), 0);
-    auto* const runs = static_cast<__u64*>(variable(".bss"));
-    ASSERT_NE(runs, nullptr);
-    const __u64* const by_step = runs + 1;
-
-    const int program = bpf_program__fd(bpf_object__next_program(object, nullptr));
-    char packet[64] = {};
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof packet,
-                .repeat = 3);
-    ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
-    EXPECT_EQ(*total, 1021u) << "the pointer from before the load sees the program's writes";
-    EXPECT_EQ(*runs, 3u);
-    EXPECT_EQ(by_step[7], 3u);
-    *runs = 10;
-    ASSERT_EQ(bpf_prog_test_run_opts(program, &run), 0);
-    EXPECT_EQ(*runs, 13u);
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    ASSERT_EQ(bpf_obj_get_info_by_fd(bpf_object__find_map_fd_by_name(object, "row"), &info, &size),
+              0);
+    const int types = bpf_btf_get_fd_by_id(info.btf_id);
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = static_cast<__u32>(types),
+                .btf_key_type_id = info.btf_key_type_id,
+                .btf_value_type_id = info.btf_value_type_id, .map_flags = BPF_F_MMAPABLE);
+    const int made = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mapped", 4, sizeof(twins), 2, &opts);
+    ASSERT_GE(made, 0);
+    EXPECT_EQ(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, made, 0), MAP_FAILED);
+    close(made);
+    close(types);
     bpf_object__close(object);
 }
 

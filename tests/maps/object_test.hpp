@@ -15,11 +15,17 @@ inline bool choose_engine(bpf_object* object, ebpf_engine engine) {
     return ebpf_object__set_engine(object, engine) == 0;
 }
 
+// An object file of this folder. Windows' tests have them from the building system.
+inline std::string object_path(const char* file) {
+    const char* const elsewhere = std::getenv("MAPS_TEST_OBJECTS");
+    return std::string(elsewhere ? elsewhere : MAPS_TEST_OBJECTS) + "/" + file;
+}
+
 // An object file of this folder, loaded for one engine. A SetUp() that goes on from there begins
 // with this one and ends where ready() says no.
 class ObjectTest : public testing::TestWithParam<ebpf_engine> {
   protected:
-    explicit ObjectTest(const char* file) : file_(std::string(MAPS_TEST_OBJECTS "/") + file) {}
+    explicit ObjectTest(const char* file) : file_(object_path(file)) {}
     void SetUp() override {
         object_ = bpf_object__open_file(file_.c_str(), nullptr);
         ASSERT_TRUE(object_);
