@@ -85,7 +85,7 @@ struct Checkpoint {
     u32 loop = kNoLoop;  // the outermost loop that paths from here close; see Loop
     bool widened = false;
     u32 own_loop = kNoLoop;   // widened: its entry in the table of loops
-    u32 first_id = 0;         // widened: ids from here to next_id were made by the widening
+    u32 first_id = 0;         // widened: ids from here to next_id stand for any number
     u32 attempts = 0;         // widened: how often before
     bool closed = false;      // widened: some round has come back
     u32 passes = 0;           // widened: how often a path went on past it
@@ -228,6 +228,7 @@ class Analyzer {
     // widen.cpp
     std::vector<u64> loop_thresholds(const State& before, const State& now) const;
     std::optional<State> widen(const State& before, const State& now, u32 attempts);
+    void narrow_together(State& general, u32 first_id);
     bool close(Checkpoint& head, bool& too_long);
     bool progresses(const Reg& head, const Reg& back, u32 rounds, bool first, Rank& rank,
                     bool& too_long) const;

@@ -173,7 +173,9 @@ bool Analyzer::visit_active(Checkpoint& active, u32 rounds) {
         if (!nothing_new && rounds < precise) return false;
     }
     const u32 attempts = active.widened ? active.attempts + 1 : 1;
-    const u32 first_id = next_id_;
+    // What an earlier general state of this loop left open stays open in this one, or two ways
+    // round that change different numbers would take turns for ever.
+    const u32 first_id = active.widened ? active.first_id : next_id_;
     std::optional<State> general = widen(active.state.state(), now_, attempts);
     if (!general) {
         // In another round of the loop around it, it may have other objects: a loop of its own.

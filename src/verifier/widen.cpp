@@ -233,6 +233,7 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
     if (before.refs != now.refs || before.lock != now.lock) return std::nullopt;
     Widening w;
     w.next_id = &next_id_;
+    const u32 first_id = next_id_;
     if (attempts < 8) {
         w.thresholds = loop_thresholds(before, now);
     } else if (attempts < 13) {
@@ -261,8 +262,24 @@ std::optional<State> Analyzer::widen(const State& before, const State& now, u32 
         size.is.add(now.packet_size, 1);
         w.numbers.push_back(size);
     }
+    narrow_together(out, first_id);
     widen_relations(before, now, out, w.numbers, attempts == 1);
     return out;
+}
+
+// Each value of a general state was given a range of its own. Those with one identity move
+// together, so that the range of one limits the others: the thresholds of a loop are those of its
+// counter, not of the pointer that runs beside it.
+void Analyzer::narrow_together(State& general, u32 first_id) {
+    std::vector<Reg> moving;
+    const auto note = [&](const Reg& r) {
+        if (r.is_scalar() && r.id >= first_id) moving.push_back(r);
+    };
+    for (const Frame& frame : general.frames) {
+        std::ranges::for_each(frame.regs, note);
+        for (const Cell& c : frame.stack->cells) note(c.reg);
+    }
+    for (const Reg& r : moving) spread_scalar(general, r, r);
 }
 
 namespace {

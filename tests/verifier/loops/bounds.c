@@ -302,3 +302,22 @@ LOOP(counter_in_map) {
     }
     return XDP_PASS;
 }
+
+LOOP(binary_search) {
+    struct words* w = get_words(0);
+    if (!w) return XDP_DROP;
+    u64 low = w->count, high = now_ns(), wanted = now_ns(), found = 32;
+    for (u32 i = 0; i < 16; ++i) {
+        if (low >= high) break;
+        u32 middle = (low + high) / 2;
+        if (middle >= PICK(32, 33)) return XDP_DROP;
+        if (w->word[middle] <= wanted) {  // twin: map-value-bounds
+            found = middle;
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (found >= 32) return XDP_DROP;
+    return w->word[found] & 1 ? XDP_PASS : XDP_DROP;
+}
