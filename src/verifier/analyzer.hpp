@@ -251,6 +251,9 @@ class Analyzer {
     i64 proven_by_others(Kind kind, u32 id) const;
     bool wide(const isa::Insn& insn);
     bool readable(isa::Reg r);
+    bool is_stale(const Reg& r) const;
+    Reg of_stale_pointers(const isa::Insn& insn);
+    Reg number_of(const isa::Insn& insn);
     bool writable(isa::Reg r);
     Step exit();
     Step exit_asynchronous();

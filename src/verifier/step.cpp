@@ -41,6 +41,30 @@ bool Analyzer::readable(isa::Reg r) {
     return reject(DiagnosticCode::RegisterUninit, std::move(message), std::move(notes));
 }
 
+// A packet pointer that is no longer valid. It is an address still, so whoever may see addresses
+// may calculate with it: compilers measure the packet (`data_end - data`) only where the length is
+// used, which may be behind a call that changes the packet.
+bool Analyzer::is_stale(const Reg& r) const {
+    return r.kind == Kind::Uninit && r.lost == Lost::PacketChanged && may_leak();
+}
+
+// Copied, or moved by a number, it is such a pointer still, which the one who uses it will be told.
+Reg Analyzer::of_stale_pointers(const isa::Insn& i) {
+    const bool has_source = i.form == Form::AluReg;
+    const bool wide = (has_source || i.form == Form::AluImm) && i.is64();
+    const bool from_source = has_source && is_stale(reg(i.src));
+    if (wide && i.alu() == AluOp::Mov) return reg(i.src);
+    const bool moved = wide && (i.alu() == AluOp::Add || i.alu() == AluOp::Sub) &&
+                       from_source != is_stale(reg(i.dst));
+    if (moved) return reg(from_source ? i.src : i.dst);
+    return number_of(i);
+}
+
+// Some number that the operation may give.
+Reg Analyzer::number_of(const isa::Insn& i) {
+    return unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);
+}
+
 bool Analyzer::writable(isa::Reg r) {
     if (r < isa::kFramePointer) return true;
     return reject(DiagnosticCode::FramePointerWrite, "r10 cannot be written");
@@ -119,9 +143,16 @@ bool Analyzer::alu(const isa::Insn& i) {
     const bool moves =
         i.form == Form::MovSx ||
         ((i.form == Form::AluReg || i.form == Form::AluImm) && i.alu() == AluOp::Mov);
-    if (!moves && !readable(i.dst)) return false;
-    if ((i.form == Form::AluReg || i.form == Form::MovSx) && !readable(i.src)) return false;
+    const bool has_source = i.form == Form::AluReg || i.form == Form::MovSx;
+    const bool of_stale = (!moves && is_stale(reg(i.dst))) || (has_source && is_stale(reg(i.src)));
+    if (!moves && !is_stale(reg(i.dst)) && !readable(i.dst)) return false;
+    if (has_source && !is_stale(reg(i.src)) && !readable(i.src)) return false;
     Reg& dst = reg(i.dst);
+
+    if (of_stale) {
+        dst = of_stale_pointers(i);
+        return true;
+    }
 
     if (i.form == Form::AluReg || i.form == Form::AluImm) {
         const Reg src =
@@ -488,7 +519,7 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
         dst.set_length(src.id, 1, src.off);
         return true;
     }
-    dst = unknown(i.form == Form::Endian || !i.is64() ? isa::bytes(i.width) : 8);
+    dst = number_of(i);
     return true;
 }
 

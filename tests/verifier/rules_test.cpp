@@ -204,6 +204,17 @@ RULES(PacketAccess,
       {"AdjustHeadInvalidatesSpilled", "register-uninit",
        PACKET "r2 = r6\nr2 += 14\nif r2 > r7 goto +5\n*(u64 *)(r10 - 8) = r6\nr2 = 0\ncall 44\nr6 "
               "= *(u64 *)(r10 - 8)\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"LengthTakenAfterTheMove", "accept",
+       PACKET "r8 = r7\nr2 = 0\ncall 44\nr8 -= r6\nr0 = r8\nr0 &= 1\nexit\n"},
+      {"LowLengthTakenAfterTheMove", "accept",
+       PACKET "r2 = 0\ncall 44\nw7 -= w6\nr0 = r7\nr0 &= 1\nexit\n"},
+      {"LengthTakenAfterTheMoveIsNoProof", "packet-bounds",
+       PACKET "r9 = r1\nr2 = 0\ncall 44\nr7 -= r6\nr6 = *(u32 *)(r9 + 0)\nif r7 s< 14 goto "
+              "+1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
+      {"StaleAndMoved", "register-uninit",
+       PACKET "r2 = 0\ncall 44\nr6 += 1\nr0 = *(u8 *)(r6 + 0)\n" RETURN0},
+      {"StaleAndNeverWritten", "register-uninit",
+       PACKET "r2 = 0\ncall 44\nr6 += r8\nr0 = 0\nexit\n"},
       {"AdjustHeadThenReload", "accept",
        "r9 = r1\nr2 = 0\ncall 44\nr6 = *(u32 *)(r9 + 0)\nr7 = *(u32 *)(r9 + 4)\nr2 = r6\nr2 += "
        "14\nif r2 > r7 goto +1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
