@@ -456,6 +456,12 @@ bool Analyzer::pointer_arithmetic(const isa::Insn& i, Reg& dst, const Reg& src) 
             // Null moved is not null, so it is tested alone.
             if (pointer.kind == Kind::Typed) result.id = fresh_id();
         } else {
+            // It is no field's address any more: what is behind a tracepoint's fields is read by
+            // helpers, which take any number for an address.
+            if (pointer.kind == Kind::Context && may_leak()) {
+                dst = number_of(i);
+                return true;
+            }
             if (pointer.kind == Kind::Context) {
                 return reject(
                     DiagnosticCode::PointerArithmetic,

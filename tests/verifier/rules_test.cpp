@@ -238,8 +238,10 @@ RULES(ContextAccess, {"Field", "accept", "r0 = *(u32 *)(r1 + 12)\nr0 = 0\nexit\n
       {"StraddlesFields", "context-bounds", "r0 = *(u64 *)(r1 + 0)\nexit\n"},
       {"PartOfPacketPointer", "context-access", "r0 = *(u16 *)(r1 + 0)\nexit\n"},
       {"WriteData", "context-read-only", "r2 = 0\n*(u32 *)(r1 + 0) = r2\n" RETURN0},
+      {"AddressBehindTheFields", "accept",
+       "r2 = *(u32 *)(r1 + 12)\nr2 &= 65535\nr1 += r2\nr0 = 0\nexit\n"},
       {"MovedContext", "context-access", "r1 += 4\nr0 = *(u32 *)(r1 + 0)\nexit\n"},
-      {"VariableOffset", "pointer-arithmetic",
+      {"VariableOffset", "bad-address",
        "r6 = r1\ncall 7\nr0 &= 4\nr6 += r0\nr0 = *(u32 *)(r6 + 0)\nexit\n"},
       {"MarkIsWritable", "accept", "r2 = 1\n*(u32 *)(r1 + 8) = r2\n" RETURN0,
        spec::ProgramType::SchedCls},
@@ -758,6 +760,10 @@ TEST(Privileges, WithoutLeaksPointersStayPointers) {
     EXPECT_EQ(verdict("if r1 == r10 goto +0\n" RETURN0), "pointer-compare");
     EXPECT_EQ(verdict("*(u64 *)(r10 - 8) = r1\nr0 = *(u32 *)(r10 - 8)\n" RETURN0), "pointer-leak");
     EXPECT_EQ(verdict("r1 = r10\nr1 -= r10\n" RETURN0), "pointer-arithmetic");
+    EXPECT_EQ(verdict("r2 = *(u32 *)(r1 + 12)\nr2 &= 4\nr1 += r2\n" RETURN0), "pointer-arithmetic");
+    EXPECT_EQ(verdict("r6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\nr2 = 0\ncall 44\n"
+                      "r7 -= r6\n" RETURN0),
+              "register-uninit");
 }
 
 // Linux' rule: null has no bytes. eBPF for Windows' helper looks itself.
