@@ -85,7 +85,9 @@ bool Analyzer::map_number(CoverQuery& query, const Reg& old, const Reg& now, u64
 }
 
 bool Analyzer::covers_reg(CoverQuery& query, const Reg& old, const Reg& now, bool exact) {
-    if (old.kind == Kind::Uninit) return true;
+    // Of a stale pointer numbers may be made, but not of what was never written.
+    if (old.kind == Kind::Uninit)
+        return !is_stale(old) || now.kind != Kind::Uninit || is_stale(now);
     if (old.kind != now.kind) return false;
     if (old.kind == Kind::Scalar) {
         if (old.has_length() && (old.frame != now.frame || (old.off > now.off && !planted(234)) ||

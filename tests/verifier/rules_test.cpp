@@ -213,6 +213,10 @@ RULES(PacketAccess,
               "+1\nr0 = *(u8 *)(r6 + 13)\n" RETURN0},
       {"StaleAndMoved", "register-uninit",
        PACKET "r2 = 0\ncall 44\nr6 += 1\nr0 = *(u8 *)(r6 + 0)\n" RETURN0},
+      {"StaleOnOneWayOnly", "register-uninit",
+       "r9 = r1\nr6 = *(u32 *)(r1 + 0)\ncall 7\nr1 = r9\nr2 = 0\nif r0 != 0 goto other\nr7 = "
+       "*(u32 *)(r9 + 4)\ncall 44\nr0 = 1\nr0 = 2\nr0 = 3\nr0 = 4\nr0 = 5\nr0 = 6\nr0 = 7\nr0 = "
+       "8\ngoto join\nother:\ncall 44\njoin:\nr7 -= r6\nr0 = 0\nexit\n"},
       {"StaleAndNeverWritten", "register-uninit",
        PACKET "r2 = 0\ncall 44\nr6 += r8\nr0 = 0\nexit\n"},
       {"AdjustHeadThenReload", "accept",
