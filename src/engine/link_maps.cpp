@@ -40,8 +40,6 @@ class Linker {
         TRY_ASSIGN(ir::MapDef def, definition(info));
         spec::HandleShapeAttr shape{.fd = handle};
         TRY(door_(caller_, spec::Command::HandleShape, &shape));
-        def.spin_lock_offset = offset(shape.spin_lock);
-        def.timer_offset = offset(shape.timer);
         if (shape.frozen != 0) TRY(take_constants(handle, def));
         job_.maps.push_back(std::move(def));
         handles_.push_back(handle);
@@ -90,14 +88,10 @@ class Linker {
                      .name = {}};
         TRY_ASSIGN(ir::MapDef def, definition(info));
         def.is_data_section = false;
-        def.spin_lock_offset = offset(shape.inner_spin_lock);
-        def.timer_offset = offset(shape.inner_timer);
         job_.maps[outer].inner = static_cast<i32>(job_.maps.size());
         job_.maps.push_back(std::move(def));
         return {};
     }
-
-    static i32 offset(u32 place) { return static_cast<i32>(place) - 1; }
 
     Result<ir::MapDef> definition(const MapInfo& info) {
         const auto type = spec::map_type_from_number(caller_.dialect, info.type);
@@ -122,6 +116,11 @@ class Linker {
     std::vector<u32> ids_;
     size_t constants_ = 0;  // bytes of contents so far
 };
+
+// Offsets go through the door plus 1, 0 for none.
+i32 offset(u32 place) {
+    return static_cast<i32>(place) - 1;
+}
 
 bool refers_to_map(WideKind kind) {
     return kind == WideKind::MapFd || kind == WideKind::MapFdValue || kind == WideKind::MapIndex ||
@@ -159,6 +158,23 @@ Result<std::vector<u32>> link_maps(CompileJob& job, const spec::Door& door,
         std::memcpy(job.slots.data() + size_t{here} * sizeof(isa::Slot), encoded, sizeof encoded);
     }
     return linker.finish();
+}
+
+Status take_fields(CompileJob& job, std::span<const u32> handles, const spec::Door& door,
+                   const spec::Caller& caller) {
+    for (size_t i = 0; i < handles.size() && i < job.maps.size(); ++i) {
+        if (handles[i] == 0) continue;
+        spec::HandleShapeAttr shape{.fd = handles[i]};
+        TRY(door(caller, spec::Command::HandleShape, &shape));
+        ir::MapDef& def = job.maps[i];
+        def.spin_lock_offset = offset(shape.spin_lock);
+        def.timer_offset = offset(shape.timer);
+        if (def.inner < 0 || static_cast<size_t>(def.inner) >= job.maps.size()) continue;
+        ir::MapDef& inner = job.maps[static_cast<size_t>(def.inner)];
+        inner.spin_lock_offset = offset(shape.inner_spin_lock);
+        inner.timer_offset = offset(shape.inner_timer);
+    }
+    return {};
 }
 
 }  // namespace ebpf::engine

@@ -117,6 +117,8 @@ Result<Loaded> load_program(const Service& service, const spec::Caller& caller, 
     CompileJob& job = request.job;
     job.options = {.engine = *engine, .target = service.target, .verifier = service.verifier};
     job.log_level = request.log_level;
+    if (const Status taken = take_fields(job, request.map_handles, service.door, caller); !taken)
+        return explained(taken.error());
 
     // The program is read, proven and compiled here or in a process that can do nothing else. There
     // is no way around: without an outcome that accepts it nothing is installed.

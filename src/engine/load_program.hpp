@@ -47,4 +47,10 @@ struct MapResolver {
 Result<std::vector<u32>> link_maps(CompileJob& job, const spec::Door& door,
                                    const spec::Caller& caller, const MapResolver& resolver);
 
+// Where the values of `job.maps` have a lock or a timer, as the execution context knows it of the
+// maps with these handles (0: none), whatever an object file says: it is what keeps applications
+// away from them. load_program() does so. Errors: the door's.
+Status take_fields(CompileJob& job, std::span<const u32> handles, const spec::Door& door,
+                   const spec::Caller& caller);
+
 }  // namespace ebpf::engine

@@ -387,6 +387,22 @@ TEST_P(Timers, EverybodyAtOnce) {
     EXPECT_TRUE(becomes_true([&] { return !program_exists(id); }));
 }
 
+// A map that was made without type information keeps nobody away from what a program would take for
+// a timer in it.
+TEST(ReusedMaps, HaveOnlyTheTimersThatTheyWereMadeWith) {
+    bpf_object* const object = bpf_object__open(object_path("timers.o").c_str());
+    ASSERT_TRUE(object);
+    bpf_map* const table = bpf_object__find_map_by_name(object, "table");
+    const int plain =
+        bpf_map_create(BPF_MAP_TYPE_HASH, "table", bpf_map__key_size(table),
+                       bpf_map__value_size(table), bpf_map__max_entries(table), nullptr);
+    ASSERT_GE(plain, 0);
+    ASSERT_EQ(bpf_map__reuse_fd(table, plain), 0);
+    close(plain);
+    EXPECT_LT(bpf_object__load(object), 0);
+    bpf_object__close(object);
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, Timers, testing::Values(EBPF_ENGINE_INTERPRETER, EBPF_ENGINE_JIT),
                          [](const auto& engine) {
                              return engine.param == EBPF_ENGINE_JIT ? "Jit" : "Interpreter";
