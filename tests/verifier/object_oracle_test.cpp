@@ -90,9 +90,11 @@ TEST(ObjectOracle, PresentationsOfTheLoopSuite) {
     if (!fs::exists(CASEMENT_LOOP_OBJECTS)) GTEST_SKIP() << "no clang-19 compiled the loops";
     Comparison count;
     u64 differ = 0;
-    // With 32-bit instructions and without.
+    // With 32-bit instructions and without; sanitized builds have the first alone.
     for (const char* variant : {"O2-v3", "O2-v1"}) {
-        for (const fs::path& path : objects_below(fs::path(CASEMENT_LOOP_OBJECTS) / variant)) {
+        const fs::path folder = fs::path(CASEMENT_LOOP_OBJECTS) / variant;
+        if (!fs::exists(folder)) continue;
+        for (const fs::path& path : objects_below(folder)) {
             const engine::Object object = read_corpus_object(path);
             for (const engine::ObjectProgram& program : object.programs) {
                 for (u64 seed = 1; program.program && seed <= tries(2); ++seed) {
