@@ -9,24 +9,9 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "platform/user/descriptor.hpp"
+
 namespace ebpf::platform {
-namespace {
-
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (number_ >= 0) close(number_);
-    }
-    int get() const { return number_; }
-
-  private:
-    int number_;
-};
-
-}  // namespace
 
 std::expected<FileContent, int> FileContent::open(const char* path, std::size_t most) {
     const Descriptor file(::open(path, O_RDONLY | O_CLOEXEC));

@@ -9,22 +9,10 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "platform/user/descriptor.hpp"
+
 namespace ebpf::platform {
 namespace {
-
-class Descriptor {
-  public:
-    explicit Descriptor(int number) : number_(number) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (number_ >= 0) _close(number_);
-    }
-    int get() const { return number_; }
-
-  private:
-    int number_;
-};
 
 // Null when it cannot be mapped.
 const void* map(int descriptor, std::size_t size) {
